@@ -1,0 +1,34 @@
+"""The service, wired together."""
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from config import Settings
+from service import auth, db, health, limits, logs, problems, tracing
+from snapshots import capture, reads
+
+PREFIX = "/api/v1"
+MOST_BODY_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings) -> Flask:
+    """The WSGI application. It opens connections of its own: call it in the process that serves."""
+    logs.configure(settings.log_level)
+    app = Flask("balance_snapshots", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    assert isinstance(app.json, DefaultJSONProvider)
+    app.json.sort_keys = False
+
+    # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
+    tracing.init_app(app)
+    problems.init_app(app, settings.problem_base_url)
+    auth.init_app(app, settings)
+    limits.init_app(app, settings, reads.blueprint)
+    db.init_app(app, settings)
+
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
+    app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
+    return app

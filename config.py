@@ -1,0 +1,171 @@
+"""Settings: every environment variable the service reads, typed and checked once, at startup.
+
+Each field of `Settings` is the environment variable of the same name in upper case. A variable that is set
+to nothing counts as not set. The table in the README is made from here, and a test holds it there.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import jwt
+import marshmallow as ma
+from limits import parse as parse_limit
+
+ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
+
+
+class ConfigError(Exception):
+    """Settings that the service cannot start with; one line for each fault."""
+
+
+def _setting(load: ma.fields.Field[Any], doc: str) -> Any:
+    return field(metadata={"load": load, "doc": doc})
+
+
+def _is_limit(value: str) -> None:
+    try:
+        parse_limit(value)
+    except ValueError:
+        raise ma.ValidationError("Must be a number of requests a period, like 100/minute.") from None
+
+
+_url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    database_url: str = _setting(
+        ma.fields.String(required=True, validate=ma.validate.Regexp(r"postgres(ql)?://")),
+        "The PostgreSQL to serve from, as a URL that libpq takes: `postgresql://user@host/name`.",
+    )
+    jwt_algorithm: str = _setting(
+        ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
+        "The one algorithm that tokens may be signed with: " + ", ".join(ALGORITHMS) + ".",
+    )
+    jwt_secret_key: str | None = _setting(
+        ma.fields.String(load_default=None),
+        "HS256: the shared secret, at least 32 bytes.",
+    )
+    jwt_public_key: str | None = _setting(
+        ma.fields.String(load_default=None),
+        "RS256, ES256, EdDSA: the public key in PEM; `\\n` may stand for a line break.",
+    )
+    jwt_jwks_url: str | None = _setting(
+        ma.fields.String(load_default=None, validate=_url),
+        "RS256, ES256, EdDSA: where the key set is published (RFC 7517), instead of one public key.",
+    )
+    jwt_issuer: str | None = _setting(
+        ma.fields.String(load_default=None), "When set, the `iss` that a token must carry."
+    )
+    jwt_audience: str | None = _setting(
+        ma.fields.String(load_default=None), "When set, the `aud` that a token must carry."
+    )
+    api_read_limit: str = _setting(
+        ma.fields.String(load_default="100/minute", validate=_is_limit),
+        "Reads that a user may make, over all three read endpoints.",
+    )
+    redis_url: str | None = _setting(
+        ma.fields.String(
+            load_default=None,
+            validate=ma.validate.Regexp(r"(redis|rediss|valkey|valkeys|redis\+unix|valkey\+unix)://"),
+        ),
+        "The Redis or Valkey that workers share the rate limit in; without it each worker counts alone.",
+    )
+    problem_base_url: str = _setting(
+        ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),
+        "What the `type` of every problem starts with.",
+    )
+    log_level: str = _setting(
+        ma.fields.String(
+            load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))
+        ),
+        "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
+    )
+    host: str = _setting(
+        ma.fields.String(load_default="127.0.0.1"),
+        "The address gunicorn listens on; keep it where only the reverse proxy reaches it.",
+    )
+    port: int = _setting(
+        ma.fields.Integer(load_default=8000, validate=ma.validate.Range(1, 65535)),
+        "The port gunicorn listens on.",
+    )
+    web_concurrency: int = _setting(
+        ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
+        "Worker processes.",
+    )
+    web_threads: int = _setting(
+        ma.fields.Integer(load_default=4, validate=ma.validate.Range(1, 256)),
+        "Threads a worker, each with a database connection of its own.",
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """The settings that the environment holds.
+
+        Raises ConfigError, with one line for each variable at fault.
+        """
+        schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
+        given = {name: environ[name] for name in schema.fields if environ.get(name)}
+        try:
+            loaded = schema.load(given)
+        except ma.ValidationError as error:
+            raise ConfigError(_lines(error.normalized_messages())) from None
+        settings = cls(**{name.lower(): value for name, value in loaded.items()})
+        settings._check_keys()
+        return settings
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process, or its end with a line for each fault."""
+        try:
+            return cls.from_env(os.environ)
+        except ConfigError as error:
+            sys.exit(f"The service cannot start:\n{error}")
+
+    @property
+    def verification_key(self) -> Any:
+        """What tokens are verified with, where that is one fixed key: a secret, or a public key's object."""
+        if self.jwt_algorithm == "HS256":
+            return self.jwt_secret_key
+        pem = (self.jwt_public_key or "").replace("\\n", "\n")
+        return jwt.get_algorithm_by_name(self.jwt_algorithm).prepare_key(pem)
+
+    def _check_keys(self) -> None:
+        if self.jwt_algorithm == "HS256":
+            if len((self.jwt_secret_key or "").encode()) < 32:
+                raise ConfigError("JWT_SECRET_KEY: HS256 needs a secret of at least 32 bytes.")
+            if self.jwt_public_key or self.jwt_jwks_url:
+                raise ConfigError("JWT_ALGORITHM: a public key or a key set needs RS256, ES256 or EdDSA.")
+        elif bool(self.jwt_public_key) == bool(self.jwt_jwks_url):
+            raise ConfigError(f"JWT_PUBLIC_KEY, JWT_JWKS_URL: {self.jwt_algorithm} needs one of the two.")
+        elif self.jwt_public_key:
+            try:
+                is_public = not hasattr(self.verification_key, "private_bytes")
+            except (jwt.InvalidKeyError, ValueError, TypeError):
+                is_public = False
+            if not is_public:
+                raise ConfigError(f"JWT_PUBLIC_KEY: not a public key for {self.jwt_algorithm} in PEM.")
+
+
+def table() -> str:
+    """The settings as the Markdown table of the README."""
+    rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+    for setting in fields(Settings):
+        load = setting.metadata["load"]
+        if load.required:
+            default = "required"
+        else:
+            default = "" if load.load_default is None else f"`{load.load_default}`"
+        rows.append(f"| `{_variable(setting.name)}` | {default} | {setting.metadata['doc']} |")
+    return "\n".join(rows)
+
+
+def _variable(name: str) -> str:
+    return name.upper()
+
+
+def _lines(messages: dict[str, Any]) -> str:
+    return "\n".join(f"{name}: {' '.join(faults)}" for name, faults in messages.items())

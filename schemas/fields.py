@@ -1,0 +1,138 @@
+"""The kinds of value the API speaks: instants, amounts, UUIDs, currencies, sources."""
+
+import calendar
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import marshmallow as ma
+from iso4217 import Currency as Iso4217
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+# ISO 4217's current codes that have a minor unit, with it: no precious metals, no funds without one.
+MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
+
+
+class Source(StrEnum):
+    """What a snapshot was captured by."""
+
+    ACCOUNT_SYNC = "account_sync"
+    HOLDINGS_SYNC = "holdings_sync"
+    MANUAL_SYNC = "manual_sync"
+    SCHEDULED_SYNC = "scheduled_sync"
+    INITIAL_CONNECTION = "initial_connection"
+
+
+class Uuid(ma.fields.Field[str]):
+    """A UUID with its dashes, upper or lower case (ruling 9); loads as text in lower case."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not UUID.fullmatch(value):
+            raise ma.ValidationError("Must be a UUID.")
+        return value.lower()
+
+
+class Money(ma.fields.Field[Decimal]):
+    """An exact amount, as a string of up to 15 digits before the point and 4 after it (ruling 7)."""
+
+    _PATTERN = re.compile(r"-?\d{1,15}(\.\d{1,4})?", re.ASCII)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Decimal:
+        if not isinstance(value, str) or not self._PATTERN.fullmatch(value):
+            raise ma.ValidationError(
+                'Must be a string like "-1234.56": up to 15 digits before the point and up to 4 after it.'
+            )
+        return Decimal(value)
+
+
+class Currency(ma.fields.Field[str]):
+    """A current ISO 4217 code that has a minor unit, in upper case (ruling 20)."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or value not in MINOR_UNITS:
+            raise ma.ValidationError("Must be a current ISO 4217 currency code that has a minor unit.")
+        return value
+
+
+class SourceName(ma.fields.Field[str]):
+    """The name of a `Source`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or value not in Source:
+            raise ma.ValidationError(f"Must be one of {', '.join(Source)}.")
+        return value
+
+
+class Instant(ma.fields.Field[datetime]):
+    """A point in time in ISO 8601, every form of RFC 3339 included (ruling 8); loads in UTC.
+
+    Without an offset it is read as UTC; a date alone is its midnight UTC. A leap second is read as the second
+    after it, as POSIX counts.
+    """
+
+    _PATTERN = re.compile(
+        r"(?P<date>\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3})"
+        r"(?:[Tt ](?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)"
+        r"(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+        r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01]\d|2[0-3])(?::?(?P<offset_minute>[0-5]\d))?)?)?",
+        re.ASCII,
+    )
+    _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        parts = self._PATTERN.fullmatch(value) if isinstance(value, str) else None
+        if parts is None:
+            if isinstance(value, str) and self._SPACE_FOR_PLUS.fullmatch(value):
+                raise ma.ValidationError("Has a space where an offset has its sign: in a URL write + as %2B.")
+            raise ma.ValidationError("Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z.")
+        if len(parts["fraction"] or "") > 6:
+            raise ma.ValidationError("Must have at most 6 digits after the second.")
+        try:
+            return self._in_utc(parts)
+        except OverflowError:
+            raise ma.ValidationError(
+                "Must lie within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z."
+            ) from None
+        except ValueError:
+            raise ma.ValidationError("Must be a date and time that exists.") from None
+
+    @staticmethod
+    def _in_utc(parts: re.Match[str]) -> datetime:
+        """Raises ValueError for what no calendar or clock shows, OverflowError for a year of 5 digits or none."""
+        second = int(parts["second"] or 0)
+        local = datetime.combine(
+            date.fromisoformat(parts["date"]),
+            time(
+                int(parts["hour"] or 0),
+                int(parts["minute"] or 0),
+                min(second, 59) if second <= 60 else second,
+                int((parts["fraction"] or "").ljust(6, "0")),
+                UTC,
+            ),
+        )
+        offset = timedelta(hours=int(parts["offset_hour"] or 0), minutes=int(parts["offset_minute"] or 0))
+        instant = local + offset if parts["sign"] == "-" else local - offset
+        if second == 60:
+            month_end = calendar.monthrange(instant.year, instant.month)[1]
+            if (instant.day, instant.hour, instant.minute) != (month_end, 23, 59):
+                raise ValueError
+            instant += timedelta(seconds=1)
+        return instant
+
+
+class Limit(ma.fields.Field[int]):
+    """How many to return: a plain integer of ASCII digits from 1 to `most`, never clamped (ruling 11)."""
+
+    _PATTERN = re.compile(r"[1-9]\d{0,3}", re.ASCII)
+
+    def __init__(self, most: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.most = most
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not self._PATTERN.fullmatch(value) or int(value) > self.most:
+            raise ma.ValidationError(f"Must be a whole number from 1 to {self.most}.")
+        return int(value)

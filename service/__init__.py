@@ -1,0 +1,1 @@
+"""What any Flask service needs, and that knows nothing of snapshots."""

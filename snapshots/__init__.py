@@ -1,0 +1,1 @@
+"""The domain: reading and capturing balance snapshots."""

@@ -1,0 +1,37 @@
+"""Storing a batch of snapshots: all or nothing, and as often as it is delivered (rulings 21 to 23)."""
+
+import json
+from typing import Any
+
+from psycopg import Connection
+
+from snapshots import queries
+from snapshots.queries import Match
+
+_CONTRADICTIONS = {"contradicts_stored", "contradicts_batch", "other_owner"}
+
+
+class ContradictionError(Exception):
+    """Items that contradict what is stored, one another, or the owner of their account; nothing is stored."""
+
+    def __init__(self, statuses: dict[int, str]) -> None:
+        super().__init__(statuses)
+        self.statuses = statuses
+        """The status of each item at fault, by its place in the batch."""
+
+
+def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
+    """What became of each item of a batch that `schemas.capture.CaptureBatch` has loaded.
+
+    Three statements in one transaction, whatever the batch's size. Raises ContradictionError and psycopg.Error;
+    after either, and after a lost answer, the same batch may be stored again.
+    """
+    batch = json.dumps(items, default=str)
+    with connection.transaction():
+        queries.insert_accounts(connection, items=batch)
+        created = queries.insert_snapshots(connection, items=batch)
+        matches = queries.match_snapshots(connection, items=batch, created=created)
+        faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+        if faults:
+            raise ContradictionError(faults)
+    return matches

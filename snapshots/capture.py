@@ -1,0 +1,59 @@
+"""The capture of snapshots by sync jobs (rulings 20 to 25)."""
+
+from flask import Blueprint
+
+from schemas.capture import CaptureBatch
+from schemas.reads import NoParameters
+from service import db, inputs
+from service.auth import requires_scope
+from service.problems import Fault, Refusal
+from snapshots import batch
+
+SCOPE = "balance-snapshots:write"
+
+blueprint = Blueprint("capture", __name__)
+
+_batch = CaptureBatch()
+_no_parameters = NoParameters()
+_MESSAGES = {
+    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
+    "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
+    "other_owner": "The account belongs to another user.",
+}
+
+
+@blueprint.post("/balance-snapshots")
+@requires_scope(SCOPE)
+def capture_snapshots() -> tuple[dict[str, object], int]:
+    """Stores a batch: 201 when anything was new, 200 when all of it was stored already, 409 when it contradicts."""
+    items = inputs.json_body(_batch)["snapshots"]
+    inputs.query(_no_parameters)
+    try:
+        with db.connection() as connection:
+            matches = batch.store(connection, items)
+    except batch.ContradictionError as error:
+        raise _conflict(error) from None
+    return _answer(matches)
+
+
+def _conflict(error: batch.ContradictionError) -> Refusal:
+    faults = [Fault(f"/snapshots/{n}", _MESSAGES[status]) for n, status in error.statuses.items()]
+    return Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults)
+
+
+def _answer(matches: list[batch.Match]) -> tuple[dict[str, object], int]:
+    created = sum(match.status == "created" for match in matches)
+    return {
+        "snapshots": [
+            {
+                "id": str(match.id),
+                "account_id": str(match.account_id),
+                "captured_at": match.captured_at,
+                "source": match.source,
+                "status": match.status,
+            }
+            for match in matches
+        ],
+        "created_count": created,
+        "duplicate_count": len(matches) - created,
+    }, 201 if created else 200

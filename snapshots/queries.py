@@ -1,0 +1,103 @@
+"""One function for each file of sql/queries: it takes a connection, runs the statement, returns its answer.
+
+Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source. A file's head
+says what it answers. All raise psycopg.Error.
+"""
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+
+DIRECTORY = Path(__file__).parent.parent / "sql" / "queries"
+
+
+class AccountRead(NamedTuple):
+    """What a read of one account answers."""
+
+    is_owner: bool
+    body: str
+    """The response in JSON; of another user's account it is empty of snapshots."""
+
+
+class Match(NamedTuple):
+    """What became of one item of a captured batch."""
+
+    status: str
+    """created, duplicate, contradicts_stored, contradicts_batch or other_owner."""
+    id: UUID | None
+    account_id: UUID
+    captured_at: str
+    source: str
+
+
+def get_latest_snapshots(connection: Connection[Any], *, user_id: str) -> str:
+    """The response in JSON."""
+    row = _execute(connection, "get_latest_snapshots", user_id=user_id).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def get_balance_history(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str,
+    start_date: datetime,
+    end_date: datetime,
+    source: str | None,
+) -> AccountRead | None:
+    """None: there is no such account."""
+    row = _execute(
+        connection,
+        "get_balance_history",
+        user_id=user_id,
+        account_id=account_id,
+        start_date=start_date,
+        end_date=end_date,
+        source=source,
+    ).fetchone()
+    return row and AccountRead(*row)
+
+
+def list_recent_snapshots(
+    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None
+) -> AccountRead | None:
+    """None: there is no such account."""
+    row = _execute(
+        connection,
+        "list_recent_snapshots",
+        user_id=user_id,
+        account_id=account_id,
+        limit=limit,
+        source=source,
+    ).fetchone()
+    return row and AccountRead(*row)
+
+
+def insert_accounts(connection: Connection[Any], *, items: str) -> None:
+    """`items`: the batch, a JSON array."""
+    _execute(connection, "insert_accounts", items=items)
+
+
+def insert_snapshots(connection: Connection[Any], *, items: str) -> list[UUID]:
+    """`items`: the batch, a JSON array. The ids of what is new."""
+    return [row[0] for row in _execute(connection, "insert_snapshots", items=items)]
+
+
+def match_snapshots(connection: Connection[Any], *, items: str, created: list[UUID]) -> list[Match]:
+    """`items`: the batch, a JSON array; `created`: what `insert_snapshots` returned. One match an item."""
+    rows = _execute(connection, "match_snapshots", items=items, created=created)
+    return [Match(*row) for row in rows]
+
+
+def _execute(connection: Connection[Any], name: str, **parameters: Any) -> Cursor[Any]:
+    return connection.execute(_statement(name), parameters)
+
+
+@cache
+def _statement(name: str) -> bytes:
+    return (DIRECTORY / f"{name}.sql").read_bytes()

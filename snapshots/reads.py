@@ -1,0 +1,60 @@
+"""The three reads. The SQL file makes the answer; a view checks what is asked, and who may have it."""
+
+from flask import Blueprint, Response
+from werkzeug.exceptions import Forbidden, NotFound
+
+from schemas.fields import UUID
+from schemas.reads import HistoryParameters, NoParameters, RecentParameters
+from service import auth, db, inputs
+from snapshots import queries
+
+blueprint = Blueprint("reads", __name__)
+
+_no_parameters = NoParameters()
+_history_parameters = HistoryParameters()
+_recent_parameters = RecentParameters()
+
+
+@blueprint.get("/balance-snapshots")
+def latest_snapshots() -> Response:
+    """The newest snapshot of each of the caller's accounts, and their totals by currency."""
+    inputs.query(_no_parameters)
+    with db.connection() as connection:
+        body = queries.get_latest_snapshots(connection, user_id=auth.subject())
+    return _json(body)
+
+
+@blueprint.get("/accounts/<account_id>/balance-history")
+def balance_history(account_id: str) -> Response:
+    """An account's snapshots from `start_date` to `end_date`, oldest first."""
+    asked = inputs.query(_history_parameters) | _whose(account_id)
+    with db.connection() as connection:
+        found = queries.get_balance_history(connection, **asked)
+    return _answer(found)
+
+
+@blueprint.get("/accounts/<account_id>/balance-snapshots")
+def recent_snapshots(account_id: str) -> Response:
+    """An account's `limit` newest snapshots, newest first."""
+    asked = inputs.query(_recent_parameters) | _whose(account_id)
+    with db.connection() as connection:
+        found = queries.list_recent_snapshots(connection, **asked)
+    return _answer(found)
+
+
+def _whose(account_id: str) -> dict[str, str]:
+    if not UUID.fullmatch(account_id):
+        raise NotFound("Account not found")
+    return {"user_id": auth.subject(), "account_id": account_id}
+
+
+def _answer(found: queries.AccountRead | None) -> Response:
+    if found is None:
+        raise NotFound("Account not found")
+    if not found.is_owner:
+        raise Forbidden("Not authorized to access this account")
+    return _json(found.body)
+
+
+def _json(body: str) -> Response:
+    return Response(body, content_type="application/json")

@@ -1,0 +1,148 @@
+-- migrate:up
+
+-- Digits after the point that an ISO 4217 currency has; NULL for a code that this database never took.
+-- A code that ISO withdraws stays here, because rows that carry it stay; whether a code is current is
+-- for the capture schema to say.
+CREATE FUNCTION minor_unit(currency text) RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN
+        currency IN (
+            'AED', 'AFN', 'ALL', 'AMD', 'AOA', 'ARS', 'AUD', 'AWG', 'AZN', 'BAM', 'BBD', 'BDT', 'BMD',
+            'BND', 'BOB', 'BOV', 'BRL', 'BSD', 'BTN', 'BWP', 'BYN', 'BZD', 'CAD', 'CDF', 'CHE', 'CHF',
+            'CHW', 'CNY', 'COP', 'COU', 'CRC', 'CUP', 'CVE', 'CZK', 'DKK', 'DOP', 'DZD', 'EGP', 'ERN',
+            'ETB', 'EUR', 'FJD', 'FKP', 'GBP', 'GEL', 'GHS', 'GIP', 'GMD', 'GTQ', 'GYD', 'HKD', 'HNL',
+            'HTG', 'HUF', 'IDR', 'ILS', 'INR', 'IRR', 'JMD', 'KES', 'KGS', 'KHR', 'KPW', 'KYD', 'KZT',
+            'LAK', 'LBP', 'LKR', 'LRD', 'LSL', 'MAD', 'MDL', 'MGA', 'MKD', 'MMK', 'MNT', 'MOP', 'MRU',
+            'MUR', 'MVR', 'MWK', 'MXN', 'MXV', 'MYR', 'MZN', 'NAD', 'NGN', 'NIO', 'NOK', 'NPR', 'NZD',
+            'PAB', 'PEN', 'PGK', 'PHP', 'PKR', 'PLN', 'QAR', 'RON', 'RSD', 'RUB', 'SAR', 'SBD', 'SCR',
+            'SDG', 'SEK', 'SGD', 'SHP', 'SLE', 'SOS', 'SRD', 'SSP', 'STN', 'SVC', 'SYP', 'SZL', 'THB',
+            'TJS', 'TMT', 'TOP', 'TRY', 'TTD', 'TWD', 'TZS', 'UAH', 'USD', 'USN', 'UYU', 'UZS', 'VED',
+            'VES', 'WST', 'XAD', 'XCD', 'XCG', 'YER', 'ZAR', 'ZMW', 'ZWG'
+        )
+        THEN 2
+    WHEN
+        currency IN (
+            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
+            'VUV', 'XAF', 'XOF', 'XPF'
+        )
+        THEN 0
+    WHEN
+        currency IN (
+            'BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND'
+        )
+        THEN 3
+    WHEN
+        currency IN (
+            'CLF', 'UYW'
+        )
+        THEN 4
+END;
+
+-- The amount with the digits it is shown with: at least its currency's minor unit, more where they are
+-- significant (ruling 7). Stored this way, amounts print, subtract and add up to the right scale by
+-- PostgreSQL's own numeric rules.
+CREATE FUNCTION in_currency(amount numeric, currency text) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round(amount, greatest(min_scale(amount), minor_unit(currency)));
+
+-- The change in percent, rounded half away from zero to 2 decimals and shown with 1 where that says it
+-- all; NULL from zero (rulings 2 and 3). Divides whole numbers, since a quotient that was rounded once
+-- would be rounded twice.
+CREATE FUNCTION change_percent(previous numeric, current numeric) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN trim_scale(
+    0.01 * sign(current - previous)
+    * div(20000 * abs(current - previous) + abs(previous), nullif(2 * abs(previous), 0))
+) + 0.0;
+
+-- Whether an amount may be stored: finite, up to 15 digits before the point and 4 after it, and written with
+-- the digits it is shown with (ruling 7). False for NaN, which compares above every number.
+CREATE FUNCTION is_amount(amount numeric, currency text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN abs(amount) < 1e15 AND scale(amount) <= 4 AND scale(amount) = scale(in_currency(amount, currency));
+
+-- An instant as the API prints it: UTC with Z, six fraction digits or none (ruling 8).
+CREATE FUNCTION utc_iso8601(instant timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_char(
+    instant AT TIME ZONE 'UTC',
+    CASE
+        WHEN extract(MICROSECONDS FROM instant) % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+        ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
+    END
+);
+
+-- A UUIDv7 (RFC 9562, section 6.2, method 3) of an instant, `ordinal` microseconds later: the ids of one
+-- batch, made from one instant and the ordinal of each row, ascend in the order of the batch.
+CREATE FUNCTION uuid_v7(instant timestamptz, ordinal integer) RETURNS uuid
+LANGUAGE sql VOLATILE PARALLEL SAFE
+RETURN (
+    SELECT
+        encode(
+            int8send((at_us / 1000 << 16) | (7 << 12) | ((at_us % 1000) * 4096 / 1000))
+            || substring(uuid_send(gen_random_uuid()) FROM 9),
+            'hex'
+        )::uuid
+    FROM (SELECT (extract(EPOCH FROM instant) * 1000000)::bigint + ordinal AS at_us) AS clock
+);
+
+CREATE TYPE snapshot_source AS ENUM (
+    'account_sync', 'holdings_sync', 'manual_sync', 'scheduled_sync', 'initial_connection'
+);
+
+-- An account belongs to the user it was first captured for (ruling 23).
+CREATE TABLE accounts (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    CONSTRAINT accounts_pkey PRIMARY KEY (id),
+    CONSTRAINT accounts_user_id_id_key UNIQUE (user_id, id)
+);
+
+-- What an account was worth, and when. The primary key is the order of a chart; the natural key makes a
+-- delivery repeatable (ruling 22) and is the order of a chart of one source.
+CREATE TABLE balance_snapshots (
+    id uuid NOT NULL DEFAULT uuid_v7(clock_timestamp(), 0),
+    user_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    balance numeric NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text NOT NULL,
+    source snapshot_source NOT NULL,
+    captured_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
+    CONSTRAINT balance_snapshots_pkey PRIMARY KEY (user_id, account_id, captured_at, id),
+    CONSTRAINT balance_snapshots_natural_key UNIQUE (user_id, account_id, source, captured_at),
+    CONSTRAINT balance_snapshots_account_of_user FOREIGN KEY (user_id, account_id)
+    REFERENCES accounts (user_id, id),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (get_byte(uuid_send(id), 6) >> 4 = 7),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK (minor_unit(currency) IS NOT NULL),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (
+        captured_at >= '0001-01-01 00:00:00+00' AND captured_at < '10000-01-01 00:00:00+00'
+        AND created_at >= '0001-01-01 00:00:00+00' AND created_at < '10000-01-01 00:00:00+00'
+    )
+);
+
+CREATE FUNCTION refuse_update() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never updated', tg_table_name
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = tg_name;
+END;
+$$;
+
+CREATE TRIGGER accounts_keep_their_owner BEFORE UPDATE ON accounts
+FOR EACH ROW EXECUTE FUNCTION refuse_update();
+
+CREATE TRIGGER balance_snapshots_stay_as_captured BEFORE UPDATE ON balance_snapshots
+FOR EACH ROW EXECUTE FUNCTION refuse_update();
+
+-- migrate:down
+DO $$ BEGIN RAISE EXCEPTION 'migrations only go forward'; END $$;

@@ -1,0 +1,73 @@
+-- The newest snapshot of each of a user's accounts, newest first, each with its change from the one before it,
+-- whatever their sources; and the balances' totals by currency. Always one row.
+--
+-- Parameters:
+--   user_id  uuid  d3300000-0000-4000-8000-000000000001  who asks
+-- Columns:
+--   body  text  the response, in JSON
+
+WITH selected AS (
+    SELECT snapshot.*
+    FROM accounts
+    CROSS JOIN LATERAL (
+        SELECT * FROM balance_snapshots
+        WHERE user_id = %(user_id)s::uuid AND account_id = accounts.id
+        ORDER BY captured_at DESC, id DESC
+        LIMIT 2
+    ) AS snapshot
+    WHERE accounts.user_id = %(user_id)s::uuid
+),
+
+compared AS (
+    SELECT
+        *,
+        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance,
+        row_number() OVER (PARTITION BY account_id ORDER BY captured_at DESC, id DESC) AS newness
+    FROM selected
+    WINDOW series AS (PARTITION BY account_id ORDER BY captured_at, id)
+),
+
+latest AS (
+    SELECT * FROM compared
+    WHERE newness = 1
+),
+
+listing AS (
+    SELECT
+        json_agg(snapshot ORDER BY latest.captured_at DESC, latest.account_id) AS snapshots,
+        count(*) AS total_count
+    FROM latest
+    CROSS JOIN LATERAL (
+        SELECT
+            latest.id,
+            latest.account_id,
+            latest.balance::text AS balance,
+            latest.available_balance::text AS available_balance,
+            latest.holdings_value::text AS holdings_value,
+            latest.cash_value::text AS cash_value,
+            latest.currency,
+            latest.source,
+            utc_iso8601(latest.captured_at) AS captured_at,
+            utc_iso8601(latest.created_at) AS created_at,
+            (latest.balance - latest.previous_balance)::text AS change_amount,
+            change_percent(latest.previous_balance, latest.balance) AS change_percent
+    ) AS snapshot
+),
+
+totals AS (
+    SELECT json_object_agg(currency, balance::text ORDER BY currency) AS balances
+    FROM (
+        SELECT currency, sum(balance) AS balance
+        FROM latest
+        GROUP BY currency
+    ) AS total
+)
+
+SELECT
+    json_build_object(
+        'snapshots', coalesce(listing.snapshots, '[]'),
+        'total_count', listing.total_count,
+        'total_balance_by_currency', coalesce(totals.balances, '{}')
+    )::text AS body
+FROM listing
+CROSS JOIN totals;

@@ -1,0 +1,91 @@
+-- An account's newest snapshots, newest first, each with its change from the one before it in its series; and
+-- their summary, from the oldest to the newest of them. No row: there is no such account.
+--
+-- Parameters:
+--   user_id     uuid             d3300000-0000-4000-8000-000000000001  who asks
+--   account_id  uuid             d3300000-0000-4000-8000-00000000000a
+--   limit       integer          5                                     1 to 100 snapshots at most
+--   source      snapshot_source  NULL                                  NULL: snapshots of every source
+-- Columns:
+--   is_owner  boolean  whether the account is the user's; no snapshot of another's is read
+--   body      text     the response, in JSON
+
+WITH selected AS (
+    -- The newest and the row before them, of every source or of one: a parameter opens the one branch or the
+    -- other, so that each has its index, whatever the plan was made for.
+    (
+        SELECT * FROM balance_snapshots
+        WHERE
+            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+            AND %(source)s::snapshot_source IS NULL
+        ORDER BY captured_at DESC, id DESC
+        LIMIT %(limit)s::integer + 1
+    )
+    UNION ALL
+    (
+        -- The natural key lets a source have one snapshot an instant: this order is total.
+        SELECT * FROM balance_snapshots
+        WHERE
+            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+            AND source = %(source)s::snapshot_source
+        ORDER BY captured_at DESC
+        LIMIT %(limit)s::integer + 1
+    )
+),
+
+compared AS (
+    SELECT
+        *,
+        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance,
+        row_number() OVER (ORDER BY captured_at DESC, id DESC) AS newness
+    FROM selected
+    WINDOW series AS (ORDER BY captured_at, id)
+),
+
+summary AS (
+    SELECT
+        json_agg(snapshot ORDER BY compared.captured_at DESC, compared.id DESC) AS snapshots,
+        array_agg(compared.balance ORDER BY compared.captured_at, compared.id) AS balances,
+        count(*) AS total_count,
+        CASE min(compared.currency) WHEN max(compared.currency) THEN min(compared.currency) END AS currency
+    FROM compared
+    CROSS JOIN LATERAL (
+        SELECT
+            compared.id,
+            compared.account_id,
+            compared.balance::text AS balance,
+            compared.available_balance::text AS available_balance,
+            compared.holdings_value::text AS holdings_value,
+            compared.cash_value::text AS cash_value,
+            compared.currency,
+            compared.source,
+            utc_iso8601(compared.captured_at) AS captured_at,
+            utc_iso8601(compared.created_at) AS created_at,
+            (compared.balance - compared.previous_balance)::text AS change_amount,
+            change_percent(compared.previous_balance, compared.balance) AS change_percent
+    ) AS snapshot
+    WHERE compared.newness <= %(limit)s::integer
+),
+
+span AS (
+    SELECT
+        *,
+        CASE WHEN currency IS NOT NULL THEN balances[1] END AS start_balance,
+        CASE WHEN currency IS NOT NULL THEN balances[total_count] END AS end_balance
+    FROM summary
+)
+
+SELECT
+    accounts.user_id = %(user_id)s::uuid AS is_owner,
+    json_build_object(
+        'snapshots', coalesce(span.snapshots, '[]'),
+        'total_count', span.total_count,
+        'start_balance', span.start_balance::text,
+        'end_balance', span.end_balance::text,
+        'total_change_amount', (span.end_balance - span.start_balance)::text,
+        'total_change_percent', change_percent(span.start_balance, span.end_balance),
+        'currency', span.currency
+    )::text AS body
+FROM accounts
+CROSS JOIN span
+WHERE accounts.id = %(account_id)s::uuid;

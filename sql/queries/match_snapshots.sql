@@ -1,0 +1,74 @@
+-- What became of each item of a batch, in the order of the batch. Third of the three statements of a capture, and
+-- one of its own because only a new statement sees what other senders have committed meanwhile.
+--
+-- Parameters:
+--   items    json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
+--   created  uuid[]  {}  the ids that the second statement returned
+-- Columns:
+--   status       text             created, duplicate, contradicts_stored, contradicts_batch or other_owner
+--   id           uuid             of the stored snapshot; NULL for other_owner
+--   account_id   uuid
+--   captured_at  text             UTC, ISO 8601
+--   source       snapshot_source
+
+WITH item AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY account_id, source, captured_at ORDER BY ordinal) AS occurrence
+    FROM ROWS FROM (
+        json_to_recordset(%(items)s::json) AS (
+            user_id uuid,
+            account_id uuid,
+            balance numeric,
+            available_balance numeric,
+            holdings_value numeric,
+            cash_value numeric,
+            currency text,
+            source snapshot_source,
+            captured_at timestamptz
+        )
+    ) WITH ORDINALITY AS item (
+        user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at,
+        ordinal
+    )
+),
+
+matched AS (
+    SELECT
+        item.ordinal,
+        item.occurrence,
+        item.account_id,
+        item.captured_at,
+        item.source,
+        stored.id,
+        created.id IS NOT NULL AS is_new,
+        accounts.user_id <> item.user_id AS is_other_owner,
+        (item.balance, item.available_balance, item.holdings_value, item.cash_value, item.currency)
+        IS DISTINCT FROM
+        (stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value, stored.currency)
+            AS is_contradiction
+    FROM item
+    INNER JOIN accounts ON item.account_id = accounts.id
+    LEFT JOIN balance_snapshots AS stored
+        ON
+            item.user_id = stored.user_id
+            AND item.account_id = stored.account_id
+            AND item.source = stored.source
+            AND item.captured_at = stored.captured_at
+    LEFT JOIN unnest(%(created)s::uuid[]) AS created (id) ON stored.id = created.id
+)
+
+SELECT
+    CASE
+        WHEN is_other_owner THEN 'other_owner'
+        WHEN is_contradiction AND NOT is_new THEN 'contradicts_stored'
+        WHEN is_new AND bool_or(is_contradiction) OVER (PARTITION BY id) THEN 'contradicts_batch'
+        WHEN is_new AND occurrence = 1 THEN 'created'
+        ELSE 'duplicate'
+    END AS status,
+    id,
+    account_id,
+    utc_iso8601(captured_at) AS captured_at,
+    source
+FROM matched
+ORDER BY ordinal;

@@ -1,0 +1,1 @@
+"""What developing and trying out the service takes beyond the service itself."""

