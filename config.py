@@ -79,9 +79,7 @@ class Settings:
         "What the `type` of every problem starts with.",
     )
     log_level: str = _setting(
-        ma.fields.String(
-            load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))
-        ),
+        ma.fields.String(load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
         "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
     )
     host: str = _setting(
@@ -112,7 +110,7 @@ class Settings:
         try:
             loaded = schema.load(given)
         except ma.ValidationError as error:
-            raise ConfigError(_lines(error.normalized_messages())) from None
+            raise ConfigError(_lines(error.messages_dict)) from None
         settings = cls(**{name.lower(): value for name, value in loaded.items()})
         settings._check_keys()
         return settings
@@ -155,10 +153,7 @@ def table() -> str:
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
     for setting in fields(Settings):
         load = setting.metadata["load"]
-        if load.required:
-            default = "required"
-        else:
-            default = "" if load.load_default is None else f"`{load.load_default}`"
+        default = "required" if load.required else f"`{load.load_default}`" if load.load_default else ""
         rows.append(f"| `{_variable(setting.name)}` | {default} | {setting.metadata['doc']} |")
     return "\n".join(rows)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from config import Settings  # noqa: E402
-from service.logs import logging_config  # noqa: E402
+from config import Settings
+from service.logs import logging_config
 
 # Faulty settings end the master here, with a line each; a worker that failed on them would be started for ever.
 _settings = Settings.load()
@@ -20,7 +20,7 @@ worker_class = "gthread"
 preload_app = False
 control_socket_disable = True
 # A heartbeat on a disk can stall a worker.
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = "/dev/shm"  # noqa: S108
 # The service writes the one line a request.
 accesslog = None
 logconfig_dict = logging_config(_settings.log_level)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import marshmallow as ma
 
-from schemas.fields import Currency, Instant, Money, SourceName, Uuid
+from schemas.fields import Currency, Instant, Money, Source, Uuid
 
 MOST_SNAPSHOTS = 1000
 # How far a sender's clock may be ahead of ours.
@@ -21,7 +21,7 @@ class CaptureItem(ma.Schema):
     holdings_value = Money(load_default=None, allow_none=True)
     cash_value = Money(load_default=None, allow_none=True)
     currency = Currency(required=True)
-    source = SourceName(required=True)
+    source = Source(required=True)
     captured_at = Instant(required=True)
 
     @ma.validates("captured_at")

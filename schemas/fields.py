@@ -4,7 +4,6 @@ import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 import marshmallow as ma
@@ -16,14 +15,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | 
 MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
 
 
-class Source(StrEnum):
-    """What a snapshot was captured by."""
-
-    ACCOUNT_SYNC = "account_sync"
-    HOLDINGS_SYNC = "holdings_sync"
-    MANUAL_SYNC = "manual_sync"
-    SCHEDULED_SYNC = "scheduled_sync"
-    INITIAL_CONNECTION = "initial_connection"
+SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
 
 
 class Uuid(ma.fields.Field[str]):
@@ -57,12 +49,12 @@ class Currency(ma.fields.Field[str]):
         return value
 
 
-class SourceName(ma.fields.Field[str]):
-    """The name of a `Source`."""
+class Source(ma.fields.Field[str]):
+    """What a snapshot was captured by: one of SOURCES."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        if not isinstance(value, str) or value not in Source:
-            raise ma.ValidationError(f"Must be one of {', '.join(Source)}.")
+        if not isinstance(value, str) or value not in SOURCES:
+            raise ma.ValidationError(f"Must be one of {', '.join(SOURCES)}.")
         return value
 
 
@@ -93,9 +85,7 @@ class Instant(ma.fields.Field[datetime]):
         try:
             return self._in_utc(parts)
         except OverflowError:
-            raise ma.ValidationError(
-                "Must lie within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z."
-            ) from None
+            raise ma.ValidationError("Must lie within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.") from None
         except ValueError:
             raise ma.ValidationError("Must be a date and time that exists.") from None
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import marshmallow as ma
 
-from schemas.fields import Instant, Limit, SourceName
+from schemas.fields import Instant, Limit, Source
 
 
 class NoParameters(ma.Schema):
@@ -14,7 +14,7 @@ class NoParameters(ma.Schema):
 class HistoryParameters(ma.Schema):
     start_date = Instant(required=True)
     end_date = Instant(required=True)
-    source = SourceName(load_default=None)
+    source = Source(load_default=None)
 
     @ma.validates_schema
     def _check_range(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -24,4 +24,4 @@ class HistoryParameters(ma.Schema):
 
 class RecentParameters(ma.Schema):
     limit = Limit(100, load_default=30)
-    source = SourceName(load_default=None)
+    source = Source(load_default=None)

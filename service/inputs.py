@@ -20,7 +20,7 @@ def query(schema: ma.Schema) -> dict[str, Any]:
         loaded = schema.load({name: values[0] for name, values in given.items()})
     except ma.ValidationError as error:
         repeated = {fault.field for fault in faults}
-        faults += [fault for fault in _faults(error.normalized_messages()) if fault.field not in repeated]
+        faults += [fault for fault in _faults(error.messages_dict) if fault.field not in repeated]
     if faults:
         raise Refusal(400, "The query is not valid.", faults)
     return loaded
@@ -34,30 +34,30 @@ def json_body(schema: ma.Schema) -> Any:
         document = json.loads(
             request.get_data(cache=False).decode(), object_pairs_hook=_object, parse_constant=_constant
         )
-    except _MalformedJson as error:
+    except _MalformedJsonError as error:
         raise BadRequest(str(error)) from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not well-formed JSON in UTF-8.") from None
     try:
         return schema.load(document)
     except ma.ValidationError as error:
-        faults = [Fault(pointer, message) for pointer, message in _pointed(error.normalized_messages())]
+        faults = [Fault(pointer, message) for pointer, message in _pointed(error.messages_dict)]
         raise Refusal(400, "The body is not valid.", faults) from None
 
 
-class _MalformedJson(ValueError):
+class _MalformedJsonError(ValueError):
     """What the JSON parser takes and RFC 8259 does not, or leaves open."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _MalformedJson("The body has an object that names a member twice.")
+        raise _MalformedJsonError("The body has an object that names a member twice.")
     return members
 
 
 def _constant(name: str) -> None:
-    raise _MalformedJson(f"The body holds {name}, which is not JSON.")
+    raise _MalformedJsonError(f"The body holds {name}, which is not JSON.")
 
 
 def _faults(messages: dict[str, Any]) -> Iterator[Fault]:

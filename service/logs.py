@@ -38,7 +38,9 @@ def logging_config(level: str) -> dict[str, Any]:
         },
         "root": {"level": level, "handlers": ["stdout"]},
         "loggers": {
-            # The limiter's own line a refusal says no more than the line of the request.
+            # Gunicorn's own handlers print plain text.
+            "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
+            # The limiter's line about a refusal says no more than the line of the request.
             "flask-limiter": {"level": "WARNING"},
         },
     }

@@ -66,9 +66,7 @@ def init_app(app: Flask, base_url: str) -> None:
         if is_fault:
             return _problem(
                 base_url,
-                ServiceUnavailable(
-                    "The database cannot answer at the moment.", retry_after=RETRY_AFTER_SECONDS
-                ),
+                ServiceUnavailable("The database cannot answer at the moment.", retry_after=RETRY_AFTER_SECONDS),
             )
         return _problem(base_url, InternalServerError("The service failed to answer; the fault is logged."))
 

@@ -26,7 +26,7 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
     Three statements in one transaction, whatever the batch's size. Raises ContradictionError and psycopg.Error;
     after either, and after a lost answer, the same batch may be stored again.
     """
-    batch = json.dumps(items, default=str)
+    batch = json.dumps([{"ordinal": n, **item} for n, item in enumerate(items)], default=str)
     with connection.transaction():
         queries.insert_accounts(connection, items=batch)
         created = queries.insert_snapshots(connection, items=batch)

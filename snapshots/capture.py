@@ -8,6 +8,7 @@ from service import db, inputs
 from service.auth import requires_scope
 from service.problems import Fault, Refusal
 from snapshots import batch
+from snapshots.queries import Match
 
 SCOPE = "balance-snapshots:write"
 
@@ -41,7 +42,7 @@ def _conflict(error: batch.ContradictionError) -> Refusal:
     return Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults)
 
 
-def _answer(matches: list[batch.Match]) -> tuple[dict[str, object], int]:
+def _answer(matches: list[Match]) -> tuple[dict[str, object], int]:
     created = sum(match.status == "created" for match in matches)
     return {
         "snapshots": [

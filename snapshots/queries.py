@@ -79,7 +79,7 @@ def list_recent_snapshots(
 
 
 def insert_accounts(connection: Connection[Any], *, items: str) -> None:
-    """`items`: the batch, a JSON array."""
+    """`items`: the batch, a JSON array whose objects know their `ordinal`."""
     _execute(connection, "insert_accounts", items=items)
 
 

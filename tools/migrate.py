@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import psycopg
 
+from tools.local import database
+
 MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 WAIT_SECONDS = 10
 
@@ -56,8 +58,6 @@ def _dbmate_url(database_url: str) -> str:
 
 def main() -> None:
     """Migrates the database of DATABASE_URL, or the embedded one of `make run`."""
-    from tools.local import database
-
     try:
         with database() as url:
             print(migrate(url))

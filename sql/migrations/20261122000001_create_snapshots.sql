@@ -1,4 +1,6 @@
 -- migrate:up
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '60s';
 
 -- Digits after the point that an ISO 4217 currency has; NULL for a code that this database never took.
 -- A code that ISO withdraws stays here, because rows that carry it stay; whether a code is current is

@@ -34,7 +34,7 @@ latest AS (
 
 listing AS (
     SELECT
-        json_agg(snapshot ORDER BY latest.captured_at DESC, latest.account_id) AS snapshots,
+        json_agg(snapshot ORDER BY latest.captured_at DESC, latest.account_id ASC) AS snapshots,
         count(*) AS total_count
     FROM latest
     CROSS JOIN LATERAL (
@@ -57,7 +57,9 @@ listing AS (
 totals AS (
     SELECT json_object_agg(currency, balance::text ORDER BY currency) AS balances
     FROM (
-        SELECT currency, sum(balance) AS balance
+        SELECT
+            currency,
+            sum(balance) AS balance
         FROM latest
         GROUP BY currency
     ) AS total

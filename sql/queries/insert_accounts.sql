@@ -3,7 +3,7 @@
 -- one order and never for each other; DO NOTHING names no key, so that it covers both of the table's.
 --
 -- Parameters:
---   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a"}]
+--   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a"}]
 -- Columns:
 --   id  uuid  an account that is new
 
@@ -11,9 +11,7 @@ INSERT INTO accounts (id, user_id)
 SELECT DISTINCT ON (item.account_id)
     item.account_id,
     item.user_id
-FROM ROWS FROM (
-    json_to_recordset(%(items)s::json) AS (account_id uuid, user_id uuid)
-) WITH ORDINALITY AS item (account_id, user_id, ordinal)
+FROM json_to_recordset(%(items)s::json) AS item (ordinal integer, user_id uuid, account_id uuid)
 ORDER BY item.account_id, item.ordinal
 ON CONFLICT DO NOTHING
 RETURNING id;

@@ -3,7 +3,7 @@
 -- the same batch wait for one another in one order. Ids ascend in the order of the batch.
 --
 -- Parameters:
---   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
+--   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 -- Columns:
 --   id  uuid  a snapshot that is new
 
@@ -12,7 +12,7 @@ INSERT INTO balance_snapshots (
     captured_at, created_at
 )
 SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at)
-    uuid_v7(statement_timestamp(), item.ordinal::integer),
+    uuid_v7(statement_timestamp(), item.ordinal),
     item.user_id,
     item.account_id,
     in_currency(item.balance, item.currency),
@@ -23,21 +23,17 @@ SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at
     item.source,
     item.captured_at,
     statement_timestamp()
-FROM ROWS FROM (
-    json_to_recordset(%(items)s::json) AS (
-        user_id uuid,
-        account_id uuid,
-        balance numeric,
-        available_balance numeric,
-        holdings_value numeric,
-        cash_value numeric,
-        currency text,
-        source snapshot_source,
-        captured_at timestamptz
-    )
-) WITH ORDINALITY AS item (
-    user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at,
-    ordinal
+FROM json_to_recordset(%(items)s::json) AS item (
+    ordinal integer,
+    user_id uuid,
+    account_id uuid,
+    balance numeric,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text,
+    source snapshot_source,
+    captured_at timestamptz
 )
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
 ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinal

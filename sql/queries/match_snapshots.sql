@@ -2,7 +2,7 @@
 -- one of its own because only a new statement sees what other senders have committed meanwhile.
 --
 -- Parameters:
---   items    json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
+--   items    json    [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 --   created  uuid[]  {}  the ids that the second statement returned
 -- Columns:
 --   status       text             created, duplicate, contradicts_stored, contradicts_batch or other_owner
@@ -15,21 +15,17 @@ WITH item AS (
     SELECT
         *,
         row_number() OVER (PARTITION BY account_id, source, captured_at ORDER BY ordinal) AS occurrence
-    FROM ROWS FROM (
-        json_to_recordset(%(items)s::json) AS (
-            user_id uuid,
-            account_id uuid,
-            balance numeric,
-            available_balance numeric,
-            holdings_value numeric,
-            cash_value numeric,
-            currency text,
-            source snapshot_source,
-            captured_at timestamptz
-        )
-    ) WITH ORDINALITY AS item (
-        user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at,
-        ordinal
+    FROM json_to_recordset(%(items)s::json) AS batch (
+        ordinal integer,
+        user_id uuid,
+        account_id uuid,
+        balance numeric,
+        available_balance numeric,
+        holdings_value numeric,
+        cash_value numeric,
+        currency text,
+        source snapshot_source,
+        captured_at timestamptz
     )
 ),
 
@@ -43,10 +39,13 @@ matched AS (
         stored.id,
         created.id IS NOT NULL AS is_new,
         accounts.user_id <> item.user_id AS is_other_owner,
-        (item.balance, item.available_balance, item.holdings_value, item.cash_value, item.currency)
-        IS DISTINCT FROM
-        (stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value, stored.currency)
-            AS is_contradiction
+        (
+            item.balance IS DISTINCT FROM stored.balance
+            OR item.available_balance IS DISTINCT FROM stored.available_balance
+            OR item.holdings_value IS DISTINCT FROM stored.holdings_value
+            OR item.cash_value IS DISTINCT FROM stored.cash_value
+            OR item.currency IS DISTINCT FROM stored.currency
+        ) AS is_contradiction
     FROM item
     INNER JOIN accounts ON item.account_id = accounts.id
     LEFT JOIN balance_snapshots AS stored

@@ -1,0 +1,81 @@
+# The commands of the project; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+PY := .venv/bin/python
+LOCKS := requirements requirements-local requirements-dev
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/local ## the service on 127.0.0.1:8000 with a database and a demo portfolio of its own; Ctrl-C ends it
+	@exec $(PY) -m tools.run
+
+.PHONY: test
+test: .venv/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded PostgreSQL; ARGS="-k history" for a part
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/dev ## style, types, SQL, migrations, lock files
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	$(PY) -m mypy .
+	.venv/bin/sqlfluff lint --disable-progress-bar sql/migrations sql/queries
+	.venv/bin/squawk --assume-in-transaction --pg-version 15 sql/migrations/*.sql
+	@$(MAKE) --no-print-directory check-lock
+
+.PHONY: check-lock
+check-lock: .venv/dev
+	@for name in $(LOCKS); do \
+	  cp $$name.txt .venv/$$name.before && $(call compile,$$name,.venv/$$name.before) || exit 1; \
+	  cmp -s $$name.txt .venv/$$name.before || { echo "$$name.txt is not in step with $$name.in: make lock"; exit 1; }; \
+	done
+
+.PHONY: lock
+lock: .venv/dev ## resolve requirements*.in into requirements*.txt anew; UPGRADE=1 takes newer versions
+	@for name in $(LOCKS); do $(call compile,$$name,$$name.txt) $(if $(UPGRADE),--upgrade) || exit 1; done
+
+compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--output-file $(2) $(1).in
+
+.PHONY: token
+token: .venv/local ## a bearer token: SUB=<user id> [SCOPE=balance-snapshots:write]
+	@$(PY) -m tools.token "$(SUB)" $(if $(SCOPE),"$(SCOPE)")
+
+.PHONY: migrate
+migrate: .venv/local ## bring the database of DATABASE_URL up to date, or the embedded one
+	@$(PY) -m tools.migrate
+
+.PHONY: sql
+sql: .venv/local ## run a query of sql/queries in psql with its example: Q=get_balance_history [SET="limit=3"]
+	@$(PY) -m tools.sql run "$(Q)" $(SET)
+
+.PHONY: explain
+explain: .venv/local ## show a query's plan: Q=get_balance_history [SET="limit=3"]
+	@$(PY) -m tools.sql explain "$(Q)" $(SET)
+
+.PHONY: schema
+schema: .venv/local ## write sql/schema.sql anew from the migrations
+	@$(PY) -m tools.schema
+
+.PHONY: clean
+clean: ## remove what the commands above made: .venv and .local
+	rm -rf .venv .local
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.venv/local: requirements-local.txt | .venv/bin/python
+	$(call install,$<)
+
+.venv/dev: requirements-dev.txt | .venv/bin/python
+	$(call install,$<)
+
+define install
+	@echo "Installing $(1) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
+	@touch $@ $(if $(findstring dev,$@),.venv/local)
+endef

@@ -1,0 +1,88 @@
+-- The schema that sql/migrations end in, for reading: `make schema` writes it, a test compares it.
+
+CREATE TYPE public.snapshot_source AS ENUM (
+    'account_sync',
+    'holdings_sync',
+    'manual_sync',
+    'scheduled_sync',
+    'initial_connection'
+);
+
+CREATE FUNCTION public.change_percent(previous numeric, current numeric) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (trim_scale(((0.01 * sign((current - previous))) * div((((20000)::numeric * abs((current - previous))) + abs(previous)), NULLIF(((2)::numeric * abs(previous)), (0)::numeric)))) + 0.0);
+
+CREATE FUNCTION public.minor_unit(currency text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (currency = ANY (ARRAY['AED'::text, 'AFN'::text, 'ALL'::text, 'AMD'::text, 'AOA'::text, 'ARS'::text, 'AUD'::text, 'AWG'::text, 'AZN'::text, 'BAM'::text, 'BBD'::text, 'BDT'::text, 'BMD'::text, 'BND'::text, 'BOB'::text, 'BOV'::text, 'BRL'::text, 'BSD'::text, 'BTN'::text, 'BWP'::text, 'BYN'::text, 'BZD'::text, 'CAD'::text, 'CDF'::text, 'CHE'::text, 'CHF'::text, 'CHW'::text, 'CNY'::text, 'COP'::text, 'COU'::text, 'CRC'::text, 'CUP'::text, 'CVE'::text, 'CZK'::text, 'DKK'::text, 'DOP'::text, 'DZD'::text, 'EGP'::text, 'ERN'::text, 'ETB'::text, 'EUR'::text, 'FJD'::text, 'FKP'::text, 'GBP'::text, 'GEL'::text, 'GHS'::text, 'GIP'::text, 'GMD'::text, 'GTQ'::text, 'GYD'::text, 'HKD'::text, 'HNL'::text, 'HTG'::text, 'HUF'::text, 'IDR'::text, 'ILS'::text, 'INR'::text, 'IRR'::text, 'JMD'::text, 'KES'::text, 'KGS'::text, 'KHR'::text, 'KPW'::text, 'KYD'::text, 'KZT'::text, 'LAK'::text, 'LBP'::text, 'LKR'::text, 'LRD'::text, 'LSL'::text, 'MAD'::text, 'MDL'::text, 'MGA'::text, 'MKD'::text, 'MMK'::text, 'MNT'::text, 'MOP'::text, 'MRU'::text, 'MUR'::text, 'MVR'::text, 'MWK'::text, 'MXN'::text, 'MXV'::text, 'MYR'::text, 'MZN'::text, 'NAD'::text, 'NGN'::text, 'NIO'::text, 'NOK'::text, 'NPR'::text, 'NZD'::text, 'PAB'::text, 'PEN'::text, 'PGK'::text, 'PHP'::text, 'PKR'::text, 'PLN'::text, 'QAR'::text, 'RON'::text, 'RSD'::text, 'RUB'::text, 'SAR'::text, 'SBD'::text, 'SCR'::text, 'SDG'::text, 'SEK'::text, 'SGD'::text, 'SHP'::text, 'SLE'::text, 'SOS'::text, 'SRD'::text, 'SSP'::text, 'STN'::text, 'SVC'::text, 'SYP'::text, 'SZL'::text, 'THB'::text, 'TJS'::text, 'TMT'::text, 'TOP'::text, 'TRY'::text, 'TTD'::text, 'TWD'::text, 'TZS'::text, 'UAH'::text, 'USD'::text, 'USN'::text, 'UYU'::text, 'UZS'::text, 'VED'::text, 'VES'::text, 'WST'::text, 'XAD'::text, 'XCD'::text, 'XCG'::text, 'YER'::text, 'ZAR'::text, 'ZMW'::text, 'ZWG'::text])) THEN 2 WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'UYI'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 WHEN (currency = ANY (ARRAY['CLF'::text, 'UYW'::text])) THEN 4 ELSE NULL::integer END;
+
+CREATE FUNCTION public.in_currency(amount numeric, currency text) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round(amount, GREATEST(min_scale(amount), public.minor_unit(currency)));
+
+CREATE FUNCTION public.is_amount(amount numeric, currency text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((abs(amount) < '1000000000000000'::numeric) AND (scale(amount) <= 4) AND (scale(amount) = scale(public.in_currency(amount, currency))));
+
+CREATE FUNCTION public.refuse_update() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never updated', tg_table_name
+        USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = tg_name;
+
+END;
+$$;
+
+CREATE FUNCTION public.utc_iso8601(instant timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN to_char((instant AT TIME ZONE 'UTC'::text), CASE WHEN ((EXTRACT(microseconds FROM instant) % (1000000)::numeric) = (0)::numeric) THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text END);
+
+CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
+
+CREATE TABLE public.accounts (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL
+);
+
+CREATE TABLE public.balance_snapshots (
+    id uuid DEFAULT public.uuid_v7(clock_timestamp(), 0) NOT NULL,
+    user_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    balance numeric NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text NOT NULL,
+    source public.snapshot_source NOT NULL,
+    captured_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
+);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_user_id_id_key UNIQUE (user_id, id);
+
+ALTER TABLE ONLY public.balance_snapshots
+    ADD CONSTRAINT balance_snapshots_natural_key UNIQUE (user_id, account_id, source, captured_at);
+
+ALTER TABLE ONLY public.balance_snapshots
+    ADD CONSTRAINT balance_snapshots_pkey PRIMARY KEY (user_id, account_id, captured_at, id);
+
+CREATE TRIGGER accounts_keep_their_owner BEFORE UPDATE ON public.accounts FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
+CREATE TRIGGER balance_snapshots_stay_as_captured BEFORE UPDATE ON public.balance_snapshots FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
+ALTER TABLE ONLY public.balance_snapshots
+    ADD CONSTRAINT balance_snapshots_account_of_user FOREIGN KEY (user_id, account_id) REFERENCES public.accounts(user_id, id);

@@ -1,0 +1,152 @@
+"""The servers that the tests run on, and what every test may ask for.
+
+One PostgreSQL a run: TEST_DATABASE_URL or an embedded one. One database a worker, copied from a migrated template.
+Tests share it and stay out of each other's way by users of their own: `user_id` and `account_id` are new each time.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from config import Settings
+from tests.support import SECRET, Caller, user_token
+from tools import postgres
+from tools.migrate import migrate
+
+_SERVER = "SNAPSHOTS_TEST_SERVER_URL"
+_TEMPLATE = "SNAPSHOTS_TEST_TEMPLATE"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts the server and makes the template, once, in the process that the workers come from."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    servers = contextlib.ExitStack()
+    config.add_cleanup(servers.close)
+    server_url = os.environ.get("TEST_DATABASE_URL")
+    if not server_url:
+        folder = Path(tempfile.mkdtemp(prefix="snapshots-test-"))
+        servers.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            server_url = servers.enter_context(postgres.running(folder / "postgres"))
+        except postgres.PostgresError as error:
+            pytest.exit(str(error), returncode=2)
+    template = f"template_{uuid4().hex}"
+    _execute(server_url, f"CREATE DATABASE {template}")
+    servers.callback(_execute, server_url, f"DROP DATABASE {template} WITH (FORCE)")
+    migrate(_with_database(server_url, template))
+    os.environ[_SERVER] = server_url
+    os.environ[_TEMPLATE] = template
+
+
+def _execute(server_url: str, statement: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _with_database(url: str, name: str) -> str:
+    scheme, host, _, query, fragment = urlsplit(url)
+    return urlunsplit((scheme, host, f"/{name}", query, fragment)).replace(f"{scheme}:/{name}", f"{scheme}:///{name}")
+
+
+@contextlib.contextmanager
+def _database(template: str) -> Iterator[str]:
+    server_url = os.environ[_SERVER]
+    name = f"test_{uuid4().hex}"
+    _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield _with_database(server_url, name)
+    finally:
+        _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def database_url() -> Iterator[str]:
+    """A migrated database of this worker's own."""
+    with _database(os.environ[_TEMPLATE]) as url:
+        yield url
+
+
+@pytest.fixture
+def migrated_database_url() -> Iterator[str]:
+    """A migrated database of this test's own, to be changed at will."""
+    with _database(os.environ[_TEMPLATE]) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url() -> Iterator[str]:
+    """A database of this test's own that nobody has migrated."""
+    with _database("template0") as url:
+        yield url
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection whose changes are rolled back."""
+    with psycopg.connect(database_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str) -> Settings:
+    """Settings with a rate limit that no test meets by accident."""
+    return Settings.from_env(
+        {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "1000000/minute"}
+    )
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> Iterator[Flask]:
+    with serving(settings) as app:
+        yield app
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[Flask]:
+    """An app with these settings, its pool closed afterwards."""
+    app = create_app(settings)
+    try:
+        yield app
+    finally:
+        app.extensions["pool"].close()
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> FlaskClient:
+    """A caller who sends no token."""
+    return app.test_client()
+
+
+@pytest.fixture
+def user_id() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def account_id() -> str:
+    return str(uuid4())
+
+
+@pytest.fixture
+def user(app: Flask, user_id: str) -> Caller:
+    """A user who reads."""
+    return Caller(app, user_token(user_id))
+
+
+@pytest.fixture
+def sync_job(app: Flask) -> Caller:
+    """A service that captures."""
+    return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))

@@ -1,0 +1,84 @@
+"""What tests say in their own words: tokens, callers, snapshots."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from flask import Flask
+from werkzeug.test import TestResponse
+
+SECRET = "a secret of the tests, of 32 bytes or more"  # noqa: S105
+API = "/api/v1"
+
+
+def token(claims: Mapping[str, Any], key: Any = SECRET, algorithm: str = "HS256", **headers: Any) -> str:
+    """A signed token with exactly these claims."""
+    return jwt.encode(dict(claims), key, algorithm=algorithm, headers=headers or None)
+
+
+def user_token(subject: str, **claims: Any) -> str:
+    """A token as the identity service issues it."""
+    now = int(time.time())
+    issued = {"email": "someone@example.com", "roles": ["user"], "iat": now, "exp": now + 600, "jti": str(uuid4())}
+    return token({"sub": subject, **issued, **claims})
+
+
+class Caller:
+    """Somebody who calls the service with a token."""
+
+    def __init__(self, app: Flask, bearer: str) -> None:
+        self._client = app.test_client()
+        self.authorization = {"Authorization": f"Bearer {bearer}"}
+
+    def get(self, path: str, **query: Any) -> TestResponse:
+        return self._client.get(API + path, query_string=query, headers=self.authorization)
+
+    def latest(self, **query: Any) -> TestResponse:
+        return self.get("/balance-snapshots", **query)
+
+    def history(self, account_id: str, start: str = "0001-01-01", end: str = "9999-12-31", **query: Any) -> TestResponse:
+        return self.get(f"/accounts/{account_id}/balance-history", start_date=start, end_date=end, **query)
+
+    def recent(self, account_id: str, **query: Any) -> TestResponse:
+        return self.get(f"/accounts/{account_id}/balance-snapshots", **query)
+
+    def capture(self, *items: Mapping[str, Any]) -> TestResponse:
+        return self.post({"snapshots": list(items)})
+
+    def post(self, body: Any, **headers: str) -> TestResponse:
+        return self._client.post(API + "/balance-snapshots", json=body, headers=self.authorization | headers)
+
+    def send(self, method: str, path: str, **request: Any) -> TestResponse:
+        """Any request, with the caller's token."""
+        headers = self.authorization | request.pop("headers", {})
+        return self._client.open(API + path, method=method, headers=headers, **request)
+
+
+def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:
+    """An item of a capture."""
+    return {
+        "user_id": user_id,
+        "account_id": account_id,
+        "balance": balance,
+        "currency": "USD",
+        "source": "account_sync",
+        "captured_at": "2025-01-01T00:00:00Z",
+        **fields,
+    }
+
+
+def captured(sync_job: Caller, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer's snapshots, after a capture that must succeed."""
+    response = sync_job.capture(*items)
+    assert response.status_code in (200, 201), response.json
+    return list(response.json["snapshots"])
+
+
+def faults(response: TestResponse) -> dict[str, list[str]]:
+    """The messages of a problem's `errors`, by field."""
+    found: dict[str, list[str]] = {}
+    for error in response.json["errors"]:
+        found.setdefault(error["field"], []).append(error["message"])
+    return found

@@ -1,0 +1,78 @@
+"""The demo portfolio: one user, five accounts, three currencies, two years. The same on every machine."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from schemas.capture import MOST_SNAPSHOTS, CaptureBatch
+from snapshots import batch
+
+USER = "d3300000-0000-4000-8000-000000000001"
+FIRST_DAY = datetime(2024, 1, 1, 10, tzinfo=UTC)
+DAYS = 731
+
+
+class _Account(NamedTuple):
+    id: str
+    currency: str
+    source: str
+    every_days: int
+    opening: Decimal
+    step: Decimal
+    """The most that the balance moves between two snapshots; its digits are the currency's minor unit."""
+    has_holdings: bool = False
+
+
+CHECKING = "d3300000-0000-4000-8000-00000000000a"
+BROKERAGE = "d3300000-0000-4000-8000-00000000000b"
+CREDIT_CARD = "d3300000-0000-4000-8000-00000000000c"
+TOKYO_SAVINGS = "d3300000-0000-4000-8000-00000000000d"
+KUWAIT_SAVINGS = "d3300000-0000-4000-8000-00000000000e"
+
+ACCOUNTS = (
+    _Account(CHECKING, "USD", "account_sync", 1, Decimal("4200.00"), Decimal("180.00")),
+    _Account(BROKERAGE, "USD", "holdings_sync", 1, Decimal("24500.00"), Decimal("400.00"), has_holdings=True),
+    _Account(CREDIT_CARD, "USD", "account_sync", 3, Decimal("-2250.00"), Decimal("60.00")),
+    _Account(TOKYO_SAVINGS, "JPY", "scheduled_sync", 7, Decimal(1500000), Decimal(20000)),
+    _Account(KUWAIT_SAVINGS, "KWD", "scheduled_sync", 30, Decimal("310.250"), Decimal("12.500")),
+)
+
+
+def load(connection: Connection[Any]) -> int:
+    """Stores the portfolio the way a sync job's would be; how many snapshots of it are new."""
+    items = [item for account in ACCOUNTS for item in _history(account)]
+    created = 0
+    for first in range(0, len(items), MOST_SNAPSHOTS):
+        loaded = CaptureBatch().load({"snapshots": items[first : first + MOST_SNAPSHOTS]})
+        matches = batch.store(connection, loaded["snapshots"])
+        created += sum(match.status == "created" for match in matches)
+    return created
+
+
+def _history(account: _Account) -> Iterator[dict[str, Any]]:
+    random = Random(account.id)
+    smallest = Decimal(1).scaleb(account.step.as_tuple().exponent)  # type: ignore[arg-type]
+    steps = int(account.step / smallest)
+    balance = account.opening
+    for day in range(0, DAYS, account.every_days):
+        # Once in a quarter the user asks for a sync.
+        source = "initial_connection" if day == 0 else "manual_sync" if day % 91 == 0 else account.source
+        cash = (balance / 8).quantize(smallest) if account.has_holdings else None
+        yield {
+            "user_id": USER,
+            "account_id": account.id,
+            "balance": str(balance),
+            "available_balance": None if account.has_holdings else str(balance),
+            "holdings_value": None if cash is None else str(balance - cash),
+            "cash_value": None if cash is None else str(cash),
+            "currency": account.currency,
+            "source": source,
+            "captured_at": (FIRST_DAY + timedelta(days=day)).isoformat(),
+        }
+        # A walk that is drawn back to where it began, so that the debt stays a debt.
+        drift = ((account.opening - balance) / 30).quantize(smallest)
+        balance += drift + random.randint(-steps, steps) * smallest

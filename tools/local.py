@@ -1,0 +1,49 @@
+"""What a machine keeps between runs, in one ignored folder: the database's files and the secret for tokens."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+
+from tools import postgres
+
+STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local")
+TOKEN_LIFETIME = timedelta(days=30)
+
+
+@contextlib.contextmanager
+def database() -> Iterator[str]:
+    """The URL of the database of DATABASE_URL; without one, of the embedded server, run meanwhile.
+
+    Raises tools.postgres.PostgresError.
+    """
+    if url := os.environ.get("DATABASE_URL"):
+        yield url
+        return
+    with postgres.running(STATE / "postgres") as url:
+        yield url
+
+
+def secret() -> str:
+    """JWT_SECRET_KEY; without one, a secret made once and kept, so that printed tokens go on working."""
+    if given := os.environ.get("JWT_SECRET_KEY"):
+        return given
+    kept = STATE / "jwt-secret"
+    if not kept.exists():
+        STATE.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(secrets.token_urlsafe(48))
+    return kept.read_text()
+
+
+def token(subject: str, scope: str | None = None) -> str:
+    """A bearer token (HS256) as the identity service would issue it."""
+    now = datetime.now(UTC)
+    claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + TOKEN_LIFETIME}
+    if scope:
+        claims["scope"] = scope
+    return jwt.encode(claims, secret(), algorithm="HS256")

@@ -1,0 +1,130 @@
+"""`make run`: a database, migrated; a token and a curl line for each endpoint; the service, until Ctrl-C."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+
+from config import ConfigError, Settings
+from snapshots.capture import SCOPE
+from tools import demo, local
+from tools.migrate import MigrationError, migrate
+from tools.postgres import PostgresError
+
+ROOT = Path(__file__).parent.parent
+DRAIN_SECONDS = 35
+
+_WELCOME = """
+A token for the demo user, who may also capture:
+
+{token}
+
+The newest snapshot of each account:
+curl -H "Authorization: Bearer {token}" "{base}/balance-snapshots"
+
+A week of an account's history:
+curl -H "Authorization: Bearer {token}" "{base}/accounts/{account}/balance-history?start_date=2025-12-24T00:00:00Z&end_date=2025-12-31T23:59:59Z"
+
+An account's newest snapshots:
+curl -H "Authorization: Bearer {token}" "{base}/accounts/{account}/balance-snapshots?limit=5"
+
+Capture one (again: it is stored once):
+curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" "{base}/balance-snapshots" -d '{batch}'
+
+Ctrl-C ends the service.
+"""
+_BATCH = (
+    '{{"snapshots": [{{"user_id": "{user}", "account_id": "{account}", "balance": "4321.09", "currency": "USD",'
+    ' "source": "manual_sync", "captured_at": "2026-01-01T09:30:00Z"}}]}}'
+)
+
+
+def main() -> None:
+    """Serves until a signal ends it. Whatever it started has ended when it returns."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+    try:
+        sys.exit(_run())
+    except KeyboardInterrupt:
+        print("Ended.")
+    except (ConfigError, MigrationError, PostgresError, psycopg.Error) as error:
+        sys.exit(f"make run: {error}")
+
+
+def _run() -> int:
+    is_ours = not os.environ.get("DATABASE_URL")
+    # Faults in the settings and a taken port show before anything is started.
+    settings = Settings.from_env(_environment("postgresql://") if is_ours else _environment(None))
+    _check_port(settings)
+    with local.database() as url:
+        print(migrate(url), flush=True)
+        if is_ours:
+            with psycopg.connect(url) as connection:
+                print(f"The demo portfolio: {demo.load(connection)} new snapshots.", flush=True)
+        if settings.jwt_algorithm == "HS256":
+            print(_welcome(settings), flush=True)
+        return _serve(_environment(url))
+
+
+def _environment(database_url: str | None) -> dict[str, str]:
+    """What the service is started with: our environment, completed by what this machine keeps."""
+    environment = dict(os.environ)
+    if database_url:
+        environment["DATABASE_URL"] = database_url
+    if environment.get("JWT_ALGORITHM", "HS256") == "HS256":
+        environment["JWT_SECRET_KEY"] = local.secret()
+    return environment
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            sys.exit(
+                f"make run: cannot listen on {settings.host}:{settings.port} ({error.strerror});"
+                " another port goes by PORT=8001 make run"
+            )
+
+
+def _welcome(settings: Settings) -> str:
+    return _WELCOME.format(
+        token=local.token(demo.USER, SCOPE),
+        base=f"http://{settings.host}:{settings.port}/api/v1",
+        account=demo.CHECKING,
+        batch=_BATCH.format(user=demo.USER, account=demo.CHECKING),
+    )
+
+
+def _serve(environment: dict[str, str]) -> int:
+    server = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM"]
+        + [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C is for us: the service is asked to end and finishes what it is answering.
+        start_new_session=True,
+    )
+    try:
+        return server.wait()
+    finally:
+        server.terminate()
+        try:
+            server.wait(DRAIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Writes sql/schema.sql, the schema that the migrations end in, for reading."""
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools import postgres
+from tools.migrate import MIGRATIONS, migrate
+
+SCHEMA = MIGRATIONS.parent / "schema.sql"
+HEAD = "-- The schema that sql/migrations end in, for reading: `make schema` writes it, a test compares it.\n\n"
+
+
+def dump(database_url: str) -> str:
+    """The schema of a database as pg_dump tells it, without what differs between servers and runs."""
+    command = [postgres.program("pg_dump"), "--schema-only", "--no-owner", "--no-privileges"]
+    command += ["--exclude-table=public.schema_migrations", database_url]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    kept = [
+        line
+        for line in text.splitlines()
+        if line and not line.startswith(("--", "SET ", "SELECT pg_catalog.set_config", "\\"))
+    ]
+    return HEAD + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(kept)) + "\n"
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, postgres.running(Path(folder) / "postgres") as url:
+        migrate(url)
+        SCHEMA.write_text(dump(url))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except postgres.PostgresError as error:
+        sys.exit(str(error))

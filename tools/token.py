@@ -1,0 +1,15 @@
+"""Prints a bearer token: python -m tools.token SUBJECT [SCOPE]."""
+
+import sys
+
+from tools.local import token
+
+
+def main(arguments: list[str]) -> None:
+    if not 1 <= len(arguments) <= 2 or not arguments[0]:
+        sys.exit("Say whom the token is for: make token SUB=<user id> [SCOPE=balance-snapshots:write]")
+    print(token(*arguments))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
