@@ -1,5 +1,6 @@
 """How often a user may ask (rulings 17 and 18): flask-limiter, keyed by the verified subject."""
 
+import math
 import time
 
 from flask import Blueprint, Flask, Response
@@ -28,9 +29,10 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
         if limit is not None:
             response.headers["X-RateLimit-Limit"] = str(limit.limit.amount)
             response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
-            response.headers["X-RateLimit-Reset"] = str(limit.reset_at)
+            reset = limit.window.reset_time
+            response.headers["X-RateLimit-Reset"] = str(math.ceil(reset))
             if limit.breached:
-                response.headers["Retry-After"] = str(max(1, limit.reset_at - int(time.time())))
+                response.headers["Retry-After"] = str(max(1, math.ceil(reset - time.time())))
         return response
 
     limiter.init_app(app)

@@ -1,0 +1,73 @@
+"""How the code is laid out: imports point one way, modules stay small, migrations have unique versions."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.migrate import MIGRATIONS
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path
+    for folder in (".", "schemas", "service", "snapshots", "tools", "deploy")
+    for path in (ROOT / folder).glob("*.py")
+)
+
+# What each room may import of the others.
+MAY_IMPORT = {
+    "config": set(),
+    "schemas": {"schemas"},
+    "service": {"service", "config"},
+    "snapshots": {"snapshots", "schemas", "service"},
+    "app": {"snapshots", "service", "config"},
+    "wsgi": {"app", "config"},
+    "deploy": {"service", "config"},
+    "tools": {"tools", "snapshots", "schemas", "config"},
+}
+MAY_NOT_KNOW = {
+    "schemas": {"flask", "psycopg"},
+    "snapshots/queries.py": {"flask", "service", "schemas"},
+    "snapshots/batch.py": {"flask", "service", "schemas"},
+    "tools": {"flask"},
+}
+every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def room(path: Path) -> str:
+    return path.stem if path.parent == ROOT else path.parent.name
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The top-level names that a module imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield (node.module or "").partition(".")[0]
+
+
+@every_source
+def test_imports_point_one_way(path: Path) -> None:
+    assert {name for name in imported(path) if name in MAY_IMPORT} <= MAY_IMPORT[room(path)]
+
+
+@every_source
+def test_a_room_does_not_know_what_it_does_not_need(path: Path) -> None:
+    for place, unknown in MAY_NOT_KNOW.items():
+        if place in (room(path), str(path.relative_to(ROOT))):
+            assert not unknown & set(imported(path))
+
+
+@every_source
+def test_a_module_is_small_enough_to_be_read_at_once(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
+
+
+def test_no_two_migrations_share_a_version() -> None:
+    versions = [path.name.partition("_")[0] for path in MIGRATIONS.glob("*.sql")]
+
+    assert versions
+    assert len(set(versions)) == len(versions)

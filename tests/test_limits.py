@@ -1,0 +1,119 @@
+"""The rate limit as the page documents it (rulings 17 and 18), and its place among the checks."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from config import Settings
+from tests.conftest import serving
+from tests.support import Caller, snapshot, user_token
+
+LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+@pytest.fixture
+def limited(settings: Settings) -> Iterator[Flask]:
+    """An app that lets a user read three times an hour, so that nothing is refilled while a test runs."""
+    with serving(replace(settings, api_read_limit="3/hour")) as app:
+        yield app
+
+
+@pytest.fixture
+def reader(limited: Flask, user_id: str) -> Caller:
+    return Caller(limited, user_token(user_id))
+
+
+def remaining(response: TestResponse) -> int:
+    return int(response.headers["X-RateLimit-Remaining"])
+
+
+def test_the_documented_limit_is_the_default() -> None:
+    settings = Settings.from_env({"DATABASE_URL": "postgresql://", "JWT_SECRET_KEY": "x" * 32})
+
+    assert settings.api_read_limit == "100/minute"
+
+
+def test_all_reads_of_a_user_draw_on_one_limit(reader: Caller, account_id: str) -> None:
+    answers = [reader.latest(), reader.history(account_id), reader.recent(account_id), reader.latest()]
+
+    assert [a.status_code for a in answers] == [200, 404, 404, 429]
+    assert [remaining(a) for a in answers] == [2, 1, 0, 0]
+
+
+def test_a_refusal_is_a_problem_that_says_when_to_come_again(reader: Caller) -> None:
+    for _ in range(3):
+        reader.latest()
+
+    response = reader.latest()
+
+    assert response.status_code == 429
+    assert response.content_type == "application/problem+json"
+    assert response.json["title"] == "Too Many Requests"
+    assert 1 <= int(response.headers["Retry-After"]) <= 3600
+
+
+def test_a_request_that_is_let_through_is_not_told_to_wait(reader: Caller) -> None:
+    response = reader.latest()
+
+    assert "Retry-After" not in response.headers
+    assert response.headers["X-RateLimit-Limit"] == "3"
+    assert time.time() < int(response.headers["X-RateLimit-Reset"]) <= time.time() + 3601
+
+
+def test_every_answer_to_an_authenticated_read_tells_the_limit(limited: Flask, reader: Caller, account_id: str) -> None:
+    for response, status in ((reader.latest(x="1"), 400), (reader.recent(account_id), 404)):
+        assert response.status_code == status
+        assert set(response.headers.keys()) >= LIMIT_HEADERS
+
+
+def test_users_do_not_share_a_limit(limited: Flask, reader: Caller) -> None:
+    for _ in range(4):
+        reader.latest()
+
+    other = Caller(limited, user_token(str(uuid4())))
+
+    assert other.latest().status_code == 200
+
+
+def test_a_new_token_another_address_and_upper_case_make_no_new_user(
+    limited: Flask, reader: Caller, user_id: str
+) -> None:
+    for _ in range(3):
+        reader.latest()
+
+    again = Caller(limited, user_token(user_id.upper()))
+    response = again.send("GET", "/balance-snapshots", headers={"X-Forwarded-For": "192.0.2.7"})
+
+    assert response.status_code == 429
+
+
+def test_a_refused_token_costs_nobody_anything(limited: Flask, reader: Caller, user_id: str) -> None:
+    for _ in range(5):
+        response = Caller(limited, user_token(user_id) + "x").latest()
+        assert response.status_code == 401
+        assert not LIMIT_HEADERS & set(response.headers.keys())
+
+    assert remaining(reader.latest()) == 2
+
+
+def test_the_limit_comes_before_the_query_is_looked_at(reader: Caller) -> None:
+    for _ in range(3):
+        reader.latest()
+
+    assert reader.latest(unknown="1").status_code == 429
+
+
+def test_capture_and_health_are_not_limited(limited: Flask, user_id: str) -> None:
+    sync_job = Caller(limited, user_token(user_id, scope="balance-snapshots:write"))
+
+    for _ in range(5):
+        response = sync_job.capture(snapshot(user_id, str(uuid4())))
+        assert response.status_code == 201
+        assert not LIMIT_HEADERS & set(response.headers.keys())
+        assert limited.test_client().get("/healthz").status_code == 200
+    assert remaining(sync_job.latest()) == 2

@@ -1,0 +1,246 @@
+"""`make run`, as a person meets it: a service on real servers, reached over HTTP with the lines it prints."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from schemas.answers import History, Latest
+from tests.support import SECRET, user_token
+from tools import demo
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60
+END_SECONDS = 30
+
+
+class Run:
+    """A `make run` under way."""
+
+    def __init__(self, state: Path, **environ: str) -> None:
+        self.state = state
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._log = state / f"run-{self.port}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tools.run"],
+                cwd=ROOT,
+                env={**clean_environ(), "STATE_DIR": str(state), "PORT": str(self.port), **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> "Run":
+        until(lambda: self.process.poll() is None and answers(f"{self.base}/readyz"), START_SECONDS, self._log)
+        return self
+
+    def lines(self, start: str) -> list[str]:
+        return [line for line in self.output.splitlines() if line.startswith(start)]
+
+    def end(self, how: int = signal.SIGINT) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(END_SECONDS)
+
+    def left_behind(self) -> list[str]:
+        """The processes that this run started and that live on."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                known_by = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if str(self.state).encode() in known_by and state != "Z" and int(process.name) != os.getpid():
+                found.append((process / "comm").read_text().strip())
+        return found
+
+
+def clean_environ() -> dict[str, str]:
+    ours = {"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "REDIS_URL", "WEB_CONCURRENCY", "TEST_DATABASE_URL"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
+        time.sleep(0.05)
+
+
+def curl(line: str) -> Any:
+    """What a printed line answers in a shell of its own."""
+    done = subprocess.run(
+        ["bash", "-c", line.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
+    yield run
+    if run.process.poll() is None:
+        run.end()
+
+
+def test_every_line_it_prints_works_when_pasted(run: Run) -> None:
+    latest, history, recent, capture = run.lines("curl ")
+
+    assert Latest().validate(answer := curl(latest)) == {}
+    assert answer["total_count"] == len(demo.ACCOUNTS)
+    assert History().validate(answer := curl(history)) == {}
+    assert answer["total_count"] == 8
+    assert History().validate(answer := curl(recent)) == {}
+    assert answer["total_count"] == 5
+    first, again = curl(capture), curl(capture)
+    assert (first["created_count"], again["created_count"], again["duplicate_count"]) == (1, 0, 1)
+    assert curl(recent)["snapshots"][0]["id"] == first["snapshots"][0]["id"]
+
+
+def test_its_token_stands_alone_on_a_line(run: Run) -> None:
+    (token,) = re.findall(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
+
+    assert all(token in line for line in run.lines("curl "))
+
+
+def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: Run) -> None:
+    latest = curl(run.lines("curl ")[0])
+
+    decimals = {s["currency"]: len(s["balance"].partition(".")[2]) for s in latest["snapshots"]}
+    assert decimals == {"USD": 2, "JPY": 0, "KWD": 3}
+    assert [s["account_id"] for s in latest["snapshots"] if s["balance"].startswith("-")] == [demo.CREDIT_CARD]
+    line = run.lines("curl ")[1].replace("2025-12-24", "2024-01-01").replace("2025-12-31", "2025-12-31")
+    assert curl(line)["total_count"] == demo.DAYS
+
+
+def test_what_it_logs_is_json(run: Run) -> None:
+    printed, logged = run.output.split("Ctrl-C ends the service.")
+
+    assert '"event"' not in printed
+    for line in filter(None, logged.splitlines()):
+        assert {"event", "level", "time"} <= set(json.loads(line))
+
+
+def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), "PORT": str(run.port)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert str(run.port) in line
+    assert "PORT=" in line
+    assert not (tmp_path / "postgres").exists()
+
+
+@pytest.fixture
+def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Starts runs that end with the test."""
+    runs: list[Run] = []
+
+    def start(**environ: str) -> Run:
+        runs.append(Run(tmp_path, **environ).wait_until_ready())
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.end(signal.SIGKILL)
+
+
+def test_ctrl_c_leaves_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[..., Run]) -> None:
+    first = short_run()
+    curl(first.lines("curl ")[3])
+    assert first.end() == 0
+    assert first.left_behind() == []
+
+    second = short_run()
+    assert "0 new snapshots" in second.output
+    assert curl(first.lines("curl ")[3].replace(first.base, second.base))["duplicate_count"] == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_however_it_is_ended_nothing_is_left_behind(short_run: Callable[..., Run], how: int) -> None:
+    run = short_run()
+
+    run.end(how)
+
+    until(lambda: run.left_behind() == [], END_SECONDS)
+
+
+def test_a_database_of_ones_own_is_migrated_and_left_empty(
+    short_run: Callable[..., Run], empty_database_url: str
+) -> None:
+    run = short_run(DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2")
+
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)
+    assert not (run.state / "postgres").exists()
+    assert len(re.findall("Booting worker", run.output)) == 2
+    # The secret given is the one in force.
+    line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+    assert curl(line)["total_count"] == 0
+
+
+def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={
+            **clean_environ(),
+            "STATE_DIR": str(tmp_path),
+            "PORT": str(free_port()),
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("make run: The database cannot be reached")
+    assert "Traceback" not in ended.stderr
