@@ -17,7 +17,7 @@ WAIT_SECONDS = 1.0
 CONNECT_SECONDS = 2
 
 # Set once a connection. The plans are made once and hold for every parameter, because each query gates its
-# branches by parameter (docs/decisions/0003-sql.md); a statement that takes this long is not worth waiting for.
+# branches by parameter (docs/decisions/0003-plans.md); a statement that takes this long is not worth waiting for.
 _SESSION = {
     "plan_cache_mode": "force_generic_plan",
     "statement_timeout": "5s",

@@ -15,7 +15,7 @@ class ContradictionError(Exception):
     """Items that contradict what is stored, one another, or the owner of their account; nothing is stored."""
 
     def __init__(self, statuses: dict[int, str]) -> None:
-        super().__init__(statuses)
+        super().__init__(f"{len(statuses)} items of the batch contradict what is stored, or one another")
         self.statuses = statuses
         """The status of each item at fault, by its place in the batch."""
 

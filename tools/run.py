@@ -11,6 +11,7 @@ from types import FrameType
 import psycopg
 
 from config import ConfigError, Settings
+from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
 from tools import demo, local
 from tools.migrate import MigrationError, migrate
@@ -52,6 +53,8 @@ def main() -> None:
         sys.exit(_run())
     except KeyboardInterrupt:
         print("Ended.")
+    except ContradictionError:
+        sys.exit(f"make run: {local.STATE} holds the demo portfolio of another version; make clean removes it")
     except (ConfigError, MigrationError, PostgresError, psycopg.Error) as error:
         sys.exit(f"make run: {error}")
 
