@@ -8,8 +8,8 @@ _UTC = ma.validate.Regexp(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$")
 _AMOUNT = ma.validate.Regexp(r"^-?\d+(\.\d{1,4})?$")
 
 
-def _amount(**kwargs: bool) -> ma.fields.String:
-    return ma.fields.String(required=True, validate=_AMOUNT, **kwargs)
+def _amount(*, allow_none: bool = False) -> ma.fields.String:
+    return ma.fields.String(required=True, validate=_AMOUNT, allow_none=allow_none)
 
 
 class Snapshot(ma.Schema):

@@ -7,11 +7,10 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from config import Settings
 from tests.conftest import serving
-from tests.support import Caller, snapshot, user_token
+from tests.support import Answer, Caller, snapshot, user_token
 
 LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
@@ -28,7 +27,7 @@ def reader(limited: Flask, user_id: str) -> Caller:
     return Caller(limited, user_token(user_id))
 
 
-def remaining(response: TestResponse) -> int:
+def remaining(response: Answer) -> int:
     return int(response.headers["X-RateLimit-Remaining"])
 
 

@@ -4,8 +4,9 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -13,6 +14,7 @@ import pytest
 from flask import Flask
 from psycopg.conninfo import make_conninfo
 
+from config import Settings
 from schemas.fields import SOURCES
 from snapshots import queries
 from tests.conftest import serving
@@ -140,17 +142,17 @@ def crowd(database_url: str) -> Iterator[str]:
 _FILL: LiteralString = """
     INSERT INTO balance_snapshots (user_id, account_id, id, balance, currency, source, captured_at)
     SELECT a.user_id, a.id, uuid_v7(now(), n), in_currency(n, 'XCD'), 'XCD',
-        (CASE WHEN n %% 10000 = 1 THEN 'initial_connection' ELSE 'account_sync' END)::snapshot_source,
+        (CASE WHEN n % 10000 = 1 THEN 'initial_connection' ELSE 'account_sync' END)::snapshot_source,
         '2000-01-01'::timestamptz + n * interval '1 hour'
     FROM accounts AS a, generate_series(1, {}) AS n
     WHERE {}
-""".replace("%%", "%")
+"""
 CROWD: list[LiteralString] = [
     f"INSERT INTO accounts (id, user_id) VALUES ('{BIG}', '{OWNER}'), ('{SMALL}', '{OWNER}')",
     "INSERT INTO accounts (id, user_id) SELECT gen_random_uuid(), gen_random_uuid() FROM generate_series(1, 2000)",
-    cast("LiteralString", _FILL.format(50000, f"a.id = '{BIG}'")),
-    cast("LiteralString", _FILL.format(100, f"a.id = '{SMALL}'")),
-    cast("LiteralString", _FILL.format(10, f"a.user_id <> '{OWNER}'")),
+    _FILL.format(50000, f"a.id = '{BIG}'"),
+    _FILL.format(100, f"a.id = '{SMALL}'"),
+    _FILL.format(10, f"a.user_id <> '{OWNER}'"),
     "VACUUM (ANALYZE) accounts, balance_snapshots",
 ]
 
@@ -251,7 +253,7 @@ def test_a_read_costs_the_same_in_a_long_history_as_in_a_short_one(crowd: str, n
 
 
 @pytest.fixture
-def traced(database_url: str, settings: Any, tmp_path: Path) -> Iterator[tuple[Flask, Path]]:
+def traced(settings: Settings, tmp_path: Path) -> Iterator[tuple[Flask, Path]]:
     """An app with one connection, whose protocol is written to a file."""
     trace = tmp_path / "trace"
     with serving(settings) as app, trace.open("w") as file:
@@ -274,7 +276,8 @@ def test_a_read_is_one_round_trip(traced: tuple[Flask, Path], sync_job: Caller, 
     app, trace = traced
     user = Caller(app, user_token(user_id))
 
-    for read in (user.latest, lambda: user.history(account_id), lambda: user.recent(account_id)):
+    reads = [user.latest, partial(user.history, account_id), partial(user.recent, account_id)]
+    for read in reads:
         before = round_trips(trace)
         assert read().status_code == 200
         assert round_trips(trace) - before == 1

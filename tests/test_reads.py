@@ -6,13 +6,12 @@ from uuid import uuid4
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from schemas.answers import History, Latest, Snapshot
 from schemas.fields import SOURCES
-from tests.support import Caller, captured, faults, snapshot, user_token
+from tests.support import Answer, Caller, captured, faults, snapshot, user_token
 
-Read = Callable[..., TestResponse]
+Read = Callable[..., Answer]
 
 
 def day(number: int) -> str:
@@ -36,11 +35,11 @@ def series(sync_job: Caller, user_id: str, account_id: str) -> Callable[..., lis
     return capture
 
 
-def changes(response: TestResponse) -> list[tuple[str, str | None, float | None]]:
+def changes(response: Answer) -> list[tuple[str, str | None, float | None]]:
     return [(s["balance"], s["change_amount"], s["change_percent"]) for s in response.json["snapshots"]]
 
 
-def summary(response: TestResponse) -> dict[str, Any]:
+def summary(response: Answer) -> dict[str, Any]:
     return {name: value for name, value in response.json.items() if name != "snapshots"}
 
 
@@ -572,7 +571,7 @@ def test_all_faults_of_a_query_are_told_at_once(user: Caller, account_id: str) -
 
 
 @pytest.fixture
-def reads_of_account(account_id: str) -> list[Callable[[Caller], TestResponse]]:
+def reads_of_account(account_id: str) -> list[Callable[[Caller], Answer]]:
     return [lambda caller: caller.history(account_id), lambda caller: caller.recent(account_id)]
 
 
