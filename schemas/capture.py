@@ -1,6 +1,7 @@
 """The body of a capture (ruling 20)."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import marshmallow as ma
 
@@ -30,9 +31,16 @@ class CaptureItem(ma.Schema):
             raise ma.ValidationError("Must not be in the future.")
 
 
+class _Items(ma.fields.List[dict[str, Any]]):
+    """A list whose length is looked at before its items, so that a flood of them costs nothing."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        if isinstance(value, list) and not 1 <= len(value) <= MOST_SNAPSHOTS:
+            raise ma.ValidationError(f"Must hold 1 to {MOST_SNAPSHOTS} snapshots.")
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class CaptureBatch(ma.Schema):
-    snapshots = ma.fields.List(
-        ma.fields.Nested(CaptureItem),
-        required=True,
-        validate=ma.validate.Length(1, MOST_SNAPSHOTS, error="Must hold 1 to {max} snapshots."),
-    )
+    """What is stored or refused as a whole."""
+
+    snapshots = _Items(ma.fields.Nested(CaptureItem), required=True)

@@ -106,7 +106,7 @@ def _user_id(subject: str) -> str:
     try:
         user_id = str(UUID(subject))
     except ValueError:
-        user_id = ""
+        user_id = None
     if user_id != subject.lower():  # Python's reader also takes braces, URNs and digits without dashes.
         raise _Unauthorized("The token is not a user's.")
     return user_id

@@ -41,8 +41,7 @@ def json_body(schema: ma.Schema) -> Any:
     try:
         return schema.load(document)
     except ma.ValidationError as error:
-        faults = [Fault(pointer, message) for pointer, message in _pointed(error.messages_dict)]
-        raise Refusal(400, "The body is not valid.", faults) from None
+        raise Refusal(400, "The body is not valid.", _pointed(error.messages_dict, document)) from None
 
 
 class _MalformedJsonError(ValueError):
@@ -66,12 +65,17 @@ def _faults(messages: dict[str, Any]) -> Iterator[Fault]:
             yield Fault(field, message)
 
 
-def _pointed(messages: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """The messages of nested schemas, each with the JSON pointer (RFC 6901) of what it is about."""
+def _pointed(messages: Any, document: Any, pointer: str = "") -> Iterator[Fault]:
+    """The messages about a document, each with the JSON pointer (RFC 6901) to what it is about."""
     if isinstance(messages, dict):
         for key, nested in messages.items():
-            token = str(key).replace("~", "~0").replace("/", "~1")
-            yield from _pointed(nested, pointer if key == ma.exceptions.SCHEMA else f"{pointer}/{token}")
+            # A message about the whole has the key that a member of that name would have.
+            if key == ma.exceptions.SCHEMA and not (isinstance(document, dict) and key in document):
+                yield from _pointed(nested, document, pointer)
+            else:
+                token = str(key).replace("~", "~0").replace("/", "~1")
+                member = document[key] if isinstance(document, list) else document.get(key)
+                yield from _pointed(nested, member, f"{pointer}/{token}")
     else:
         for message in messages:
-            yield pointer, message
+            yield Fault(pointer, message)

@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
@@ -18,7 +18,7 @@ from config import Settings
 from schemas.fields import SOURCES
 from snapshots import queries
 from tests.conftest import serving
-from tests.support import Caller, captured, snapshot, user_token
+from tests.support import Answer, Caller, captured, snapshot, user_token
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]
@@ -276,7 +276,7 @@ def test_a_read_is_one_round_trip(traced: tuple[Flask, Path], sync_job: Caller, 
     app, trace = traced
     user = Caller(app, user_token(user_id))
 
-    reads = [user.latest, partial(user.history, account_id), partial(user.recent, account_id)]
+    reads: list[Callable[[], Answer]] = [user.latest, partial(user.history, account_id), partial(user.recent, account_id)]
     for read in reads:
         before = round_trips(trace)
         assert read().status_code == 200
