@@ -31,10 +31,10 @@ class CaptureItem(ma.Schema):
             raise ma.ValidationError("Must not be in the future.")
 
 
-class _Items(ma.fields.List[dict[str, Any]]):
+class _Items(ma.fields.List[Any]):
     """A list whose length is looked at before its items, so that a flood of them costs nothing."""
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list) and not 1 <= len(value) <= MOST_SNAPSHOTS:
             raise ma.ValidationError(f"Must hold 1 to {MOST_SNAPSHOTS} snapshots.")
         return super()._deserialize(value, *args, **kwargs)
