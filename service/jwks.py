@@ -12,7 +12,7 @@ LIFESPAN_SECONDS = 300.0
 # The least time between two fetches, so that tokens with made-up key ids or an endpoint that is down
 # cost one fetch in that time and not one a request. A new key waits that much at most.
 COOLDOWN_SECONDS = 5.0
-# A fetch holds up the one request that needs it.
+# How long a request waits for a fetch whose answer it needs.
 TIMEOUT_SECONDS = 2.0
 
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -23,8 +23,8 @@ _log = structlog.get_logger()
 class KeySet:
     """The keys behind one URL, by key id.
 
-    Fetched when a key id is not known, and again from half the lifespan on, by one request while the others go
-    on with what is there: an endpoint that is down for less than the other half is not noticed by callers.
+    Fetched in the background when a key id is not known, which the request that brings it waits for, and from half
+    the lifespan on, which nobody waits for: an endpoint that is down for less than the other half is not noticed.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class KeySet:
         self._lifespan = lifespan
         self._cooldown = cooldown
         self._lock = threading.Lock()
+        self._fetching: threading.Thread | None = None
         self._keys: dict[str, Any] = {}
         self._fetched = self._tried = float("-inf")
 
@@ -55,14 +56,15 @@ class KeySet:
         return time.monotonic() - self._fetched
 
     def _refresh(self, wait: bool) -> None:
-        if not self._lock.acquire(blocking=wait):
-            return
-        try:
-            if time.monotonic() - self._tried >= self._cooldown:
-                self._fetch()
+        with self._lock:
+            is_fetching = self._fetching is not None and self._fetching.is_alive()
+            if not is_fetching and time.monotonic() - self._tried >= self._cooldown:
                 self._tried = time.monotonic()
-        finally:
-            self._lock.release()
+                self._fetching = threading.Thread(target=self._fetch, name="jwks", daemon=True)
+                self._fetching.start()
+            fetching = self._fetching
+        if wait and fetching is not None:
+            fetching.join(TIMEOUT_SECONDS)
 
     def _fetch(self) -> None:
         try:

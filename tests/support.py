@@ -1,11 +1,14 @@
 """What tests say in their own words: tokens, callers, snapshots."""
 
+import json
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from flask import Flask
 from werkzeug.test import TestResponse
 
@@ -23,6 +26,24 @@ def user_token(subject: str, **claims: Any) -> str:
     now = int(time.time())
     issued = {"email": "someone@example.com", "roles": ["user"], "iat": now, "exp": now + 600, "jti": str(uuid4())}
     return token({"sub": subject, **issued, **claims})
+
+
+USER = "d3300000-0000-4000-8000-00000000000a"
+
+
+def claims(**changed: Any) -> dict[str, Any]:
+    """The least that a user's token must say, changed."""
+    return {"sub": USER, "exp": int(time.time()) + 600} | changed
+
+
+@cache
+def private_key(algorithm: str, name: str = "first") -> Any:
+    """A key pair, by name."""
+    return {
+        "RS256": lambda: rsa.generate_private_key(65537, 2048),
+        "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    }[algorithm]()
 
 
 class Answer(TestResponse):
@@ -89,3 +110,14 @@ def faults(response: Answer) -> dict[str, list[str]]:
     for error in response.json["errors"]:
         found.setdefault(error["field"], []).append(error["message"])
     return found
+
+
+def read(app: Flask, bearer: str) -> TestResponse:
+    return Caller(app, bearer).latest()
+
+
+def assert_unauthorized(response: TestResponse) -> None:
+    assert response.status_code == 401, response.text
+    assert response.headers.getlist("WWW-Authenticate") == ["Bearer"]
+    assert response.content_type == "application/problem+json"
+    assert response.request.method == "HEAD" or json.loads(response.text)["title"] == "Unauthorized"

@@ -276,7 +276,8 @@ def test_a_read_is_one_round_trip(traced: tuple[Flask, Path], sync_job: Caller, 
     app, trace = traced
     user = Caller(app, user_token(user_id))
 
-    reads: list[Callable[[], Answer]] = [user.latest, partial(user.history, account_id), partial(user.recent, account_id)]
+    history, recent = partial(user.history, account_id), partial(user.recent, account_id)
+    reads: list[Callable[[], Answer]] = [user.latest, history, recent]
     for read in reads:
         before = round_trips(trace)
         assert read().status_code == 200
