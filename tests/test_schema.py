@@ -1,0 +1,394 @@
+"""The database by itself: bad data is impossible even by hand, migrations end where they should, functions compute."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from schemas.fields import MINOR_UNITS, SOURCES
+from tools import schema
+from tools.migrate import MIGRATIONS, migrate
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+USER, ANOTHER_USER = (UUID(int=n) for n in (1, 2))
+FILES = sorted(MIGRATIONS.glob("*.sql"))
+
+
+@pytest.fixture
+def account(connection: Connection) -> UUID:
+    """An account of USER."""
+    account_id = uuid4()
+    connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, USER])
+    return account_id
+
+
+def insert(connection: Connection, account: UUID, **values: Any) -> None:
+    """A snapshot as it should be, but for these values."""
+    row = {
+        "user_id": USER,
+        "account_id": account,
+        "balance": Decimal("100.00"),
+        "currency": "USD",
+        "source": "account_sync",
+        "captured_at": "2025-01-01T00:00:00Z",
+        **values,
+    }
+    connection.execute(
+        sql.SQL("INSERT INTO balance_snapshots ({}) VALUES ({})").format(
+            sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(map(sql.Placeholder, row))
+        ),
+        row,
+    )
+
+
+def value(connection: Connection, expression: str, *parameters: Any) -> Any:
+    row = connection.execute(f"SELECT {expression}".encode(), parameters).fetchone()
+    assert row is not None
+    return row[0]
+
+
+# What may be stored
+
+
+def only_in_question(column: str, amount: str, currency: str) -> dict[str, str]:
+    """Values of which all but this amount are as they should be."""
+    return {"balance": f"{1:.{MINOR_UNITS[currency]}f}", "currency": currency, column: amount}
+
+
+AMOUNTS = pytest.mark.parametrize("column", ["balance", "available_balance", "holdings_value", "cash_value"])
+
+
+@AMOUNTS
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("0.00", "USD"),
+        ("-10.125", "USD"),
+        ("999999999999999.9999", "USD"),
+        ("-999999999999999.9999", "USD"),
+        ("1500", "JPY"),
+        ("1500.5", "JPY"),
+        ("1.234", "KWD"),
+        ("1.2340", "CLF"),
+    ],
+)
+def test_an_amount_with_the_digits_it_is_shown_with_is_stored(
+    amount: str, currency: str, column: str, connection: Connection, account: UUID
+) -> None:
+    insert(connection, account, **only_in_question(column, amount, currency))
+
+
+@AMOUNTS
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [
+        ("NaN", "USD"),
+        ("Infinity", "USD"),
+        ("-Infinity", "USD"),
+        ("1000000000000000.00", "USD"),
+        ("-1000000000000000.00", "USD"),
+        ("1.00001", "USD"),
+        ("25", "USD"),
+        ("25.0", "USD"),
+        ("25.000", "USD"),
+        ("25.1250", "USD"),
+        ("1500.0", "JPY"),
+        ("1.2", "KWD"),
+        ("1.234", "CLF"),
+    ],
+)
+def test_another_amount_is_refused(
+    amount: str, currency: str, column: str, connection: Connection, account: UUID
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert(connection, account, **only_in_question(column, amount, currency))
+
+    assert caught.value.diag.constraint_name == f"balance_snapshots_{column}_is_amount"
+
+
+@pytest.mark.parametrize("column", ["captured_at", "created_at"])
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_an_instant_with_a_year_of_four_digits_is_stored(
+    instant: str, column: str, connection: Connection, account: UUID
+) -> None:
+    insert(connection, account, **{column: instant})
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        ({"currency": "ZZZ", "balance": "1.25"}, "currency_is_iso_4217"),
+        ({"currency": "usd", "balance": "1.25"}, "currency_is_iso_4217"),
+        ({"currency": "XAU", "balance": "1.25"}, "currency_is_iso_4217"),
+        ({"currency": "", "balance": "1.25"}, "currency_is_iso_4217"),
+        ({"id": UUID("550e8400-e29b-41d4-a716-446655440000")}, "id_is_uuid_v7"),
+        ({"id": UUID(int=0)}, "id_is_uuid_v7"),
+        *(
+            ({column: instant}, "times_have_four_digit_years")
+            for column in ("captured_at", "created_at")
+            for instant in ("infinity", "-infinity", "10000-01-01T00:00:00Z", "0001-12-31T23:59:59Z BC")
+        ),
+    ],
+    ids=str,
+)
+def test_another_currency_id_or_year_is_refused(
+    values: dict[str, Any], constraint: str, connection: Connection, account: UUID
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation) as caught:
+        insert(connection, account, **values)
+
+    assert caught.value.diag.constraint_name == f"balance_snapshots_{constraint}"
+
+
+def test_another_source_is_refused(connection: Connection, account: UUID) -> None:
+    with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="snapshot_source"):
+        insert(connection, account, source="bank_sync")
+
+
+@pytest.mark.parametrize(
+    "column", ["id", "user_id", "account_id", "balance", "currency", "source", "captured_at", "created_at"]
+)
+def test_a_snapshot_lacks_nothing(column: str, connection: Connection, account: UUID) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation) as caught:
+        insert(connection, account, **{column: None})
+
+    assert caught.value.diag.column_name == column
+
+
+@pytest.mark.parametrize("row", [(None, USER), (uuid4(), None)], ids=["no id", "no user"])
+def test_an_account_lacks_nothing(row: tuple[UUID | None, UUID | None], connection: Connection) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation):
+        connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", row)
+
+
+def test_an_account_has_one_user(connection: Connection, account: UUID) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+        connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account, ANOTHER_USER])
+
+    assert caught.value.diag.constraint_name == "accounts_pkey"
+
+
+@pytest.mark.parametrize(
+    "values", [{"user_id": ANOTHER_USER}, {"account_id": uuid4()}], ids=["another user's", "nobody's"]
+)
+def test_a_snapshot_is_of_an_account_of_its_user(
+    values: dict[str, UUID], connection: Connection, account: UUID
+) -> None:
+    with pytest.raises(psycopg.errors.ForeignKeyViolation) as caught:
+        insert(connection, account, **values)
+
+    assert caught.value.diag.constraint_name == "balance_snapshots_account_of_user"
+
+
+def test_an_account_has_one_snapshot_an_instant_and_source(connection: Connection, account: UUID) -> None:
+    insert(connection, account)
+    insert(connection, account, source="manual_sync")
+    insert(connection, account, captured_at="2025-01-01T00:00:00.000001Z")
+
+    with pytest.raises(psycopg.errors.UniqueViolation) as caught:
+        insert(connection, account, balance="7.00", captured_at="2025-01-01T01:00:00+01:00")
+
+    assert caught.value.diag.constraint_name == "balance_snapshots_natural_key"
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE balance_snapshots SET balance = 7.00 WHERE account_id = %s", "balance_snapshots_stay_as_captured"),
+        ("UPDATE balance_snapshots SET id = id WHERE account_id = %s", "balance_snapshots_stay_as_captured"),
+        ("UPDATE accounts SET user_id = gen_random_uuid() WHERE id = %s", "accounts_keep_their_owner"),
+        ("UPDATE accounts SET id = gen_random_uuid() WHERE id = %s", "accounts_keep_their_owner"),
+    ],
+)
+def test_what_is_stored_is_never_updated(
+    statement: str, constraint: str, connection: Connection, account: UUID
+) -> None:
+    insert(connection, account)
+
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as caught:
+        connection.execute(statement.encode(), [account])
+
+    assert caught.value.diag.constraint_name == constraint
+
+
+def test_an_account_with_snapshots_is_not_deleted(connection: Connection, account: UUID) -> None:
+    insert(connection, account)
+
+    with pytest.raises(psycopg.errors.ForeignKeyViolation) as caught:
+        connection.execute("DELETE FROM accounts WHERE id = %s", [account])
+
+    assert caught.value.diag.constraint_name == "balance_snapshots_account_of_user"
+
+
+def test_every_unique_key_of_snapshots_holds_the_user(connection: Connection) -> None:
+    """So that the table can be partitioned by user one day."""
+    keys = connection.execute(
+        "SELECT constraint_name::text, bool_or(column_name = 'user_id') FROM information_schema.key_column_usage"
+        " JOIN information_schema.table_constraints USING (constraint_name, table_name)"
+        " WHERE table_name = 'balance_snapshots' AND constraint_type IN ('PRIMARY KEY', 'UNIQUE')"
+        " GROUP BY constraint_name"
+    ).fetchall()
+
+    assert dict(keys) == {"balance_snapshots_pkey": True, "balance_snapshots_natural_key": True}
+
+
+def test_a_snapshot_by_hand_gets_an_id_and_a_creation_time(connection: Connection, account: UUID) -> None:
+    insert(connection, account)
+
+    rows = connection.execute(
+        "SELECT id, created_at BETWEEN transaction_timestamp() AND clock_timestamp() FROM balance_snapshots"
+        " WHERE account_id = %s",
+        [account],
+    ).fetchall()
+    assert [(uuid.version, is_now) for uuid, is_now in rows] == [(7, True)]
+
+
+# What code and database both know
+
+
+def test_the_database_knows_every_currency_that_capture_takes(connection: Connection) -> None:
+    rows = connection.execute("SELECT code, minor_unit(code) FROM unnest(%s::text[]) AS code", [list(MINOR_UNITS)])
+
+    assert dict(rows.fetchall()) == MINOR_UNITS
+
+
+def test_the_database_has_the_sources_of_the_api(connection: Connection) -> None:
+    assert value(connection, "enum_range(NULL::snapshot_source)::text[]") == list(SOURCES)
+
+
+# Migrations
+
+
+def test_migrations_end_in_the_schema_that_is_written_down(migrated_database_url: str) -> None:
+    assert schema.dump(migrated_database_url) == schema.SCHEMA.read_text()
+
+
+def test_the_schema_that_is_written_down_can_be_loaded(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url) as connection:
+        connection.execute(schema.SCHEMA.read_bytes())
+
+    assert schema.dump(empty_database_url) == schema.SCHEMA.read_text()
+
+
+def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(empty_database_url: str) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        done = list(threads.map(migrate, [empty_database_url] * 8))
+
+    applied = re.findall(r"^Applied: (\S+)", "\n".join(done), re.MULTILINE)
+    assert applied == [file.name for file in FILES]
+    assert schema.dump(empty_database_url) == schema.SCHEMA.read_text()
+
+
+def test_migrating_again_changes_nothing(migrated_database_url: str) -> None:
+    assert migrate(migrated_database_url) == "The database is up to date."
+
+    assert schema.dump(migrated_database_url) == schema.SCHEMA.read_text()
+    with psycopg.connect(migrated_database_url) as connection:
+        versions = connection.execute("SELECT version FROM schema_migrations ORDER BY version").fetchall()
+    assert versions == [(file.name.partition("_")[0],) for file in FILES]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_migration_goes_back(file: Path, connection: Connection) -> None:
+    down = file.read_text().partition("-- migrate:down")[2]
+
+    with pytest.raises(psycopg.errors.RaiseException, match="migrations only go forward"):
+        connection.execute(down.encode())
+
+
+# Functions
+
+
+@pytest.mark.parametrize(
+    ("previous", "current", "percent"),
+    [
+        ("24500.00", "25000.00", "2.04"),
+        ("20000.00", "22500.00", "12.5"),
+        ("100.00", "90.00", "-10.0"),
+        ("100.00", "100.00", "0.0"),
+        ("-1000.00", "-500.00", "50.0"),
+        ("-500.00", "-1000.00", "-100.0"),
+        ("-100.00", "100.00", "200.0"),
+        ("100.00", "0.00", "-100.0"),
+        ("3.00", "4.00", "33.33"),
+        ("3.00", "5.00", "66.67"),
+        # half a hundredth, of both signs, and what lies next to it
+        ("200.00", "200.01", "0.01"),
+        ("200.00", "199.99", "-0.01"),
+        ("-200.00", "-199.99", "0.01"),
+        ("-200.00", "-200.01", "-0.01"),
+        ("200.00", "200.03", "0.02"),
+        ("200.00", "200.0099", "0.0"),
+        ("200.00", "199.9901", "0.0"),
+        ("100000.00", "99999.9999", "0.0"),
+        # exact with every digit that an amount has
+        ("999999999999999.9999", "1001249999999999.9998", "0.12"),
+        ("999999999999999.9999", "998750000000000.0000", "-0.12"),
+        ("800000000000000.0000", "801000000000000.0000", "0.13"),
+        ("0.0001", "999999999999999.9999", "999999999999999999800.0"),
+        ("999999999999999.9999", "-999999999999999.9999", "-200.0"),
+        ("0.00", "0.00", None),
+        ("0.00", "5.00", None),
+        ("0.00", "-5.00", None),
+        (None, "5.00", None),
+        ("5.00", None, None),
+    ],
+)
+def test_a_change_in_percent_is_exact_and_rounded_half_away_from_zero(
+    previous: str | None, current: str | None, percent: str | None, connection: Connection
+) -> None:
+    assert value(connection, "change_percent(%s, %s)::text", previous, current) == percent
+
+
+@pytest.mark.parametrize(
+    ("instant", "printed"),
+    [
+        ("2025-12-26T10:00:00Z", "2025-12-26T10:00:00Z"),
+        ("2025-12-26T10:00:00.12345Z", "2025-12-26T10:00:00.123450Z"),
+        ("2025-12-26T10:00:00.000001Z", "2025-12-26T10:00:00.000001Z"),
+        ("2025-12-26T23:30:00-01:30", "2025-12-27T01:00:00Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("1883-11-18T12:00:00.5Z", "1883-11-18T12:00:00.500000Z"),
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/New_York"])
+@pytest.mark.parametrize("style", ["ISO, MDY", "German, DMY"])
+def test_an_instant_is_printed_in_utc_whatever_the_session_s_settings(
+    instant: str, printed: str, zone: str, style: str, connection: Connection
+) -> None:
+    connection.execute("SELECT set_config('TimeZone', %s, true), set_config('DateStyle', %s, true)", [zone, style])
+
+    assert value(connection, "utc_iso8601(%s::timestamptz)", instant) == printed
+
+
+def test_a_uuid_v7_holds_its_instant_and_microseconds(connection: Connection) -> None:
+    uuid = value(connection, "uuid_v7('2025-12-26T10:00:00.123750Z', 0)")
+
+    assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
+    assert uuid.int >> 80 == 1766743200123
+    assert (uuid.int >> 64) & 0xFFF == 750 * 4096 // 1000
+
+
+@pytest.mark.parametrize("instant", ["2025-12-26T10:00:00Z", "2025-12-26T10:00:00.999600Z", "1970-01-01T00:00:00Z"])
+def test_uuids_v7_of_one_instant_ascend_with_their_ordinals(instant: str, connection: Connection) -> None:
+    rows = connection.execute(
+        "SELECT uuid_v7(%s, ordinal) FROM generate_series(0, 1500) AS ordinal ORDER BY ordinal", [instant]
+    ).fetchall()
+
+    uuids = [uuid for (uuid,) in rows]
+    assert uuids == sorted(set(uuids))
+    assert {(uuid.version, uuid.variant) for uuid in uuids} == {(7, "specified in RFC 4122")}
+
+
+def test_uuids_v7_of_one_instant_differ(connection: Connection) -> None:
+    uuids = value(connection, "array_agg(uuid_v7('2025-12-26', 0)) FROM generate_series(1, 1000)")
+
+    assert len(set(uuids)) == 1000
