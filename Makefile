@@ -17,6 +17,10 @@ run: .venv/local ## the service on 127.0.0.1:8000 with a database and a demo por
 test: .venv/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded PostgreSQL; ARGS="-k history" for a part
 	@$(PY) -m pytest $(ARGS)
 
+.PHONY: bench
+bench: .venv/dev ## what the rate limit costs a request, beside flask-limiter's own strategy
+	@$(PY) -m bench.limiter
+
 .PHONY: check
 check: .venv/dev ## style, types, SQL, migrations, lock files
 	.venv/bin/ruff check .

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import jwt
 import marshmallow as ma
-from limits import parse as parse_limit
+from limits import parse_many as parse_limits
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 
@@ -27,9 +27,13 @@ def _setting(load: ma.fields.Field[Any], doc: str) -> Any:
 
 def _is_limit(value: str) -> None:
     try:
-        parse_limit(value)
+        (limit,) = parse_limits(value)
+        # The bucket is counted in microseconds times requests, and Lua counts exactly up to 2^53.
+        if limit.amount >= 1 and limit.amount * limit.get_expiry() * 1_000_000 < 2**53:
+            return
     except ValueError:
-        raise ma.ValidationError("Must be a number of requests a period, like 100/minute.") from None
+        pass
+    raise ma.ValidationError("Must be a number of requests a period, like 100/minute.")
 
 
 _url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
@@ -72,7 +76,7 @@ class Settings:
             load_default=None,
             validate=ma.validate.Regexp(r"(redis|rediss|valkey|valkeys|redis\+unix|valkey\+unix)://"),
         ),
-        "The Redis or Valkey that workers share the rate limit in; without it each worker counts alone.",
+        "The Redis or Valkey that all workers share the rate limit in; one worker can do without.",
     )
     problem_base_url: str = _setting(
         ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),
@@ -92,7 +96,7 @@ class Settings:
     )
     web_concurrency: int = _setting(
         ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
-        "Worker processes.",
+        "Worker processes; more than one need REDIS_URL.",
     )
     web_threads: int = _setting(
         ma.fields.Integer(load_default=4, validate=ma.validate.Range(1, 256)),
@@ -113,6 +117,8 @@ class Settings:
             raise ConfigError(_lines(error.messages_dict)) from None
         settings = cls(**{name.lower(): value for name, value in loaded.items()})
         settings._check_keys()
+        if settings.web_concurrency > 1 and not settings.redis_url:
+            raise ConfigError("REDIS_URL: workers (WEB_CONCURRENCY) need a Redis or Valkey to share the rate limit in.")
         return settings
 
     @classmethod

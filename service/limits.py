@@ -1,25 +1,24 @@
-"""How often a user may ask (rulings 17 and 18): flask-limiter, keyed by the verified subject."""
+"""How often a user may ask (rulings 17 to 19): flask-limiter in front of a token bucket, a user each."""
 
 import math
-import time
+from typing import Any
 
 from flask import Blueprint, Flask, Response
 from flask_limiter import Limiter
+from valkey.backoff import NoBackoff
+from valkey.retry import Retry
 
 from config import Settings
-from service import auth
+from service import auth, token_bucket
 
 POLICY = "API_READ"
+# A store that has not answered by then is taken for lost.
+STORE_SECONDS = 0.2
 
 
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     """Limits the routes of a blueprint together, a user. Registered after authentication, before any view."""
-    limiter = Limiter(
-        auth.subject,
-        strategy="moving-window",
-        storage_uri=_storage_uri(settings.redis_url),
-        in_memory_fallback_enabled=True,
-    )
+    limiter = Limiter(auth.subject, strategy=token_bucket.NAME, **storage(settings.redis_url))
     limiter.shared_limit(settings.api_read_limit, scope=POLICY)(reads)
 
     @app.after_request
@@ -27,19 +26,30 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
         # Not the limiter's own headers: they put Retry-After on every answer.
         limit = limiter.current_limit
         if limit is not None:
+            state = token_bucket.last_state()
             response.headers["X-RateLimit-Limit"] = str(limit.limit.amount)
-            response.headers["X-RateLimit-Remaining"] = str(limit.remaining)
-            reset = limit.window.reset_time
-            response.headers["X-RateLimit-Reset"] = str(math.ceil(reset))
+            response.headers["X-RateLimit-Remaining"] = str(state.remaining)
+            response.headers["X-RateLimit-Reset"] = str(math.ceil(state.full_at))
             if limit.breached:
-                response.headers["Retry-After"] = str(max(1, math.ceil(reset - time.time())))
+                response.headers["Retry-After"] = str(max(1, math.ceil(state.token_in)))
         return response
 
     limiter.init_app(app)
 
 
-def _storage_uri(redis_url: str | None) -> str:
-    """The limiter's name for the store: its client for Valkey speaks to Redis alike."""
+def storage(redis_url: str | None) -> dict[str, Any]:
+    """What a Limiter is to be told of its store."""
     if redis_url is None:
-        return "memory://"
-    return redis_url.replace("rediss://", "valkeys://").replace("redis", "valkey", 1)
+        return {"storage_uri": "memory://"}
+    # The client for Valkey speaks to Redis alike. It must not try again by itself: a read waits for it.
+    uri = redis_url.replace("rediss://", "valkeys://").replace("redis", "valkey", 1)
+    return {
+        "storage_uri": uri,
+        "storage_options": {
+            "socket_timeout": STORE_SECONDS,
+            "socket_connect_timeout": STORE_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+            "lib_name": None,
+            "lib_version": None,
+        },
+    }

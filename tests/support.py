@@ -1,6 +1,7 @@
 """What tests say in their own words: tokens, callers, snapshots."""
 
 import json
+import socket
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -82,6 +83,12 @@ class Caller:
         """Any request, with the caller's token."""
         headers = self.authorization | request.pop("headers", {})
         return cast("Answer", self._client.open(API + path, method=method, headers=headers, **request))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:

@@ -57,7 +57,14 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         pytest.param({"JWT_ALGORITHM": "HS512"}, "JWT_ALGORITHM", id="another algorithm"),
         pytest.param({"JWT_PUBLIC_KEY": EC_PEM}, "JWT_ALGORITHM", id="public key for HS256"),
         pytest.param({"API_READ_LIMIT": "many"}, "API_READ_LIMIT", id="no limit"),
+        pytest.param({"API_READ_LIMIT": "100"}, "API_READ_LIMIT", id="limit without a period"),
+        pytest.param({"API_READ_LIMIT": "0/minute"}, "API_READ_LIMIT", id="limit of nothing"),
+        pytest.param({"API_READ_LIMIT": "-5/minute"}, "API_READ_LIMIT", id="limit below nothing"),
+        pytest.param({"API_READ_LIMIT": "10/second;100/minute"}, "API_READ_LIMIT", id="two limits"),
+        pytest.param({"API_READ_LIMIT": "9999999/year"}, "API_READ_LIMIT", id="limit beyond exact counting"),
+        pytest.param({"WEB_CONCURRENCY": "2"}, "REDIS_URL", id="two workers that share no store"),
         pytest.param({"REDIS_URL": "http://localhost"}, "REDIS_URL", id="no redis"),
+        pytest.param({"REDIS_URL": "http://redis://localhost"}, "REDIS_URL", id="no redis by its end"),
         pytest.param({"PROBLEM_BASE_URL": "errors"}, "PROBLEM_BASE_URL", id="no base"),
         pytest.param({"PORT": "0"}, "PORT", id="port 0"),
         pytest.param({"PORT": "65536"}, "PORT", id="port 65536"),
@@ -69,6 +76,18 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
 def test_a_bad_setting_is_named(environ: dict[str, str], variable: str) -> None:
     with pytest.raises(ConfigError, match=f"^{variable}: "):
         Settings.from_env({**LEAST, **environ})
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix"])
+def test_workers_may_share_a_redis_or_a_valkey(scheme: str) -> None:
+    settings = Settings.from_env({**LEAST, "WEB_CONCURRENCY": "2", "REDIS_URL": f"{scheme}://store"})
+
+    assert settings.web_concurrency == 2
+
+
+@pytest.mark.parametrize("limit", ["1/second", "100/minute", "100 per minute", "5/2 hours", "100000/day"])
+def test_a_limit_is_a_number_of_requests_a_period(limit: str) -> None:
+    assert Settings.from_env({**LEAST, "API_READ_LIMIT": limit}).api_read_limit == limit
 
 
 def test_a_secret_is_measured_in_bytes() -> None:

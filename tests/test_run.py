@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,8 @@ import psycopg
 import pytest
 
 from schemas.answers import History, Latest
-from tests.support import SECRET, user_token
+from tests import valkey_server
+from tests.support import SECRET, free_port, user_token
 from tools import demo
 
 ROOT = Path(__file__).parent.parent
@@ -76,12 +76,6 @@ class Run:
 def clean_environ() -> dict[str, str]:
     ours = {"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "REDIS_URL", "WEB_CONCURRENCY", "TEST_DATABASE_URL"}
     return {name: value for name, value in os.environ.items() if name not in ours}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -214,15 +208,18 @@ def test_however_it_is_ended_nothing_is_left_behind(short_run: Callable[..., Run
 def test_a_database_of_ones_own_is_migrated_and_left_empty(
     short_run: Callable[..., Run], empty_database_url: str
 ) -> None:
-    run = short_run(DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2")
-
+    with valkey_server.running() as store:
+        run = short_run(
+            DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2", REDIS_URL=store.url
+        )
+        # The secret, the store and the number of workers given are those in force.
+        line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+        assert curl(line)["total_count"] == 0
+        assert len(store.ask("KEYS", "*")) == 1
+        assert len(re.findall("Booting worker", run.output)) == 2
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)
     assert not (run.state / "postgres").exists()
-    assert len(re.findall("Booting worker", run.output)) == 2
-    # The secret given is the one in force.
-    line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
-    assert curl(line)["total_count"] == 0
 
 
 def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:

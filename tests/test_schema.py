@@ -1,6 +1,7 @@
 """The database by itself: bad data is impossible even by hand, migrations end where they should, functions compute."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,8 @@ from tools.migrate import MIGRATIONS, migrate
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 USER, ANOTHER_USER = (UUID(int=n) for n in (1, 2))
+# Long enough never to be met: it ends a test that would hang.
+PATIENCE_SECONDS = 30
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 
 
@@ -277,19 +280,46 @@ def test_the_schema_that_is_written_down_can_be_loaded(empty_database_url: str) 
     assert schema.dump(empty_database_url) == schema.SCHEMA.read_text()
 
 
-def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(empty_database_url: str) -> None:
-    with ThreadPoolExecutor(8) as threads:
-        done = list(threads.map(migrate, [empty_database_url] * 8))
+def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(
+    empty_database_url: str, migrated_database_url: str
+) -> None:
+    """All of them are held up where the first file begins: those that did not wait for one another would collide."""
+    with (
+        ThreadPoolExecutor(8) as threads,
+        psycopg.connect(empty_database_url) as obstacle,
+        psycopg.connect(empty_database_url, autocommit=True) as observer,
+    ):
+        obstacle.execute("CREATE FUNCTION minor_unit(currency text) RETURNS integer LANGUAGE sql RETURN 1")
+        pending = [threads.submit(migrate, empty_database_url) for _ in range(8)]
+        wait_for_waiting_sessions(observer, 8)
+        obstacle.rollback()
+        done = [migration.result() for migration in pending]
 
     applied = re.findall(r"^Applied: (\S+)", "\n".join(done), re.MULTILINE)
     assert applied == [file.name for file in FILES]
-    assert schema.dump(empty_database_url) == schema.SCHEMA.read_text()
+    assert schema.dump(empty_database_url) == schema.dump(migrated_database_url)
+
+
+def wait_for_waiting_sessions(observer: Connection, count: int) -> None:
+    """Until so many sessions of the observer's database wait for another's lock."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        waiting = value(
+            observer,
+            "count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        )
+        if waiting == count:
+            return
+        time.sleep(0.005)
+    pytest.fail(f"{waiting} sessions wait, not {count}.")
 
 
 def test_migrating_again_changes_nothing(migrated_database_url: str) -> None:
+    before = schema.dump(migrated_database_url)
+
     assert migrate(migrated_database_url) == "The database is up to date."
 
-    assert schema.dump(migrated_database_url) == schema.SCHEMA.read_text()
+    assert schema.dump(migrated_database_url) == before
     with psycopg.connect(migrated_database_url) as connection:
         versions = connection.execute("SELECT version FROM schema_migrations ORDER BY version").fetchall()
     assert versions == [(file.name.partition("_")[0],) for file in FILES]
@@ -332,6 +362,9 @@ def test_no_migration_goes_back(file: Path, connection: Connection) -> None:
         ("999999999999999.9999", "1001249999999999.9998", "0.12"),
         ("999999999999999.9999", "998750000000000.0000", "-0.12"),
         ("800000000000000.0000", "801000000000000.0000", "0.13"),
+        # 1.00499999999999999..., which a quotient of PostgreSQL's own scale takes for 1.005
+        ("999999999999999.9999", "989950000000000.0000", "-1.0"),
+        ("-999999999999999.9999", "-989950000000000.0000", "1.0"),
         ("0.0001", "999999999999999.9999", "999999999999999999800.0"),
         ("999999999999999.9999", "-999999999999999.9999", "-200.0"),
         ("0.00", "0.00", None),

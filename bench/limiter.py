@@ -1,0 +1,88 @@
+"""What the rate limit costs a request: our token bucket beside the best that flask-limiter has of its own.
+
+The same Flask view, called in process: without a limit; with flask-limiter's moving window and its own headers; with
+our bucket and headers. All on one real Valkey, in turns, so that whatever else the machine does meets all alike.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from flask import Blueprint, Flask, g
+from flask_limiter import Limiter
+
+from config import Settings
+from service import auth, limits
+from tests import valkey_server
+
+ROUNDS = 15
+REQUESTS = 400
+LIMIT = "100000/minute"
+
+
+def plain(_url: str) -> Flask:
+    return _app(lambda _app, _reads: None)
+
+
+def moving_window(url: str) -> Flask:
+    def limit(app: Flask, reads: Blueprint) -> None:
+        limiter = Limiter(auth.subject, strategy="moving-window", headers_enabled=True, **limits.storage(url))
+        limiter.shared_limit(LIMIT, scope=limits.POLICY)(reads)
+        limiter.init_app(app)
+
+    return _app(limit)
+
+
+def token_bucket(url: str) -> Flask:
+    settings = Settings.from_env(
+        {"DATABASE_URL": "postgresql://", "JWT_SECRET_KEY": "-" * 32, "API_READ_LIMIT": LIMIT, "REDIS_URL": url}
+    )
+    return _app(lambda app, reads: limits.init_app(app, settings, reads))
+
+
+def _app(limit: Callable[[Flask, Blueprint], None]) -> Flask:
+    app = Flask(__name__)
+    reads = Blueprint("reads", __name__)
+    reads.get("/")(lambda: "")
+    subject = str(uuid4())
+
+    @app.before_request
+    def authenticate() -> None:
+        g.subject = subject
+
+    limit(app, reads)
+    app.register_blueprint(reads)
+    return app
+
+
+def measure(app: Flask) -> float:
+    """Microseconds a request."""
+    client = app.test_client()
+    started = time.perf_counter()
+    for _ in range(REQUESTS):
+        assert client.get("/").status_code == 200
+    return (time.perf_counter() - started) / REQUESTS * 1e6
+
+
+def main() -> None:
+    with valkey_server.running() as server:
+        apps = {"no limit": plain, "moving window": moving_window, "token bucket": token_bucket}
+        running = {name: make(server.url) for name, make in apps.items()}
+        for app in running.values():
+            measure(app)
+        times: dict[str, list[float]] = {name: [] for name in running}
+        for number in range(ROUNDS):
+            for name, app in running.items():
+                times[name].append(measure(app))
+            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+    base = statistics.median(times["no limit"])
+    print(f"{'':16}{'us a request':>14}{'of the limit':>14}")
+    for name, taken in times.items():
+        median = statistics.median(taken)
+        print(f"{name:16}{median:14.0f}{median - base:14.0f}")
+
+
+if __name__ == "__main__":
+    main()
