@@ -121,9 +121,9 @@ def test_a_snapshot_reads_back_as_it_was_captured(
         pytest.param("10.125", "10.00", "-0.125", -1.23, id="longer scale carried"),
         pytest.param("0.0001", "999999999999999.9999", "999999999999999.9998", 1e21 - 100, id="from least to most"),
         pytest.param("999999999999999.9999", "-999999999999999.9999", "-1999999999999999.9998", -200.0, id="extremes"),
-        # 0.12499999999999999 of a percent: a quotient of 16 digits is 0.1250000000000000, which rounds up.
+        # -1.0049999999999999...: a rounded quotient is -1.005, which rounds to -1.01.
         pytest.param(
-            "-999999999999999.9999", "-998750000000000.0000", "1249999999999.9999", 0.12, id="17th digit decides"
+            "999999999999999.9999", "989950000000000.0000", "-10049999999999.9999", -1.0, id="rounded once only"
         ),
     ],
 )
