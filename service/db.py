@@ -1,34 +1,62 @@
-"""The PostgreSQL that is served from: one pool of connections a worker process."""
+"""The PostgreSQL that is served from: one pool of connections a worker process, and how long anything may take.
 
-from collections.abc import Iterator
+A request never waits for a database longer than DEADLINE_SECONDS, whatever became of it: down, restarting, frozen, or
+behind a network that swallows packets. A read is repeated on another connection while there is time for it; a capture
+is not, but it is given a connection that has just answered.
+"""
+
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from flask import Flask, current_app
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from config import Settings
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-# How long a request waits for a connection, and a connection attempt for the server.
+# How long a request waits for a connection, and tries again to read.
 WAIT_SECONDS = 1.0
+# How often, meanwhile, it has the pool try to connect.
+RETRY_SECONDS = 0.1
+# How long a request may be about it altogether, and a new connection be in the making.
+DEADLINE_SECONDS = 2.5
 CONNECT_SECONDS = 2
 
-# Set once a connection. The plans are made once and hold for every parameter, because each query gates its
-# branches by parameter (docs/decisions/0003-plans.md); a statement that takes this long is not worth waiting for.
+# Set once a connection. The plans are made once and hold for every parameter, because each query gates its branches by
+# parameter (docs/decisions/0003-plans.md). The server gives up just before we do, so that it does not work for nobody.
 _SESSION = {
     "plan_cache_mode": "force_generic_plan",
-    "statement_timeout": "5s",
+    "statement_timeout": "2s",
+    "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
 }
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits for its server until its deadline and no longer."""
+
+    deadline = float("inf")
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        left = self.deadline - time.monotonic()
+        try:
+            return super().wait(gen, interval, min(left, timeout or left) if left < float("inf") else timeout)
+        except psycopg.errors._WaitTimeout:
+            # A late answer would be taken for that to the next question.
+            self.pgconn.finish()
+            raise
 
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Gives the app its pool. It opens in the background: a database that is down does not stop a start."""
     pool = ConnectionPool(
         settings.database_url,
+        connection_class=Connection,
         kwargs={
             "autocommit": True,
             "application_name": "balance-snapshots",
@@ -37,21 +65,75 @@ def init_app(app: Flask, settings: Settings) -> None:
         configure=_configure,
         min_size=1,
         max_size=settings.web_threads,
-        timeout=WAIT_SECONDS,
+        # The pool's own attempts to connect come ever more rarely in an outage. Here a failed one is not repeated:
+        # each request that waits has the pool try anew.
+        reconnect_timeout=0,
         open=False,
     )
     app.extensions["pool"] = pool
     pool.open(wait=False)
 
 
-@contextmanager
-def connection() -> Iterator[Connection]:
-    """A connection of the pool, in autocommit, so that a read is one round trip.
+def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What the query answers, in one round trip. Asked again while it fails for the connection and WAIT_SECONDS last.
 
-    Raises psycopg.OperationalError when none is to be had within WAIT_SECONDS.
+    Raises psycopg.OperationalError when the database does not answer.
     """
-    with current_app.extensions["pool"].connection() as connection:
+    begun = time.monotonic()
+    while True:
+        with _lent(begun) as connection:
+            try:
+                return query(connection, *args, **kwargs)
+            except psycopg.OperationalError:
+                if not connection.closed or time.monotonic() - begun > WAIT_SECONDS:
+                    raise
+
+
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """A connection to write on, which has answered just now: what is begun on it, we do not begin again.
+
+    Raises psycopg.OperationalError when the database does not answer.
+    """
+    begun = time.monotonic()
+    while True:
+        with _lent(begun) as connection:
+            if _answers(connection):
+                yield connection
+                return
+
+
+@contextmanager
+def _lent(begun: float) -> Iterator[Connection]:
+    connection = _take(begun)
+    connection.deadline = begun + DEADLINE_SECONDS
+    try:
         yield connection
+    finally:
+        connection.deadline = float("inf")
+        _pool().putconn(connection)
+
+
+def _take(begun: float) -> Connection:
+    while True:
+        try:
+            return _pool().getconn(RETRY_SECONDS)
+        except PoolTimeout:
+            if time.monotonic() - begun > WAIT_SECONDS:
+                raise
+
+
+def _answers(connection: Connection) -> bool:
+    try:
+        connection.execute("")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _pool() -> ConnectionPool[Connection]:
+    pool: ConnectionPool[Connection] = current_app.extensions["pool"]
+    return pool
 
 
 def _configure(connection: Connection) -> None:

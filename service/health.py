@@ -26,11 +26,13 @@ def healthz() -> dict[str, str]:
 @public
 def readyz() -> dict[str, str]:
     """200 when the database is reachable and has every migration that this code was written for; else a 503."""
-    with db.connection() as connection:
-        applied = {version for (version,) in connection.execute("SELECT version FROM schema_migrations")}
-    if not _required_versions() <= applied:
+    if not _required_versions() <= db.read(_applied_versions):
         raise ServiceUnavailable("The database is not migrated.", retry_after=RETRY_AFTER_SECONDS)
     return {"status": "ready"}
+
+
+def _applied_versions(connection: db.Connection) -> frozenset[str]:
+    return frozenset(version for (version,) in connection.execute("SELECT version FROM schema_migrations"))
 
 
 @cache

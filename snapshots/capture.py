@@ -30,7 +30,7 @@ def capture_snapshots() -> tuple[dict[str, object], int]:
     items = inputs.json_body(_batch)["snapshots"]
     inputs.query(_no_parameters)
     try:
-        with db.connection() as connection:
+        with db.writing() as connection:
             matches = batch.store(connection, items)
     except batch.ContradictionError as error:
         raise _conflict(error) from None

@@ -19,27 +19,21 @@ _recent_parameters = RecentParameters()
 def latest_snapshots() -> Response:
     """The newest snapshot of each of the caller's accounts, and their totals by currency."""
     inputs.query(_no_parameters)
-    with db.connection() as connection:
-        body = queries.get_latest_snapshots(connection, user_id=auth.subject())
-    return _json(body)
+    return _json(db.read(queries.get_latest_snapshots, user_id=auth.subject()))
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
 def balance_history(account_id: str) -> Response:
     """An account's snapshots from `start_date` to `end_date`, oldest first."""
     asked = inputs.query(_history_parameters) | _whose(account_id)
-    with db.connection() as connection:
-        found = queries.get_balance_history(connection, **asked)
-    return _answer(found)
+    return _answer(db.read(queries.get_balance_history, **asked))
 
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")
 def recent_snapshots(account_id: str) -> Response:
     """An account's `limit` newest snapshots, newest first."""
     asked = inputs.query(_recent_parameters) | _whose(account_id)
-    with db.connection() as connection:
-        found = queries.list_recent_snapshots(connection, **asked)
-    return _answer(found)
+    return _answer(db.read(queries.list_recent_snapshots, **asked))
 
 
 def _whose(account_id: str) -> dict[str, str]:

@@ -40,8 +40,8 @@ def program(name: str) -> str:
 
 
 @contextlib.contextmanager
-def running(data: Path) -> Iterator[str]:
-    """The URL of a server on this data directory, made when there is none yet.
+def running(data: Path, sockets: Path | None = None) -> Iterator[str]:
+    """The URL of a server on this data directory, made when there is none yet; it listens in the folder `sockets`.
 
     A server that already runs there is shared, and left running. Raises PostgresError.
     """
@@ -51,8 +51,15 @@ def running(data: Path) -> Iterator[str]:
     prefix = _prefix()
     if not (data / "PG_VERSION").exists():
         _create(data, prefix)
-    # A socket's path holds 107 characters, so it cannot be near the data.
-    sockets = Path(tempfile.mkdtemp(prefix="snapshots-pg-"))
+    with contextlib.ExitStack() as folders:
+        # A socket's path holds 107 characters, so it cannot be near the data.
+        sockets = sockets or Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="snapshots-pg-")))
+        with _serving(prefix, data, sockets) as url:
+            yield url
+
+
+@contextlib.contextmanager
+def _serving(prefix: list[str], data: Path, sockets: Path) -> Iterator[str]:
     url = _url(sockets)
     log = (data.parent / f"{data.name}.log").open("ab")
     server = subprocess.Popen(
@@ -69,7 +76,6 @@ def running(data: Path) -> Iterator[str]:
     finally:
         _stop(server)
         log.close()
-        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def _create(data: Path, prefix: list[str]) -> None:

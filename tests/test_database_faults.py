@@ -1,0 +1,231 @@
+"""What callers see of a database that restarts, is away, frozen, busy or read-only: real servers, really stopped."""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from flask import Flask
+
+from config import Settings
+from service import db
+from tests.conftest import serving
+from tests.support import Answer, Caller, captured, snapshot, user_token
+from tools import postgres
+from tools.migrate import migrate
+
+THREADS = 4
+
+
+class PostgresServer:
+    """A migrated server of a test's own, that comes back where it was."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+        self._sockets = folder / "sockets"
+        self._sockets.mkdir()
+        self._running = contextlib.ExitStack()
+        self.url = self.start()
+        migrate(self.url)
+
+    def start(self) -> str:
+        return self._running.enter_context(postgres.running(self._data, self._sockets))
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def kill(self) -> None:
+        """As pg_ctl stop -m immediate: no farewell to any client, a recovery at the next start."""
+        os.kill(self._postmaster(), signal.SIGQUIT)
+        self.stop()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Every process of the server stands still; connections stay open and nothing is answered."""
+        postmaster = self._postmaster()
+        pids = [postmaster, *children_of(postmaster)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def _postmaster(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    folder = Path(tempfile.mkdtemp(prefix="snapshots-"))
+    server = PostgresServer(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def app(settings: Settings, server: PostgresServer) -> Iterator[Flask]:
+    with serving(replace(settings, database_url=server.url, web_threads=THREADS)) as app:
+        yield app
+
+
+def assert_unavailable(answer: Answer) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.content_type == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, server: PostgresServer) -> None:
+    ended = threading.Event()
+
+    def reads(_: int) -> list[tuple[float, int]]:
+        user = Caller(app, user_token(str(uuid4())))
+        answers = []
+        while not ended.is_set():
+            answers.append((time.monotonic(), user.latest().status_code))
+        return answers
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        readers = [threads.submit(reads, n) for n in range(THREADS)]
+        outages = []
+        for _ in range(2):
+            time.sleep(0.2)
+            began = time.monotonic()
+            server.kill()
+            server.start()
+            outages.append((began, time.monotonic() - began))
+        time.sleep(0.2)
+        ended.set()
+        answers = [answer for reader in readers for answer in reader.result()]
+
+    # On a machine too slow to restart within a second, the reads of that outage are not judged.
+    judged = [s for at, s in answers if not any(b <= at <= b + took and took > 0.9 for b, took in outages)]
+    assert len(judged) > 10
+    assert set(judged) == {200}
+
+
+def test_an_outage_is_a_503_and_its_end_is_noticed_by_the_next_request(app: Flask, server: PostgresServer) -> None:
+    user_id = str(uuid4())
+    user = Caller(app, user_token(user_id))
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    item = snapshot(user_id, str(uuid4()))
+    captured(sync_job, item)
+
+    server.stop()
+    for _ in range(3):
+        assert_unavailable(user.latest())
+    assert_unavailable(sync_job.capture(item))
+    server.start()
+
+    assert user.latest().json["total_count"] == 1
+    assert sync_job.capture(item).json["duplicate_count"] == 1
+
+
+def test_a_capture_over_a_restart_is_given_a_live_connection(app: Flask, server: PostgresServer) -> None:
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    captured(sync_job, snapshot(str(uuid4()), str(uuid4())))
+
+    server.kill()
+    server.start()
+
+    captured(sync_job, snapshot(str(uuid4()), str(uuid4())))
+
+
+def test_a_database_that_stands_still_holds_no_request_beyond_the_deadline(app: Flask, server: PostgresServer) -> None:
+    user = Caller(app, user_token(str(uuid4())))
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    assert user.latest().status_code == 200
+
+    with server.frozen():
+        asks: list[Callable[[], Answer]] = [
+            user.latest,
+            partial(sync_job.capture, snapshot(str(uuid4()), str(uuid4()))),
+        ]
+        for ask in asks:
+            began = time.monotonic()
+            assert_unavailable(ask())
+            assert time.monotonic() - began < db.DEADLINE_SECONDS + 0.5
+
+    assert user.latest().status_code == 200
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_another_question(
+    app: Flask, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "DEADLINE_SECONDS", 0.3)
+    users = [str(uuid4()) for _ in range(2)]
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    for number, user_id in enumerate(users):
+        captured(sync_job, snapshot(user_id, str(uuid4()), f"{number}.00"))
+    first, second = (Caller(app, user_token(user_id)) for user_id in users)
+
+    with server.frozen():
+        assert_unavailable(first.latest())
+
+    assert second.latest().json["total_balance_by_currency"] == {"USD": "1.00"}
+
+
+def test_a_pool_without_a_free_connection_is_a_503_and_not_a_queue(app: Flask) -> None:
+    user = Caller(app, user_token(str(uuid4())))
+    pool = app.extensions["pool"]
+    taken = [pool.getconn() for _ in range(THREADS)]
+    try:
+        began = time.monotonic()
+        assert_unavailable(user.latest())
+        assert time.monotonic() - began < db.WAIT_SECONDS + 0.5
+    finally:
+        for connection in taken:
+            pool.putconn(connection)
+    assert user.latest().status_code == 200
+
+
+def test_a_standby_answers_reads_and_refuses_captures(app: Flask, server: PostgresServer) -> None:
+    user_id = str(uuid4())
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    captured(sync_job, snapshot(user_id, str(uuid4())))
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+        connection.execute("SELECT pg_reload_conf()")
+    user = Caller(app, user_token(user_id))
+
+    assert_until_unavailable(sync_job, user_id)
+    assert user.latest().json["total_count"] == 1
+
+
+def assert_until_unavailable(sync_job: Caller, user_id: str) -> None:
+    """Backends take a new configuration up between two statements."""
+    for _ in range(20):
+        answer = sync_job.capture(snapshot(user_id, str(uuid4())))
+        if answer.status_code == 503:
+            return
+        time.sleep(0.05)
+    raise AssertionError(answer.text)
+
+
+def test_a_capture_that_waits_for_a_lock_gives_up(app: Flask, server: PostgresServer) -> None:
+    account_id = str(uuid4())
+    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+    with psycopg.connect(server.url) as other:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, str(uuid4())])
+
+        assert_unavailable(sync_job.capture(snapshot(str(uuid4()), account_id)))
+        other.rollback()
+
+    captured(sync_job, snapshot(str(uuid4()), account_id))
