@@ -4,7 +4,7 @@ from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
 from config import Settings
-from service import auth, db, health, limits, logs, problems, tracing
+from service import auth, db, health, limits, logs, metrics, problems, tracing
 from snapshots import capture, reads
 
 PREFIX = "/api/v1"
@@ -23,12 +23,14 @@ def create_app(settings: Settings) -> Flask:
 
     # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
     tracing.init_app(app)
+    metrics.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)
     db.init_app(app, settings)
 
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
     return app

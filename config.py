@@ -94,6 +94,10 @@ class Settings:
         ma.fields.Integer(load_default=8000, validate=ma.validate.Range(1, 65535)),
         "The port gunicorn listens on.",
     )
+    socket: str | None = _setting(
+        ma.fields.String(load_default=None),
+        "A unix socket for gunicorn to listen on instead, in a folder that only the reverse proxy enters.",
+    )
     web_concurrency: int = _setting(
         ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
         "Worker processes; more than one need REDIS_URL.",

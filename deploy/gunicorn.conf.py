@@ -1,7 +1,11 @@
 """How gunicorn serves: threads, because a request mostly waits for PostgreSQL, and one pool a worker."""
 
+import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -12,7 +16,7 @@ from service.logs import logging_config
 _settings = Settings.load()
 
 wsgi_app = "wsgi:app"
-bind = f"{_settings.host}:{_settings.port}"
+bind = f"unix:{_settings.socket}" if _settings.socket else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
 threads = _settings.web_threads
 worker_class = "gthread"
@@ -21,6 +25,32 @@ preload_app = False
 control_socket_disable = True
 # A heartbeat on a disk can stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108
+# Longer than any request takes (service/db.py), and than nginx keeps an idle connection to us.
+timeout = 30
+graceful_timeout = 20
+keepalive = 75
 # The service writes the one line a request.
 accesslog = None
 logconfig_dict = logging_config(_settings.log_level)
+
+# Each worker counts in files of its own here, and /metrics adds them up. A reload finds the folder of the start.
+_counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="snapshots-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+
+def on_starting(_server: Any) -> None:
+    """Forgets what workers of an earlier start counted."""
+    for counts in Path(_counts).glob("*.db"):
+        counts.unlink()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Takes a worker that has ended out of the gauges; its counters go on counting."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - only after the folder is named
+
+    mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """Leaves no folder behind."""
+    shutil.rmtree(_counts, ignore_errors=True)

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from flask import Flask, current_app
+from prometheus_client import Gauge
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from config import Settings
@@ -32,6 +33,9 @@ _SESSION = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
 }
+
+_IN_USE = Gauge("db_connections_in_use", "Connections that requests hold.", multiprocess_mode="livesum")
+_WAITING = Gauge("db_requests_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,10 +109,12 @@ def writing() -> Iterator[Connection]:
 
 @contextmanager
 def _lent(begun: float) -> Iterator[Connection]:
-    connection = _take(begun)
+    with _WAITING.track_inprogress():
+        connection = _take(begun)
     connection.deadline = begun + DEADLINE_SECONDS
     try:
-        yield connection
+        with _IN_USE.track_inprogress():
+            yield connection
     finally:
         connection.deadline = float("inf")
         _pool().putconn(connection)

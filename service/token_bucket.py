@@ -26,6 +26,7 @@ _MANY_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
 _FALLBACKS = Counter("limiter_fallbacks", "Times that the limiter gave its shared store up for its own memory.")
+_DECISIONS = Counter("limiter_decisions", "Requests that the limiter let through or refused.", ["decision"])
 _log = structlog.get_logger()
 
 
@@ -162,7 +163,9 @@ class TokenBucketRateLimiter(RateLimiter):
             self._take = SharedBuckets(storage, local).take
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        return self._ask(item, identifiers, cost).is_taken
+        is_taken = self._ask(item, identifiers, cost).is_taken
+        _DECISIONS.labels("admitted" if is_taken else "refused").inc()
+        return is_taken
 
     def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         return self._ask(item, identifiers, 0).remaining >= cost

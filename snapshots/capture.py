@@ -1,6 +1,7 @@
 """The capture of snapshots by sync jobs (rulings 20 to 25)."""
 
 from flask import Blueprint
+from prometheus_client import Counter
 
 from schemas.capture import CaptureBatch
 from schemas.reads import NoParameters
@@ -14,6 +15,7 @@ SCOPE = "balance-snapshots:write"
 
 blueprint = Blueprint("capture", __name__)
 
+_CAPTURED = Counter("snapshots_captured", "Snapshots that captures brought, new ones and duplicates.", ["status"])
 _batch = CaptureBatch()
 _no_parameters = NoParameters()
 _MESSAGES = {
@@ -44,6 +46,8 @@ def _conflict(error: batch.ContradictionError) -> Refusal:
 
 def _answer(matches: list[Match]) -> tuple[dict[str, object], int]:
     created = sum(match.status == "created" for match in matches)
+    _CAPTURED.labels("created").inc(created)
+    _CAPTURED.labels("duplicate").inc(len(matches) - created)
     return {
         "snapshots": [
             {

@@ -364,7 +364,7 @@ def test_every_route_but_the_probes_needs_a_token(app: Flask) -> None:
     closed = {
         (method, rule.rule): urls.build(rule.endpoint, dict.fromkeys(rule.arguments, USER), method=method)
         for rule in app.url_map.iter_rules()
-        if rule.rule not in ("/healthz", "/readyz")
+        if rule.rule not in ("/healthz", "/readyz", "/metrics")
         for method in rule.methods or ()
     }
     assert closed.keys() >= {
@@ -377,7 +377,7 @@ def test_every_route_but_the_probes_needs_a_token(app: Flask) -> None:
         assert_unauthorized(app.test_client().open(path, method=method))
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_the_probes_need_no_token(anonymous: FlaskClient, path: str) -> None:
     assert anonymous.get(path).status_code == 200
 
