@@ -26,12 +26,8 @@ from tests.test_run import until
 from tools import stack
 from tools.stack import Stack
 
-pytestmark = [
-    pytest.mark.skipif(
-        not shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"), reason="nginx is not installed"
-    ),
-    pytest.mark.xdist_group("stack"),
-]
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")
 
 
 @pytest.fixture(scope="module")
