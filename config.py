@@ -116,9 +116,9 @@ class Settings:
         Raises ConfigError, with one line for each variable at fault.
         """
         schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
-        given = {name: value for name in schema.fields if (value := _given(environ, name))}
+        found = {name: value for name in schema.fields if (value := given(environ, name))}
         try:
-            loaded = schema.load(given)
+            loaded = schema.load(found)
         except ma.ValidationError as error:
             raise ConfigError(_lines(error.messages_dict)) from None
         settings = cls(**{name.lower(): value for name, value in loaded.items()})
@@ -170,7 +170,7 @@ def table() -> str:
     return "\n".join(rows)
 
 
-def _given(environ: Mapping[str, str], name: str) -> str | None:
+def given(environ: Mapping[str, str], name: str) -> str | None:
     """The variable's value, or what the file holds that a variable of its name and `_FILE` names."""
     path = environ.get(f"{name}_FILE")
     if not path:

@@ -159,3 +159,22 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
     assert dict(variables)["DATABASE_URL"] == "required"
     assert dict(variables)["API_READ_LIMIT"] == "`100/minute`"
     assert len(variables) == len(Settings.__dataclass_fields__)
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("k" * 32 + "\n")
+    environ = {"DATABASE_URL": "postgresql://localhost/x", "JWT_SECRET_KEY_FILE": str(tmp_path / "secret")}
+
+    assert Settings.from_env(environ).jwt_secret_key == "k" * 32
+
+
+def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("k" * 32)
+
+    with pytest.raises(ConfigError, match="^JWT_SECRET_KEY: both"):
+        Settings.from_env({**LEAST, "JWT_SECRET_KEY_FILE": str(tmp_path / "secret")})
+
+
+def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="^DATABASE_URL_FILE: cannot be read"):
+        Settings.from_env({"JWT_SECRET_KEY": "k" * 32, "DATABASE_URL_FILE": str(tmp_path / "none")})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jwt
 
+from config import given
 from tools import postgres
 
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local")
@@ -21,7 +22,7 @@ def database() -> Iterator[str]:
 
     Raises tools.postgres.PostgresError.
     """
-    if url := os.environ.get("DATABASE_URL"):
+    if url := given(os.environ, "DATABASE_URL"):
         yield url
         return
     with postgres.running(STATE / "postgres") as url:
@@ -30,8 +31,8 @@ def database() -> Iterator[str]:
 
 def secret() -> str:
     """JWT_SECRET_KEY; without one, a secret made once and kept, so that printed tokens go on working."""
-    if given := os.environ.get("JWT_SECRET_KEY"):
-        return given
+    if key := given(os.environ, "JWT_SECRET_KEY"):
+        return key
     kept = STATE / "jwt-secret"
     if not kept.exists():
         STATE.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from types import FrameType
 
 import psycopg
 
-from config import ConfigError, Settings
+from config import ConfigError, Settings, given
 from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
 from tools import demo, local
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    is_ours = not os.environ.get("DATABASE_URL")
+    is_ours = not given(os.environ, "DATABASE_URL")
     # Faults in the settings and a taken port show before anything is started.
     settings = Settings.from_env(_environment("postgresql://") if is_ours else _environment(None))
     _check_port(settings)
