@@ -83,7 +83,7 @@ clean: ## remove what the commands above made: .venv and .local
 	$(call install,$<)
 
 define install
-	@echo "Installing $(1) ..."
+	@echo "Installing $(1) ..." >&2
 	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(1)
 	@touch $@ $(if $(findstring dev,$@),.venv/local)
 endef

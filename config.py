@@ -2,7 +2,7 @@
 
 Each field of `Settings` is the environment variable of the same name in upper case; for each, a variable of its name
 and `_FILE` may name a file that holds the value, as secrets are handed to containers. A variable set to nothing counts
-as not set. The table in the README is made from here, and a test holds it there.
+as not set. The table in the README says the same; a test holds it to `table()`.
 """
 
 import os
@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import jwt
 import marshmallow as ma
+import psycopg
 from limits import parse_many as parse_limits
+from psycopg.conninfo import conninfo_to_dict
 
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 
@@ -23,8 +26,8 @@ class ConfigError(Exception):
     """Settings that the service cannot start with; one line for each fault."""
 
 
-def _setting(load: ma.fields.Field[Any], doc: str) -> Any:
-    return field(metadata={"load": load, "doc": doc})
+def _setting(load: ma.fields.Field[Any], doc: str, *, is_secret: bool = False) -> Any:
+    return field(repr=not is_secret, metadata={"load": load, "doc": doc})
 
 
 def _is_limit(value: str) -> None:
@@ -38,14 +41,36 @@ def _is_limit(value: str) -> None:
     raise ma.ValidationError("Must be a number of requests a period, like 100/minute.")
 
 
+def _is_store(value: str) -> None:
+    try:
+        url = urlsplit(value)
+        if url.scheme in _STORE_SCHEMES and (url.port is None or url.port > 0):
+            return
+    except ValueError:
+        pass
+    raise ma.ValidationError(f"Must be a URL that begins with one of {', '.join(_STORE_SCHEMES)}.")
+
+
+def _is_database(value: str) -> None:
+    try:
+        if value.startswith(("postgresql://", "postgres://")):
+            conninfo_to_dict(value)
+            return
+    except psycopg.ProgrammingError:
+        pass  # What it says holds the password.
+    raise ma.ValidationError("Must be a URL that libpq takes, like postgresql://user@host/name.")
+
+
+_STORE_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 _url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     database_url: str = _setting(
-        ma.fields.String(required=True, validate=ma.validate.Regexp(r"postgres(ql)?://")),
+        ma.fields.String(required=True, validate=_is_database),
         "The PostgreSQL to serve from, as a URL that libpq takes: `postgresql://user@host/name`.",
+        is_secret=True,
     )
     jwt_algorithm: str = _setting(
         ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
@@ -54,6 +79,7 @@ class Settings:
     jwt_secret_key: str | None = _setting(
         ma.fields.String(load_default=None),
         "HS256: the shared secret, at least 32 bytes.",
+        is_secret=True,
     )
     jwt_public_key: str | None = _setting(
         ma.fields.String(load_default=None),
@@ -76,9 +102,10 @@ class Settings:
     redis_url: str | None = _setting(
         ma.fields.String(
             load_default=None,
-            validate=ma.validate.Regexp(r"(redis|rediss|valkey|valkeys|redis\+unix|valkey\+unix)://"),
+            validate=_is_store,
         ),
         "The Redis or Valkey that all workers share the rate limit in; one worker can do without.",
+        is_secret=True,
     )
     problem_base_url: str = _setting(
         ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),

@@ -59,15 +59,16 @@ class Source(ma.fields.Field[str]):
 
 
 class Instant(ma.fields.Field[datetime]):
-    """A point in time in ISO 8601, every form of RFC 3339 included (ruling 8); loads in UTC.
+    """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (ruling 8); loads in UTC.
 
     Without an offset it is read as UTC; a date alone is its midnight UTC. A leap second is read as the second
-    after it, as POSIX counts.
+    after it, as POSIX counts. A space may stand for the T before a time with seconds, as RFC 3339 writes it; before
+    hours and minutes alone it is taken for an offset's plus that a URL lost.
     """
 
     _PATTERN = re.compile(
         r"(?P<date>\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3})"
-        r"(?:[Tt ](?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)"
+        r"(?:(?:[Tt]|[ ](?=\d\d:?\d\d:?\d\d))(?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)"
         r"(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
         r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01]\d|2[0-3])(?::?(?P<offset_minute>[0-5]\d))?)?)?",
         re.ASCII,
@@ -78,7 +79,7 @@ class Instant(ma.fields.Field[datetime]):
         parts = self._PATTERN.fullmatch(value) if isinstance(value, str) else None
         if parts is None:
             if isinstance(value, str) and self._SPACE_FOR_PLUS.fullmatch(value):
-                raise ma.ValidationError("Has a space where an offset has its sign: in a URL write + as %2B.")
+                raise ma.ValidationError("Has a space where an offset has its sign. In a URL, write + as %2B.")
             raise ma.ValidationError("Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z.")
         if len(parts["fraction"] or "") > 6:
             raise ma.ValidationError("Must have at most 6 digits after the second.")

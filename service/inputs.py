@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import marshmallow as ma
-from flask import request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from service.problems import Fault, Refusal
 
@@ -30,10 +30,9 @@ def json_body(schema: ma.Schema) -> Any:
     """The request's body, JSON in UTF-8 (RFC 8259), loaded; else 415, 413 or 400, in that order (ruling 10)."""
     if not request.is_json or request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Send the body as application/json, not compressed.")
+    body = _body()
     try:
-        document = json.loads(
-            request.get_data(cache=False).decode(), object_pairs_hook=_object, parse_constant=_constant
-        )
+        document = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
     except _MalformedJsonError as error:
         raise BadRequest(str(error)) from None
     except (ValueError, RecursionError):
@@ -42,6 +41,24 @@ def json_body(schema: ma.Schema) -> Any:
         return schema.load(document)
     except ma.ValidationError as error:
         raise Refusal(400, "The body is not valid.", _pointed(error.messages_dict, document)) from None
+
+
+def _body() -> bytes:
+    """The whole body. Raises RequestEntityTooLarge beyond the app's MAX_CONTENT_LENGTH, BadRequest when it breaks off.
+
+    Werkzeug refuses a Content-Length beyond the limit, but cuts a chunked body off at it.
+    """
+    most = current_app.config["MAX_CONTENT_LENGTH"]
+    request.max_content_length = most + 1
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # A server's own errors about chunks that are none.
+        raise BadRequest("The body could not be read.") from error
+    if len(body) > most:
+        raise RequestEntityTooLarge
+    return body
 
 
 class _MalformedJsonError(ValueError):

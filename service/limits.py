@@ -14,6 +14,7 @@ from service import auth, token_bucket
 POLICY = "API_READ"
 # A store that has not answered by then is taken for lost.
 STORE_SECONDS = 0.2
+_VALKEY_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "valkey+unix"}
 
 
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
@@ -42,9 +43,9 @@ def storage(redis_url: str | None) -> dict[str, Any]:
     if redis_url is None:
         return {"storage_uri": "memory://"}
     # The client for Valkey speaks to Redis alike. It must not try again by itself: a read waits for it.
-    uri = redis_url.replace("rediss://", "valkeys://").replace("redis", "valkey", 1)
+    scheme, _, rest = redis_url.partition("://")
     return {
-        "storage_uri": uri,
+        "storage_uri": f"{_VALKEY_SCHEMES.get(scheme, scheme)}://{rest}",
         "storage_options": {
             "socket_timeout": STORE_SECONDS,
             "socket_connect_timeout": STORE_SECONDS,

@@ -21,6 +21,7 @@ _PHRASES = HTTP_STATUS_CODES | {413: "Payload Too Large", 414: "URI Too Long"}
 # the caller is told to come again; any other database error is a defect of ours.
 _DATABASE_FAULTS = (
     psycopg.OperationalError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.UndefinedTable,
 )

@@ -24,8 +24,11 @@ def init_app(app: Flask) -> None:
     def _begin() -> None:
         g.started = time.perf_counter()
         g.trace_id = _incoming() or uuid4().hex
-        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
+
+    @app.teardown_request
+    def _forget(_error: BaseException | None) -> None:
+        structlog.contextvars.clear_contextvars()
 
     @app.after_request
     def _end(response: Response) -> Response:

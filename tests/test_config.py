@@ -171,10 +171,10 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
 def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("k" * 32)
 
-    with pytest.raises(ConfigError, match="^JWT_SECRET_KEY: both"):
+    with pytest.raises(ConfigError, match=r"^JWT_SECRET_KEY: both"):
         Settings.from_env({**LEAST, "JWT_SECRET_KEY_FILE": str(tmp_path / "secret")})
 
 
 def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="^DATABASE_URL_FILE: cannot be read"):
+    with pytest.raises(ConfigError, match=r"^DATABASE_URL_FILE: cannot be read"):
         Settings.from_env({"JWT_SECRET_KEY": "k" * 32, "DATABASE_URL_FILE": str(tmp_path / "none")})

@@ -33,14 +33,12 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self._data = folder / "data"
-        self._sockets = folder / "sockets"
-        self._sockets.mkdir()
         self._running = contextlib.ExitStack()
         self.url = self.start()
         migrate(self.url)
 
     def start(self) -> str:
-        return self._running.enter_context(postgres.running(self._data, self._sockets))
+        return self._running.enter_context(postgres.running(self._data))
 
     def stop(self) -> None:
         self._running.close()

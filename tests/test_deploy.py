@@ -1,4 +1,4 @@
-"""The files of deploy/, as far as they can be checked without the programs that read them; test_stack.py runs the rest."""
+"""The files of deploy/, as far as they can be checked without what reads them; test_stack.py runs the rest."""
 
 import re
 from pathlib import Path

@@ -12,20 +12,20 @@ import jwt
 from config import given
 from tools import postgres
 
-STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local")
+STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
 TOKEN_LIFETIME = timedelta(days=30)
 
 
 @contextlib.contextmanager
-def database() -> Iterator[str]:
-    """The URL of the database of DATABASE_URL; without one, of the embedded server, run meanwhile.
+def database(*, share: bool = True) -> Iterator[str]:
+    """The URL of the database of DATABASE_URL; without one, of the embedded server, run meanwhile or shared.
 
     Raises tools.postgres.PostgresError.
     """
     if url := given(os.environ, "DATABASE_URL"):
         yield url
         return
-    with postgres.running(STATE / "postgres") as url:
+    with postgres.running(STATE / "postgres", share=share) as url:
         yield url
 
 
@@ -34,10 +34,12 @@ def secret() -> str:
     if key := given(os.environ, "JWT_SECRET_KEY"):
         return key
     kept = STATE / "jwt-secret"
-    if not kept.exists():
-        STATE.mkdir(parents=True, exist_ok=True)
-        kept.touch(mode=0o600)
-        kept.write_text(secrets.token_urlsafe(48))
+    with postgres.alone_in(STATE):
+        if not kept.exists():
+            unfinished = STATE / "jwt-secret.new"
+            unfinished.touch(mode=0o600)
+            unfinished.write_text(secrets.token_urlsafe(48))
+            unfinished.rename(kept)
     return kept.read_text()
 
 
@@ -45,6 +47,6 @@ def token(subject: str, scope: str | None = None) -> str:
     """A bearer token (HS256) as the identity service would issue it."""
     now = datetime.now(UTC)
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + TOKEN_LIFETIME}
-    if scope:
-        claims["scope"] = scope
+    asked = {"scope": scope, "iss": os.environ.get("JWT_ISSUER"), "aud": os.environ.get("JWT_AUDIENCE")}
+    claims |= {claim: value for claim, value in asked.items() if value}
     return jwt.encode(claims, secret(), algorithm="HS256")

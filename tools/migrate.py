@@ -3,15 +3,18 @@
 Several may start at once: an advisory lock lets one work while the others wait.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from tools.local import database
+from tools.postgres import PostgresError
 
 MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 WAIT_SECONDS = 10
@@ -23,9 +26,11 @@ class MigrationError(Exception):
 
 def migrate(database_url: str) -> str:
     """Migrates the database; what was done, in words. Raises MigrationError."""
+    command = [_dbmate(), "--migrations-dir", str(MIGRATIONS), "--no-dump-schema", "--migration-lock", "migrate"]
     done = subprocess.run(
-        [_dbmate(), "--url", _dbmate_url(database_url), "--migrations-dir", str(MIGRATIONS)]
-        + ["--no-dump-schema", "--migration-lock", "migrate"],
+        command,
+        # Not on the command line, which everybody on the machine can read.
+        env={**os.environ, "DATABASE_URL": _dbmate_url(database_url)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -42,18 +47,21 @@ def _dbmate() -> str:
 
 
 def _dbmate_url(database_url: str) -> str:
-    """The URL with what libpq works out by itself and dbmate's driver does not: whether to encrypt."""
+    """A URL for dbmate's driver, which reads fewer forms than libpq does: of the connection that libpq made."""
     try:
         with psycopg.connect(database_url, connect_timeout=WAIT_SECONDS) as connection:
+            info = connection.info
             is_encrypted = connection.pgconn.ssl_in_use
+            options = {"host": info.host, "port": str(info.port)}
+            account = quote(info.user, safe="") + (f":{quote(info.password, safe='')}" if info.password else "")
+            database = quote(info.dbname, safe="")
     except psycopg.OperationalError as error:
         raise MigrationError(f"The database cannot be reached: {error}") from None
-    scheme, host, path, query, fragment = urlsplit(database_url)
-    options = {name: values[-1] for name, values in parse_qs(query).items()}
-    options.setdefault("sslmode", "require" if is_encrypted else "disable")
-    if options["sslmode"] in ("prefer", "allow"):
-        options["sslmode"] = "require" if is_encrypted else "disable"
-    return urlunsplit((scheme, host, path, urlencode(options), fragment))
+    given = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
+    options |= {name: given[name] for name in ("sslrootcert", "sslcert", "sslkey", "options") if name in given}
+    mode = given.get("sslmode", "")
+    options["sslmode"] = mode if mode.startswith("verify") else "require" if is_encrypted else "disable"
+    return f"postgres://{account}@/{database}?{urlencode(options)}"
 
 
 def main() -> None:
@@ -61,7 +69,7 @@ def main() -> None:
     try:
         with database() as url:
             print(migrate(url))
-    except MigrationError as error:
+    except (MigrationError, PostgresError) as error:
         sys.exit(str(error))
 
 

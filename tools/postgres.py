@@ -4,6 +4,7 @@ The server is a child of ours that listens on a unix socket only, and dies with 
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -39,43 +41,72 @@ def program(name: str) -> str:
     return str(Path(wheel.origin).parent / "pginstall" / "bin" / name)
 
 
-@contextlib.contextmanager
-def running(data: Path, sockets: Path | None = None) -> Iterator[str]:
-    """The URL of a server on this data directory, made when there is none yet; it listens in the folder `sockets`.
+def client(name: str, database_url: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """The command of a client program and its environment, which holds the password and not the command line."""
+    known = conninfo_to_dict(database_url)
+    password = known.pop("password", None)
+    return [program(name), make_conninfo(**known), *arguments], {
+        **os.environ,
+        **({"PGPASSWORD": str(password)} if password else {}),
+    }
 
-    A server that already runs there is shared, and left running. Raises PostgresError.
+
+@contextlib.contextmanager
+def running(data: Path, *, share: bool = True) -> Iterator[str]:
+    """The URL of a server on this data directory, made when there is none yet.
+
+    A server that already runs there is shared, and left running, unless `share` forbids it. Raises PostgresError.
     """
-    if url := _url_of_running(data):
+    with contextlib.ExitStack() as server:
+        with alone_in(data.parent):
+            url = _url_of_running(data)
+            if url is None:
+                url = server.enter_context(_serving(data))
+            elif not share:
+                raise PostgresError(f"The database in {data} is in use by another command; end that first.")
         yield url
-        return
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of what is made once in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _serving(data: Path) -> Iterator[str]:
     prefix = _prefix()
     if not (data / "PG_VERSION").exists():
         _create(data, prefix)
-    with contextlib.ExitStack() as folders:
-        # A socket's path holds 107 characters, so it cannot be near the data.
-        sockets = sockets or Path(folders.enter_context(tempfile.TemporaryDirectory(prefix="snapshots-pg-")))
-        with _serving(prefix, data, sockets) as url:
-            yield url
+    with _socket_folder(data) as sockets, (data.parent / f"{data.name}.log").open("ab") as log:
+        server = subprocess.Popen(
+            [*prefix, *_DIE_WITH_US, program("postgres"), "-D", str(data), "-k", str(sockets)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # Ctrl-C is for us: we end the server when its clients are done.
+            start_new_session=True,
+        )
+        try:
+            _wait_until_ready(server, _url(sockets), Path(log.name))
+            yield _url(sockets)
+        finally:
+            _stop(server)
 
 
 @contextlib.contextmanager
-def _serving(prefix: list[str], data: Path, sockets: Path) -> Iterator[str]:
-    url = _url(sockets)
-    log = (data.parent / f"{data.name}.log").open("ab")
-    server = subprocess.Popen(
-        [*prefix, *_DIE_WITH_US, program("postgres"), "-D", str(data), "-k", str(sockets)],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        # Ctrl-C is for us: we end the server when its clients are done.
-        start_new_session=True,
-    )
-    try:
-        _wait_until_ready(server, url, Path(log.name))
-        yield url
-    finally:
-        _stop(server)
-        log.close()
+def _socket_folder(data: Path) -> Iterator[Path]:
+    """Beside the data, unless the path of a socket there is longer than the 107 characters that a socket's may have."""
+    beside = data.parent / f"{data.name}.socket"
+    if len(str(beside / ".s.PGSQL.5432")) <= 107:
+        beside.mkdir(mode=0o700, exist_ok=True)
+        yield beside
+        return
+    with tempfile.TemporaryDirectory(prefix="snapshots-pg-") as elsewhere:
+        yield Path(elsewhere)
 
 
 def _create(data: Path, prefix: list[str]) -> None:

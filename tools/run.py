@@ -47,7 +47,7 @@ _BATCH = (
 
 def main() -> None:
     """Serves until a signal ends it. Whatever it started has ended when it returns."""
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     try:
         sys.exit(_run())
@@ -64,7 +64,7 @@ def _run() -> int:
     # Faults in the settings and a taken port show before anything is started.
     settings = Settings.from_env(_environment("postgresql://") if is_ours else _environment(None))
     _check_port(settings)
-    with local.database() as url:
+    with local.database(share=False) as url:
         print(migrate(url), flush=True)
         if is_ours:
             with psycopg.connect(url) as connection:

@@ -15,9 +15,9 @@ HEAD = "-- The schema that sql/migrations end in, for reading: `make schema` wri
 
 def dump(database_url: str) -> str:
     """The schema of a database as pg_dump tells it, without what differs between servers and runs."""
-    command = [postgres.program("pg_dump"), "--schema-only", "--no-owner", "--no-privileges"]
-    command += ["--exclude-table=public.schema_migrations", database_url]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    options = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=public.schema_migrations"]
+    command, environment = postgres.client("pg_dump", database_url, *options)
+    text = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     kept = [
         line
         for line in text.splitlines()

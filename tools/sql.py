@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from snapshots.queries import DIRECTORY
 from tools import local
-from tools.postgres import PostgresError, program
+from tools.migrate import MigrationError, migrate
+from tools.postgres import PostgresError, client
 
 
 class Parameter(NamedTuple):
@@ -36,7 +37,7 @@ class Query(NamedTuple):
 
 
 def read(path: Path) -> Query:
-    """The query of a file. Raises ValueError when its head is not as docs/sql.md says."""
+    """The query of a file. Raises ValueError when its head is not as CONTRIBUTING.md says."""
     text = path.read_text()
     head = re.match(
         r"(?P<answers>(?:-- .+\n)+)--\n"
@@ -76,17 +77,22 @@ def as_psql(query: Query, given: dict[str, str], explain: bool) -> tuple[str, li
 def main(arguments: list[str]) -> None:
     names = sorted(path.stem for path in DIRECTORY.glob("*.sql"))
     if len(arguments) < 2 or arguments[0] not in ("run", "explain") or arguments[1] not in names:
-        sys.exit(f"Say which query, with what to change of its example: make sql Q={names[0]}\nThere are {names}.")
-    given = dict(argument.split("=", 1) for argument in arguments[2:])
+        sys.exit(f"Say which query: make sql Q={names[0]}. There are {', '.join(names)}.")
     query = read(DIRECTORY / f"{arguments[1]}.sql")
+    known = [parameter.name for parameter in query.parameters]
+    given = dict(argument.partition("=")[::2] for argument in arguments[2:])
+    if not given.keys() <= set(known) or any("=" not in argument for argument in arguments[2:]):
+        sys.exit(f'Say parameters as SET="name=value"; {query.name} has {", ".join(known)}.')
     statement, variables = as_psql(query, given, explain=arguments[0] == "explain")
     # Rolled back, so that trying a query changes nothing.
     script = f"BEGIN;\n{statement}\nROLLBACK;\n"
     try:
         with local.database() as url:
-            command = [program("psql"), url, "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", *variables]
-            sys.exit(subprocess.run(command, input=script, text=True, check=False).returncode)
-    except PostgresError as error:
+            migrate(url)
+            options = ["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", *variables]
+            command, environment = client("psql", url, *options)
+            sys.exit(subprocess.run(command, input=script, text=True, check=False, env=environment).returncode)
+    except (PostgresError, MigrationError) as error:
         sys.exit(str(error))
 
 

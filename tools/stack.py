@@ -53,8 +53,7 @@ class Stack:
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if nginx is None:
             raise StackError("nginx is not installed: apt-get install nginx-light")
-        (self.folder / "postgres").mkdir()
-        self.admin_url = self._parts.enter_context(postgres.running(state / "postgres", self.folder / "postgres"))
+        self.admin_url = self._parts.enter_context(postgres.running(state / "postgres", share=False))
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
         self.valkey = self._run("valkey", [_valkey(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
@@ -163,7 +162,7 @@ def running(state: Path, port: int, workers: int = 2) -> Iterator[Stack]:
 
 
 def main() -> None:
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     try:
         with running(local.STATE / "stack", int(os.environ.get("PORT") or 8000)) as stack:
