@@ -1,6 +1,7 @@
 """Settings: what is refused at startup, and how it is said."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
     [
         pytest.param({"DATABASE_URL": ""}, "DATABASE_URL", id="no database"),
         pytest.param({"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL", id="another database"),
+        pytest.param({"DATABASE_URL": "postgresql://u:se%ret@h/d"}, "DATABASE_URL", id="database that does not parse"),
+        pytest.param({"REDIS_URL": "redis://h:abc"}, "REDIS_URL", id="store that does not parse"),
         pytest.param({"JWT_SECRET_KEY": ""}, "JWT_SECRET_KEY", id="no secret"),
         pytest.param({"JWT_SECRET_KEY": "k" * 31}, "JWT_SECRET_KEY", id="secret of 31 bytes"),
         pytest.param({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM", id="no algorithm"),
@@ -92,6 +95,27 @@ def test_a_limit_is_a_number_of_requests_a_period(limit: str) -> None:
 
 def test_a_secret_is_measured_in_bytes() -> None:
     assert Settings.from_env({**LEAST, "JWT_SECRET_KEY": "é" * 16}).jwt_secret_key == "é" * 16
+
+
+def test_neither_a_refusal_nor_a_print_of_settings_shows_a_secret() -> None:
+    secrets = {"DATABASE_URL": "postgresql://u:hush@h/d", "JWT_SECRET_KEY": "hush" * 8, "REDIS_URL": "redis://:hush@h"}
+    assert "hush" not in repr(Settings.from_env(secrets))
+    for bad in ({"DATABASE_URL": "postgresql://u:hush%@h/d"}, {"REDIS_URL": "redis://:hush@h:x"}):
+        with pytest.raises(ConfigError) as refused:
+            Settings.from_env({**secrets, **bad})
+        assert "hush" not in str(refused.value)
+
+
+def test_gunicorn_serves_as_the_service_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {**LEAST, "WEB_THREADS": "7", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+
+    settings = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+
+    assert (settings["worker_class"], settings["threads"], settings["bind"]) == ("gthread", 7, "127.0.0.1:8000")
+    assert not settings["preload_app"], "a pool must not be forked"
+    assert settings["control_socket_disable"]
+    assert settings["accesslog"] is None
 
 
 def test_all_bad_settings_are_named_at_once() -> None:

@@ -194,6 +194,21 @@ def test_a_pool_without_a_free_connection_is_a_503_and_not_a_queue(app: Flask) -
     assert user.latest().status_code == 200
 
 
+def test_a_connection_is_set_up_for_the_service_and_there_is_one_a_thread(app: Flask, server: PostgresServer) -> None:
+    pool = app.extensions["pool"]
+    taken = [pool.getconn(5) for _ in range(THREADS)]
+    known = dict(taken[-1].execute("SELECT name, setting FROM pg_settings").fetchall())
+    for connection in taken:
+        pool.putconn(connection)
+
+    assert pool.max_size == THREADS
+    assert known["plan_cache_mode"] == "force_generic_plan"
+    assert known["statement_timeout"] == known["lock_timeout"] == "2000"
+    assert known["idle_in_transaction_session_timeout"] == "5000"
+    assert known["unix_socket_permissions"] == "0700"
+    assert known["listen_addresses"] == ""
+
+
 def test_a_standby_answers_reads_and_refuses_captures(app: Flask, server: PostgresServer) -> None:
     user_id = str(uuid4())
     sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))

@@ -70,6 +70,20 @@ def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url
     assert len(server.ask("KEYS", "*")) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://redis:6379/0", "valkey://redis:6379/0"),
+        ("rediss://:redispass@my-redis.example:6379", "valkeys://:redispass@my-redis.example:6379"),
+        ("valkey://redis:6379", "valkey://redis:6379"),
+        ("redis+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
+        ("valkey+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
+    ],
+)
+def test_nothing_of_the_stores_url_changes_but_its_scheme(url: str, named: str) -> None:
+    assert limits.storage(url)["storage_uri"] == named
+
+
 @pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
 def test_a_store_can_be_reached_by_tls(scheme: str) -> None:
     storage = limits.storage(f"{scheme}://127.0.0.1:6379")

@@ -158,7 +158,7 @@ CROWD: list[LiteralString] = [
 
 
 def plan(url: str, name: str, mode: LiteralString, **changed: Any) -> dict[str, Any]:
-    """The plan that ran, with the session settings of the service."""
+    """The plan that ran."""
     query = sql.read(queries.DIRECTORY / f"{name}.sql")
     parameters = example(query) | {"user_id": OWNER} | changed
     order = list(parameters)
@@ -191,6 +191,12 @@ CASES = [
     pytest.param("list_recent_snapshots", {"source": None}, {"balance_snapshots_pkey", "accounts_pkey"}, id="recent"),
     pytest.param(
         "list_recent_snapshots", {"source": RARE}, {"balance_snapshots_natural_key", "accounts_pkey"}, id="recent rare"
+    ),
+    pytest.param(
+        "list_recent_snapshots",
+        {"source": COMMON},
+        {"balance_snapshots_natural_key", "accounts_pkey"},
+        id="recent common",
     ),
     pytest.param("get_balance_history", {"source": None}, {"balance_snapshots_pkey", "accounts_pkey"}, id="history"),
     pytest.param(
@@ -326,6 +332,12 @@ def test_a_file_runs_with_other_parameters_than_its_example(
         sql.main(["run", "list_recent_snapshots", "limit=1", f"source={SOURCES[2]}"])
 
     assert '"total_count" : 1' in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("setting", ["limit", "nonsense=1"])
+def test_a_parameter_that_is_none_is_answered_with_those_there_are(setting: str) -> None:
+    with pytest.raises(SystemExit, match="user_id, account_id, limit, source"):
+        sql.main(["run", "list_recent_snapshots", setting])
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["run", "no_such_query"], ["drop", "get_latest_snapshots"]])

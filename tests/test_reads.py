@@ -459,7 +459,9 @@ def test_a_malformed_time_is_refused_by_name(user: Caller, account_id: str, name
     assert list(faults(response)) == [name]
 
 
-@pytest.mark.parametrize("time", ["2025-01-01T00:00:00 02:00", "2025-01-01T00:00:00 0200", "20250101T000000 02"])
+@pytest.mark.parametrize(
+    "time", ["2025-01-01T00:00:00 02:00", "2025-01-01T00:00:00 0200", "20250101T000000 02", "2025-01-01 10:00"]
+)
 def test_an_offset_whose_plus_became_a_space_is_explained(user: Caller, account_id: str, time: str) -> None:
     response = user.history(account_id, time, "2025-02-01")
 

@@ -205,6 +205,24 @@ def test_however_it_is_ended_nothing_is_left_behind(short_run: Callable[..., Run
     until(lambda: run.left_behind() == [], END_SECONDS)
 
 
+def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp_path: Path) -> None:
+    runs = [Run(tmp_path) for _ in range(2)]
+    until(lambda: any(run.process.poll() is not None for run in runs), START_SECONDS)
+    ended, serving = sorted(runs, key=lambda run: run.process.poll() is None)
+    serving.wait_until_ready()
+
+    assert ended.process.wait() == 1
+    assert "in use by another command" in ended.output
+    assert "Traceback" not in ended.output
+    assert serving.end() == 0
+
+
+def test_its_token_carries_the_issuer_and_the_audience_that_are_asked_for(short_run: Callable[..., Run]) -> None:
+    run = short_run(JWT_ISSUER="us", JWT_AUDIENCE="them")
+
+    assert curl(run.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)
+
+
 def test_a_database_of_ones_own_is_migrated_and_left_empty(
     short_run: Callable[..., Run], empty_database_url: str
 ) -> None:

@@ -108,6 +108,39 @@ def test_the_proxys_own_errors_are_problems(running: Stack) -> None:
     assert ask(running, f"{API}/balance-snapshots").headers.get_all("WWW-Authenticate") == ["Bearer"]
 
 
+def chunked(*chunks: bytes) -> bytes:
+    bearer = user_token("sync-job", scope="balance-snapshots:write")
+    head = f"POST {API}/balance-snapshots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
+    head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    return head.encode() + b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in [*chunks, b""])
+
+
+@pytest.mark.parametrize("through", ["nginx", "gunicorn"])
+def test_a_chunked_body_beyond_the_limit_is_refused_and_not_cut(running: Stack, through: str) -> None:
+    body = json.dumps({"snapshots": [snapshot(str(uuid4()), str(uuid4()))]}).encode()
+    ask_raw = raw if through == "nginx" else past_nginx
+
+    assert ask_raw(running, chunked(body, b" " * (1_048_576 - len(body)))).status == 201
+    refused = ask_raw(running, chunked(body, b" " * 1_048_576))
+    assert refused.status == 413
+    assert refused.json["title"] == "Payload Too Large"
+
+
+def test_a_chunk_that_is_none_is_a_bad_request(running: Stack) -> None:
+    request = chunked().removesuffix(b"0\r\n\r\n") + b"zz\r\n{}\r\n0\r\n\r\n"
+
+    assert past_nginx(running, request).status == 400
+
+
+def past_nginx(running: Stack, request: bytes) -> Reply:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(running.environment["SOCKET"])
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return Reply(response)
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/.problems/bad_request"])
 def test_what_is_not_public_is_not_found(running: Stack, path: str) -> None:
     assert_problem(ask(running, path), 404)
@@ -275,12 +308,7 @@ def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
 def test_metrics_add_up_over_the_workers(running: Stack) -> None:
     for _ in range(20):
         read(running, str(uuid4()))
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(running.environment["SOCKET"])
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        response = http.client.HTTPResponse(connection)
-        response.begin()
-        text = response.read().decode()
+    text = past_nginx(running, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").body.decode()
 
     counted = [
         float(line.split()[-1])

@@ -45,7 +45,7 @@ def client(name: str, database_url: str, *arguments: str) -> tuple[list[str], di
     """The command of a client program and its environment, which holds the password and not the command line."""
     known = conninfo_to_dict(database_url)
     password = known.pop("password", None)
-    return [program(name), make_conninfo(**known), *arguments], {
+    return [program(name), make_conninfo(**{name: str(value) for name, value in known.items()}), *arguments], {
         **os.environ,
         **({"PGPASSWORD": str(password)} if password else {}),
     }
