@@ -21,6 +21,10 @@ stack: .venv/dev ## the service as in production, behind nginx (a system package
 test: .venv/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded PostgreSQL; ARGS="-k history" for a part
 	@$(PY) -m pytest $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/dev ## faults on a stack under load, and what callers saw of them: [SEED=1] [ROUNDS=3]
+	@exec $(PY) -m tools.chaos $(or $(SEED),1) $(or $(ROUNDS),3)
+
 .PHONY: bench
 bench: .venv/dev ## what the rate limit costs a request, beside flask-limiter's own strategy
 	@$(PY) -m bench.limiter

@@ -38,18 +38,18 @@ class StackError(Exception):
 class Stack:
     """The running parts. Ended by `close`, in the order that loses nothing: nginx, gunicorn, Valkey, PostgreSQL."""
 
-    def __init__(self, state: Path, port: int, workers: int = 2) -> None:
+    def __init__(self, state: Path, port: int, **environ: str) -> None:
         self.base = f"http://127.0.0.1:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="snapshots-stack-"))
         self._parts = contextlib.ExitStack()
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._start(state, port, workers)
+            self._start(state, port, environ)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, state: Path, port: int, workers: int) -> None:
+    def _start(self, state: Path, port: int, environ: dict[str, str]) -> None:
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if nginx is None:
             raise StackError("nginx is not installed: apt-get install nginx-light")
@@ -63,7 +63,8 @@ class Stack:
             "REDIS_URL": f"valkey+unix://{self.folder}/valkey.sock",
             "JWT_SECRET_KEY": local.secret(),
             "SOCKET": f"{self.folder}/service.sock",
-            "WEB_CONCURRENCY": str(workers),
+            "WEB_CONCURRENCY": "2",
+            **environ,
         }
         settings = Settings.from_env(self.environment)
         self.gunicorn = self._run(
@@ -153,8 +154,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def running(state: Path, port: int, workers: int = 2) -> Iterator[Stack]:
-    stack = Stack(state, port, workers)
+def running(state: Path, port: int, **environ: str) -> Iterator[Stack]:
+    stack = Stack(state, port, **environ)
     try:
         yield stack
     finally:
