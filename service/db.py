@@ -56,9 +56,19 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             raise
 
 
+class Pool(ConnectionPool[Connection]):
+    """A pool that knows since when it has had nothing to give.
+
+    A request waits WAIT_SECONDS from then on, and not from its own beginning: what has queued behind those that waited
+    is not to wait as long again.
+    """
+
+    outage_began: float | None = None
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Gives the app its pool. It opens in the background: a database that is down does not stop a start."""
-    pool = ConnectionPool(
+    pool = Pool(
         settings.database_url,
         connection_class=Connection,
         kwargs={
@@ -121,12 +131,17 @@ def _lent(begun: float) -> Iterator[Connection]:
 
 
 def _take(begun: float) -> Connection:
+    pool = _pool()
     while True:
         try:
-            return _pool().getconn(RETRY_SECONDS)
+            connection = pool.getconn(RETRY_SECONDS)
         except PoolTimeout:
-            if time.monotonic() - begun > WAIT_SECONDS:
+            pool.outage_began = pool.outage_began or begun
+            if time.monotonic() - pool.outage_began > WAIT_SECONDS:
                 raise
+        else:
+            pool.outage_began = None
+            return connection
 
 
 def _answers(connection: Connection) -> bool:
@@ -137,8 +152,8 @@ def _answers(connection: Connection) -> bool:
     return True
 
 
-def _pool() -> ConnectionPool[Connection]:
-    pool: ConnectionPool[Connection] = current_app.extensions["pool"]
+def _pool() -> Pool:
+    pool: Pool = current_app.extensions["pool"]
     return pool
 
 
