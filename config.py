@@ -163,6 +163,11 @@ class Settings:
             sys.exit(f"The service cannot start:\n{error}")
 
     @property
+    def address(self) -> str:
+        """Where gunicorn listens on TCP, as in a URL: `127.0.0.1:8000`, `[::1]:8000`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
     def verification_key(self) -> Any:
         """What tokens are verified with, where that is one fixed key: a secret, or a public key's object."""
         if self.jwt_algorithm == "HS256":

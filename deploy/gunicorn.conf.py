@@ -16,7 +16,7 @@ from service.logs import logging_config
 _settings = Settings.load()
 
 wsgi_app = "wsgi:app"
-bind = f"unix:{_settings.socket}" if _settings.socket else f"{_settings.host}:{_settings.port}"
+bind = f"unix:{_settings.socket}" if _settings.socket else _settings.address
 workers = _settings.web_concurrency
 threads = _settings.web_threads
 worker_class = "gthread"

@@ -545,26 +545,19 @@ def test_a_compressed_body_is_a_415(encoding: str, sync_job: Caller, user: Calle
     assert_refused(send(sync_job, body, headers={"Content-Encoding": encoding}), 415, user)
 
 
-# A sender that says no length is read until it ends.
-LENGTHS = pytest.mark.parametrize(
-    "framing",
-    [{}, {"content_length": None, "environ_overrides": {"wsgi.input_terminated": True}}],
-    ids=["with a length", "chunked"],
-)
+# A body that says no length needs a real server: tests/test_stack.py.
 
 
-@LENGTHS
-def test_a_body_of_1_mib_is_taken(framing: dict[str, Any], sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_body_of_1_mib_is_taken(sync_job: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]}).ljust(MIB)
 
-    assert send(sync_job, body, **framing).status_code == 201
+    assert send(sync_job, body).status_code == 201
 
 
-@LENGTHS
-def test_a_longer_body_is_a_413(framing: dict[str, Any], sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
+def test_a_longer_body_is_a_413(sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]}).ljust(MIB + 1)
 
-    assert_refused(send(sync_job, body, **framing), 413, user)
+    assert_refused(send(sync_job, body), 413, user)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_the_least_that_is_needed_is_a_database_and_a_secret() -> None:
     assert settings.problem_base_url == "https://api.dashtam.com/errors/"
 
 
+@pytest.mark.parametrize(("host", "address"), [("0.0.0.0", "0.0.0.0:8000"), ("::1", "[::1]:8000")])
+def test_an_address_is_written_as_in_a_url(host: str, address: str) -> None:
+    assert Settings.from_env({**LEAST, "HOST": host}).address == address
+
+
 def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
     settings = Settings.from_env({**LEAST, "REDIS_URL": "", "PORT": "", "JWT_ISSUER": ""})
 

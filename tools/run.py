@@ -85,21 +85,21 @@ def _environment(database_url: str | None) -> dict[str, str]:
 
 
 def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            sys.exit(
-                f"make run: cannot listen on {settings.host}:{settings.port} ({error.strerror});"
-                " another port goes by PORT=8001 make run"
-            )
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        sys.exit(
+            f"make run: cannot listen on {settings.address} ({error.strerror}); another port goes by PORT=8001 make run"
+        )
 
 
 def _welcome(settings: Settings) -> str:
     return _WELCOME.format(
         token=local.token(demo.USER, SCOPE),
-        base=f"http://{settings.host}:{settings.port}/api/v1",
+        base=f"http://{settings.address}/api/v1",
         account=demo.CHECKING,
         batch=_BATCH.format(user=demo.USER, account=demo.CHECKING),
     )
