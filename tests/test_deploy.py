@@ -63,7 +63,13 @@ def test_the_image_holds_all_that_serves_and_migrates() -> None:
 
     assert [path for path in copied if not (ROOT / path).exists()] == []
     assert copied >= {"app.py", "config.py", "wsgi.py", "schemas", "service", "snapshots", "sql", "requirements.txt"}
-    assert copied >= {"tools/__init__.py", "tools/migrate.py", "tools/local.py", "tools/postgres.py"}
+    assert copied >= {
+        "tools/__init__.py",
+        "tools/migrate.py",
+        "tools/local.py",
+        "tools/postgres.py",
+        "tools/processes.py",
+    }
 
 
 def test_the_image_is_built_from_locked_and_hashed_requirements() -> None:

@@ -19,13 +19,13 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tools import processes
+
 START_SECONDS = 60
-STOP_SECONDS = 30
 
 # initdb and postgres refuse to run as root. In a user namespace of its own root passes for an ordinary user,
 # while the files stay root's.
 _AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-_DIE_WITH_US = ["setpriv", "--pdeathsig", "INT"]
 
 
 class PostgresError(Exception):
@@ -82,19 +82,20 @@ def _serving(data: Path) -> Iterator[str]:
     if not (data / "PG_VERSION").exists():
         _create(data, prefix)
     with _socket_folder(data) as sockets, (data.parent / f"{data.name}.log").open("ab") as log:
-        server = subprocess.Popen(
-            [*prefix, *_DIE_WITH_US, program("postgres"), "-D", str(data), "-k", str(sockets)],
-            stdin=subprocess.DEVNULL,
+        # "Fast" shutdown, which SIGINT asks for, ends sessions, loses nothing and leaves nothing to recover.
+        # Inside the user namespace, which forgets what was asked of the kernel before.
+        server = processes.start(
+            [program("postgres"), "-D", str(data), "-k", str(sockets)],
+            signal.SIGINT,
+            prefix=prefix,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for us: we end the server when its clients are done.
-            start_new_session=True,
         )
         try:
             _wait_until_ready(server, _url(sockets), Path(log.name))
             yield _url(sockets)
         finally:
-            _stop(server)
+            processes.end(server, signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -160,17 +161,6 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
             return
         time.sleep(0.05)
     raise PostgresError(f"PostgreSQL did not start; {log} ends with:\n{_tail(log)}")
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    # "Fast": sessions are ended, nothing is lost, nothing is left to recover.
-    with contextlib.suppress(ProcessLookupError):
-        server.send_signal(signal.SIGINT)
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
 
 
 def _run(command: list[str]) -> None:

@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
@@ -13,12 +12,11 @@ import psycopg
 from config import ConfigError, Settings, given
 from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
-from tools import demo, local
+from tools import demo, local, processes
 from tools.migrate import MigrationError, migrate
 from tools.postgres import PostgresError
 
 ROOT = Path(__file__).parent.parent
-DRAIN_SECONDS = 35
 
 _WELCOME = """
 A token for the demo user, who may also capture:
@@ -106,23 +104,15 @@ def _welcome(settings: Settings) -> str:
 
 
 def _serve(environment: dict[str, str]) -> int:
-    server = subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM"]
-        + [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")],
+    server = processes.start(
+        [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")],
         cwd=ROOT,
         env=environment,
-        stdin=subprocess.DEVNULL,
-        # Ctrl-C is for us: the service is asked to end and finishes what it is answering.
-        start_new_session=True,
     )
     try:
         return server.wait()
     finally:
-        server.terminate()
-        try:
-            server.wait(DRAIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        processes.end(server)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

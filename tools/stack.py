@@ -17,18 +17,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 from urllib.error import URLError
 
 import psycopg
 
 from config import ConfigError, Settings
-from tools import local, postgres
+from tools import local, postgres, processes
 from tools.migrate import MigrationError, migrate
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 START_SECONDS = 30
-DRAIN_SECONDS = 30
 
 
 class StackError(Exception):
@@ -85,18 +85,11 @@ class Stack:
         self.nginx = self._run("nginx", command)
         self._wait_until_it_serves()
 
-    def _run(self, name: str, command: list[str], **options: object) -> subprocess.Popen[bytes]:
+    def _run(self, name: str, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         log = self._parts.enter_context((self.folder / f"{name}.log").open("ab"))
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            ["setpriv", "--pdeathsig", "TERM", *command],
-            **{"cwd": self.folder, **options},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        self._parts.callback(_end, process)
-        return process  # type: ignore[no-any-return]
+        process = processes.start(command, **{"cwd": self.folder, **options}, stdout=log, stderr=log)
+        self._parts.callback(processes.end, process)
+        return process
 
     def _wait_until_it_serves(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -142,15 +135,6 @@ def _valkey() -> str:
 def _nginx_globals() -> str:
     # As root nginx would hand its workers to a user who cannot enter our folder.
     return "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(DRAIN_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager
