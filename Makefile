@@ -49,7 +49,8 @@ check-lock: .venv/dev
 lock: .venv/dev ## resolve requirements*.in into requirements*.txt anew; UPGRADE=1 takes newer versions
 	@for name in $(LOCKS); do $(call compile,$$name,$$name.txt) $(if $(UPGRADE),--upgrade) || exit 1; done
 
-compile = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+# The certificates that pip uses too; the index is uv's own setting (UV_DEFAULT_INDEX).
+compile = UV_SYSTEM_CERTS=1 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--output-file $(2) $(1).in
 
 .PHONY: token

@@ -53,12 +53,20 @@ def _is_store(value: str) -> None:
 
 def _is_database(value: str) -> None:
     try:
+        check_database_url(value)
+    except ConfigError:
+        raise ma.ValidationError("Must be a URL that libpq takes, like postgresql://user@host/name.") from None
+
+
+def check_database_url(value: str) -> None:
+    """Raises ConfigError, which does not repeat what may hold a password, unless libpq takes this URL."""
+    try:
         if value.startswith(("postgresql://", "postgres://")):
             conninfo_to_dict(value)
             return
     except psycopg.ProgrammingError:
-        pass  # What it says holds the password.
-    raise ma.ValidationError("Must be a URL that libpq takes, like postgresql://user@host/name.")
+        pass
+    raise ConfigError("DATABASE_URL: Must be a URL that libpq takes, like postgresql://user@host/name.")
 
 
 _STORE_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
@@ -129,7 +137,7 @@ class Settings:
     )
     web_concurrency: int = _setting(
         ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
-        "Worker processes; more than one need REDIS_URL.",
+        "Worker processes; more than one needs REDIS_URL.",
     )
     web_threads: int = _setting(
         ma.fields.Integer(load_default=4, validate=ma.validate.Range(1, 256)),
@@ -151,7 +159,8 @@ class Settings:
         settings = cls(**{name.lower(): value for name, value in loaded.items()})
         settings._check_keys()
         if settings.web_concurrency > 1 and not settings.redis_url:
-            raise ConfigError("REDIS_URL: workers (WEB_CONCURRENCY) need a Redis or Valkey to share the rate limit in.")
+            workers = f"{settings.web_concurrency} workers (WEB_CONCURRENCY)"
+            raise ConfigError(f"REDIS_URL: {workers} need a Redis or Valkey to share the rate limit in.")
         return settings
 
     @classmethod

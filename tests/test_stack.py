@@ -105,6 +105,9 @@ def test_the_proxys_own_errors_are_problems(running: Stack) -> None:
     assert_problem(ask(running, f"{API}/balance-snapshots", Authorization="x" * 9000), 431)
     assert_problem(ask(running, f"{API}/balance-snapshots", "POST", b"x" * 1_048_577), 413)
     assert_problem(raw(running, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400)
+    assert_problem(raw(running, b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"), 405)
+    assert_problem(raw(running, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: zip\r\n\r\n"), 501)
+    assert_problem(raw(running, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n"), 505)
     assert ask(running, f"{API}/balance-snapshots").headers.get_all("WWW-Authenticate") == ["Bearer"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jwt
 
-from config import given
+from config import check_database_url, given
 from tools import postgres
 
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
@@ -20,9 +20,10 @@ TOKEN_LIFETIME = timedelta(days=30)
 def database(*, share: bool = True) -> Iterator[str]:
     """The URL of the database of DATABASE_URL; without one, of the embedded server, run meanwhile or shared.
 
-    Raises tools.postgres.PostgresError.
+    Raises ConfigError and tools.postgres.PostgresError.
     """
     if url := given(os.environ, "DATABASE_URL"):
+        check_database_url(url)
         yield url
         return
     with postgres.running(STATE / "postgres", share=share) as url:
@@ -47,6 +48,6 @@ def token(subject: str, scope: str | None = None) -> str:
     """A bearer token (HS256) as the identity service would issue it."""
     now = datetime.now(UTC)
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + TOKEN_LIFETIME}
-    asked = {"scope": scope, "iss": os.environ.get("JWT_ISSUER"), "aud": os.environ.get("JWT_AUDIENCE")}
+    asked = {"scope": scope, "iss": given(os.environ, "JWT_ISSUER"), "aud": given(os.environ, "JWT_AUDIENCE")}
     claims |= {claim: value for claim, value in asked.items() if value}
     return jwt.encode(claims, secret(), algorithm="HS256")

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from config import ConfigError
 from tools.local import database
 from tools.postgres import PostgresError
 
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         with database() as url:
             print(migrate(url))
-    except (MigrationError, PostgresError) as error:
+    except (ConfigError, MigrationError, PostgresError) as error:
         sys.exit(str(error))
 
 

@@ -90,7 +90,7 @@ def _check_port(settings: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         sys.exit(
-            f"make run: cannot listen on {settings.address} ({error.strerror}); another port goes by PORT=8001 make run"
+            f"make run: cannot listen on {settings.address} ({error.strerror}); end what listens there, or say PORT=8001 make run"
         )
 
 

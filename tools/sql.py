@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from config import ConfigError
 from snapshots.queries import DIRECTORY
 from tools import local
 from tools.migrate import MigrationError, migrate
@@ -92,7 +93,7 @@ def main(arguments: list[str]) -> None:
             options = ["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", *variables]
             command, environment = client("psql", url, *options)
             sys.exit(subprocess.run(command, input=script, text=True, check=False, env=environment).returncode)
-    except (PostgresError, MigrationError) as error:
+    except (ConfigError, PostgresError, MigrationError) as error:
         sys.exit(str(error))
 
 
