@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from config import Settings
+from snapshots import queries
 from tests.conftest import serving
-from tests.support import Answer, Caller, snapshot, user_token
+from tests.support import Answer, Caller, captured, snapshot, user_token
 
 LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 
@@ -64,10 +65,24 @@ def test_a_request_that_is_let_through_is_not_told_to_wait(reader: Caller) -> No
     assert time.time() < int(response.headers["X-RateLimit-Reset"]) <= time.time() + 3601
 
 
-def test_every_answer_to_an_authenticated_read_tells_the_limit(limited: Flask, reader: Caller, account_id: str) -> None:
-    for response, status in ((reader.latest(x="1"), 400), (reader.recent(account_id), 404)):
-        assert response.status_code == status
-        assert set(response.headers.keys()) >= LIMIT_HEADERS
+def test_every_answer_to_an_authenticated_read_tells_the_limit(
+    settings: Settings, sync_job: Caller, user_id: str, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError
+
+    captured(sync_job, snapshot(str(uuid4()), account_id))
+    with serving(replace(settings, api_read_limit="9/hour")) as app:
+        reader = Caller(app, user_token(user_id))
+        answers = [reader.latest(x="1"), reader.recent(account_id), reader.recent(str(uuid4()))]
+        monkeypatch.setattr(queries, "get_latest_snapshots", fail)
+        answers.append(reader.latest())
+
+    assert [answer.status_code for answer in answers] == [400, 403, 404, 500]
+    assert [remaining(answer) for answer in answers] == [8, 7, 6, 5]
+    for answer in answers:
+        assert set(answer.headers.keys()) >= LIMIT_HEADERS
+        assert "Retry-After" not in answer.headers
 
 
 def test_users_do_not_share_a_limit(limited: Flask, reader: Caller) -> None:
