@@ -60,10 +60,11 @@ class Pool(ConnectionPool[Connection]):
     """A pool that knows since when it has had nothing to give.
 
     A request waits WAIT_SECONDS from then on, and not from its own beginning: what has queued behind those that waited
-    is not to wait as long again.
+    is not to wait as long again. Where nobody has been turned away for a while, nothing is known of an outage.
     """
 
-    outage_began: float | None = None
+    outage_began = float("-inf")
+    failed_at = float("-inf")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -136,11 +137,13 @@ def _take(begun: float) -> Connection:
         try:
             connection = pool.getconn(RETRY_SECONDS)
         except PoolTimeout:
-            pool.outage_began = pool.outage_began or begun
-            if time.monotonic() - pool.outage_began > WAIT_SECONDS:
+            if begun - pool.failed_at > WAIT_SECONDS:
+                pool.outage_began = begun
+            pool.failed_at = time.monotonic()
+            if pool.failed_at - pool.outage_began > WAIT_SECONDS:
                 raise
         else:
-            pool.outage_began = None
+            pool.failed_at = float("-inf")
             return connection
 
 
