@@ -51,22 +51,25 @@ def _is_store(value: str) -> None:
     raise ma.ValidationError(f"Must be a URL that begins with one of {', '.join(_STORE_SCHEMES)}.")
 
 
+_NO_DATABASE = "Must be a URL that libpq takes, like postgresql://user@host/name."
+
+
 def _is_database(value: str) -> None:
-    try:
-        check_database_url(value)
-    except ConfigError:
-        raise ma.ValidationError("Must be a URL that libpq takes, like postgresql://user@host/name.") from None
-
-
-def check_database_url(value: str) -> None:
-    """Raises ConfigError, which does not repeat what may hold a password, unless libpq takes this URL."""
     try:
         if value.startswith(("postgresql://", "postgres://")):
             conninfo_to_dict(value)
             return
     except psycopg.ProgrammingError:
-        pass
-    raise ConfigError("DATABASE_URL: Must be a URL that libpq takes, like postgresql://user@host/name.")
+        pass  # What it says may hold the password.
+    raise ma.ValidationError(_NO_DATABASE)
+
+
+def check_database_url(value: str) -> None:
+    """Raises ConfigError, which does not repeat what may hold a password, unless libpq takes this URL."""
+    try:
+        _is_database(value)
+    except ma.ValidationError:
+        raise ConfigError(f"DATABASE_URL: {_NO_DATABASE}") from None
 
 
 _STORE_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
@@ -222,6 +225,12 @@ def given(environ: Mapping[str, str], name: str) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{name}_FILE: cannot be read ({type(error).__name__}).") from None
+
+
+def completed(environ: Mapping[str, str], **values: str) -> dict[str, str]:
+    """The environment with these variables, whatever it said of them, in files too."""
+    overruled = {f"{name}_FILE" for name in values}
+    return {name: value for name, value in environ.items() if name not in overruled} | values
 
 
 def _variable(name: str) -> str:

@@ -217,6 +217,15 @@ def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp
     assert serving.end() == 0
 
 
+def test_a_secret_from_a_file_is_the_one_in_force(short_run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+
+    run = short_run(JWT_SECRET_KEY_FILE=str(tmp_path / "secret"), JWT_ALGORITHM="")
+
+    line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+    assert curl(line)["total_count"] == len(demo.ACCOUNTS)
+
+
 def test_its_token_carries_the_issuer_and_the_audience_that_are_asked_for(short_run: Callable[..., Run]) -> None:
     run = short_run(JWT_ISSUER="us", JWT_AUDIENCE="them")
 

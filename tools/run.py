@@ -9,7 +9,7 @@ from types import FrameType
 
 import psycopg
 
-from config import ConfigError, Settings, given
+from config import ConfigError, Settings, completed, given
 from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
 from tools import demo, local, processes
@@ -74,12 +74,10 @@ def _run() -> int:
 
 def _environment(database_url: str | None) -> dict[str, str]:
     """What the service is started with: our environment, completed by what this machine keeps."""
-    environment = dict(os.environ)
-    if database_url:
-        environment["DATABASE_URL"] = database_url
-    if environment.get("JWT_ALGORITHM", "HS256") == "HS256":
-        environment["JWT_SECRET_KEY"] = local.secret()
-    return environment
+    known = {"DATABASE_URL": database_url} if database_url else {}
+    if (given(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
+        known["JWT_SECRET_KEY"] = local.secret()
+    return completed(os.environ, **known)
 
 
 def _check_port(settings: Settings) -> None:
@@ -90,7 +88,8 @@ def _check_port(settings: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         sys.exit(
-            f"make run: cannot listen on {settings.address} ({error.strerror}); end what listens there, or say PORT=8001 make run"
+            f"make run: cannot listen on {settings.address} ({error.strerror});"
+            " end what listens there, or say PORT=8001 make run"
         )
 
 

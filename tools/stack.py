@@ -22,7 +22,7 @@ from urllib.error import URLError
 
 import psycopg
 
-from config import ConfigError, Settings
+from config import ConfigError, Settings, completed
 from tools import local, postgres, processes
 from tools.migrate import MigrationError, migrate
 
@@ -57,15 +57,15 @@ class Stack:
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
         self.valkey = self._run("valkey", [_valkey(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
-        self.environment = {
-            **os.environ,
-            "DATABASE_URL": service_url,
-            "REDIS_URL": f"valkey+unix://{self.folder}/valkey.sock",
-            "JWT_SECRET_KEY": local.secret(),
-            "SOCKET": f"{self.folder}/service.sock",
-            "WEB_CONCURRENCY": "2",
+        self.environment = completed(
+            os.environ,
+            DATABASE_URL=service_url,
+            REDIS_URL=f"valkey+unix://{self.folder}/valkey.sock",
+            JWT_SECRET_KEY=local.secret(),
+            SOCKET=f"{self.folder}/service.sock",
+            WEB_CONCURRENCY="2",
             **environ,
-        }
+        )
         settings = Settings.from_env(self.environment)
         self.gunicorn = self._run(
             "gunicorn",
