@@ -34,7 +34,8 @@ accesslog = None
 logconfig_dict = logging_config(_settings.log_level)
 
 # Each worker counts in files of its own here, and /metrics adds them up. A reload finds the folder of the start.
-_counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix="snapshots-metrics-")
+_OURS = "snapshots-metrics-"
+_counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OURS)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
 
 
@@ -52,5 +53,6 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    """Leaves no folder behind."""
-    shutil.rmtree(_counts, ignore_errors=True)
+    """Leaves no folder of ours behind; one that somebody named is theirs."""
+    if Path(_counts).name.startswith(_OURS):
+        shutil.rmtree(_counts, ignore_errors=True)

@@ -121,6 +121,8 @@ def test_gunicorn_serves_as_the_service_needs(monkeypatch: pytest.MonkeyPatch, t
     assert not settings["preload_app"], "a pool must not be forked"
     assert settings["control_socket_disable"]
     assert settings["accesslog"] is None
+    settings["on_exit"](None)
+    assert tmp_path.is_dir(), "a folder that somebody named is theirs"
 
 
 def test_all_bad_settings_are_named_at_once() -> None:
