@@ -20,7 +20,7 @@ class ContradictionError(Exception):
         """The status of each item at fault, by its place in the batch."""
 
 
-def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
+def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: str | None = None) -> list[Match]:
     """What became of each item of a batch that `schemas.capture.CaptureBatch` has loaded.
 
     Three statements in one transaction, whatever the batch's size. Raises ContradictionError and psycopg.Error;
@@ -28,7 +28,7 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
     """
     batch = json.dumps([{"ordinal": n, **item} for n, item in enumerate(items)], default=str)
     with connection.transaction():
-        queries.insert_accounts(connection, items=batch)
+        queries.insert_accounts(connection, items=batch, trace_id=trace_id)
         created = queries.insert_snapshots(connection, items=batch)
         matches = queries.match_snapshots(connection, items=batch, created=created)
         faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}

@@ -5,7 +5,7 @@ from prometheus_client import Counter
 
 from schemas.capture import CaptureBatch
 from schemas.reads import NoParameters
-from service import db, inputs
+from service import db, inputs, tracing
 from service.auth import requires_scope
 from service.problems import Fault, Refusal
 from snapshots import batch
@@ -33,7 +33,7 @@ def capture_snapshots() -> tuple[dict[str, object], int]:
     inputs.query(_no_parameters)
     try:
         with db.writing() as connection:
-            matches = batch.store(connection, items)
+            matches = batch.store(connection, items, tracing.trace_id())
     except batch.ContradictionError as error:
         raise _conflict(error) from None
     return _answer(matches)

@@ -1,7 +1,8 @@
 """One function for each file of sql/queries: it takes a connection, runs the statement, returns its answer.
 
-Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source. A file's head
-says what it answers. All raise psycopg.Error.
+Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source; `trace_id` names the
+request to the server (its first 63 bytes; None: there is none). A file's head says what it answers. All raise
+psycopg.Error.
 """
 
 from datetime import datetime
@@ -34,9 +35,9 @@ class Match(NamedTuple):
     source: str
 
 
-def get_latest_snapshots(connection: Connection[Any], *, user_id: str) -> str:
+def get_latest_snapshots(connection: Connection[Any], *, user_id: str, trace_id: str) -> str:
     """The response in JSON."""
-    row = _execute(connection, "get_latest_snapshots", user_id=user_id).fetchone()
+    row = _execute(connection, "get_latest_snapshots", user_id=user_id, trace_id=trace_id).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -49,6 +50,7 @@ def get_balance_history(
     start_date: datetime,
     end_date: datetime,
     source: str | None,
+    trace_id: str,
 ) -> AccountRead | None:
     """None: there is no such account."""
     row = _execute(
@@ -59,12 +61,13 @@ def get_balance_history(
         start_date=start_date,
         end_date=end_date,
         source=source,
+        trace_id=trace_id,
     ).fetchone()
     return row and AccountRead(*row)
 
 
 def list_recent_snapshots(
-    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None
+    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None, trace_id: str
 ) -> AccountRead | None:
     """None: there is no such account."""
     row = _execute(
@@ -74,13 +77,14 @@ def list_recent_snapshots(
         account_id=account_id,
         limit=limit,
         source=source,
+        trace_id=trace_id,
     ).fetchone()
     return row and AccountRead(*row)
 
 
-def insert_accounts(connection: Connection[Any], *, items: str) -> None:
+def insert_accounts(connection: Connection[Any], *, items: str, trace_id: str | None) -> None:
     """`items`: the batch, a JSON array whose objects know their `ordinal`."""
-    _execute(connection, "insert_accounts", items=items)
+    _execute(connection, "insert_accounts", items=items, trace_id=trace_id)
 
 
 def insert_snapshots(connection: Connection[Any], *, items: str) -> list[UUID]:

@@ -5,7 +5,7 @@ from werkzeug.exceptions import Forbidden, NotFound
 
 from schemas.fields import UUID
 from schemas.reads import HistoryParameters, NoParameters, RecentParameters
-from service import auth, db, inputs
+from service import auth, db, inputs, tracing
 from snapshots import queries
 
 blueprint = Blueprint("reads", __name__)
@@ -19,7 +19,7 @@ _recent_parameters = RecentParameters()
 def latest_snapshots() -> Response:
     """The newest snapshot of each of the caller's accounts, and their totals by currency."""
     inputs.query(_no_parameters)
-    return _json(db.read(queries.get_latest_snapshots, user_id=auth.subject()))
+    return _json(db.read(queries.get_latest_snapshots, **_who()))
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
@@ -36,10 +36,14 @@ def recent_snapshots(account_id: str) -> Response:
     return _answer(db.read(queries.list_recent_snapshots, **asked))
 
 
+def _who() -> dict[str, str]:
+    return {"user_id": auth.subject(), "trace_id": tracing.trace_id()}
+
+
 def _whose(account_id: str) -> dict[str, str]:
     if not UUID.fullmatch(account_id):
         raise NotFound("Account not found")
-    return {"user_id": auth.subject(), "account_id": account_id}
+    return _who() | {"account_id": account_id}
 
 
 def _answer(found: queries.AccountRead | None) -> Response:

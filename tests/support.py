@@ -3,8 +3,9 @@
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
@@ -89,6 +90,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    """Waits until that happens, or fails with the log."""
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -17,11 +18,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 from flask import Flask
+from psycopg.conninfo import conninfo_to_dict
 
 from config import Settings
 from service import db
 from tests.conftest import serving
-from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support import Answer, Caller, captured, children_of, snapshot, until, user_token
 from tools import postgres
 from tools.migrate import migrate
 
@@ -65,8 +67,60 @@ class PostgresServer:
         return int((self._data / "postmaster.pid").read_text().split()[0])
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+class Network:
+    """The way to a server, over TCP, that can be had to swallow whatever is sent: data, and attempts to connect."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = f"{conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        self.url = f"postgresql://snapshots@127.0.0.1:{self._listener.getsockname()[1]}/postgres"
+        self._passes = threading.Event()
+        self._passes.set()
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @contextlib.contextmanager
+    def swallowing(self) -> Iterator[None]:
+        self._passes.clear()
+        with contextlib.ExitStack() as waiting:
+            # One for the accept that is under way and two for the backlog; what comes after them is not heard of.
+            for _ in range(3):
+                attempt = waiting.enter_context(socket.socket())
+                attempt.setblocking(False)
+                attempt.connect_ex(self._listener.getsockname())
+            yield
+        self._passes.set()
+
+    def close(self) -> None:
+        for end in [self._listener, *self._open]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._passes.wait()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._socket)
+                self._open += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, sender: socket.socket, receiver: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := sender.recv(65536):
+                self._passes.wait()
+                receiver.sendall(data)
+            receiver.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def network(server: PostgresServer) -> Iterator[Network]:
+    network = Network(server.url)
+    yield network
+    network.close()
 
 
 @pytest.fixture
@@ -162,6 +216,32 @@ def test_a_database_that_stands_still_holds_no_request_beyond_the_deadline(app: 
             assert time.monotonic() - began < db.DEADLINE_SECONDS + 0.5
 
     assert user.latest().status_code == 200
+
+
+def test_a_network_that_swallows_packets_holds_no_request_beyond_the_deadline(
+    settings: Settings, network: Network
+) -> None:
+    sync_job_token = user_token("sync-job", scope="balance-snapshots:write")
+    with serving(replace(settings, database_url=network.url, web_threads=THREADS)) as app:
+        user = Caller(app, user_token(str(uuid4())))
+        asks: list[Callable[[], Answer]] = [
+            user.latest,
+            lambda: Caller(app, sync_job_token).capture(snapshot(str(uuid4()), str(uuid4()))),
+        ] * THREADS
+        assert user.latest().status_code == 200
+
+        with network.swallowing(), ThreadPoolExecutor(len(asks)) as threads:
+            for _ in range(2):
+                for answer, seconds in threads.map(_timed, asks):
+                    assert_unavailable(answer)
+                    assert seconds < db.DEADLINE_SECONDS + 0.5
+
+        until(lambda: user.latest().status_code == 200, 5)
+
+
+def _timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
+    began = time.monotonic()
+    return ask(), time.monotonic() - began
 
 
 def test_an_answer_that_came_too_late_is_not_taken_for_another_question(

@@ -22,8 +22,7 @@ from config import Settings
 from service import limits, token_bucket
 from tests import valkey_server
 from tests.conftest import serving
-from tests.support import API, SECRET, Caller, free_port, user_token
-from tests.test_run import until
+from tests.support import API, SECRET, Caller, free_port, until, user_token
 from tests.valkey_server import ValkeyServer
 
 ROOT = Path(__file__).parent.parent

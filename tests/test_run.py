@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import pytest
 
 from schemas.answers import History, Latest
 from tests import valkey_server
-from tests.support import SECRET, free_port, user_token
+from tests.support import SECRET, free_port, until, user_token
 from tools import demo
 
 ROOT = Path(__file__).parent.parent
@@ -84,13 +83,6 @@ def answers(url: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
-
-
-def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
-        time.sleep(0.05)
 
 
 def curl(line: str) -> Any:

@@ -20,9 +20,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from tests.support import API, SECRET, free_port, snapshot, user_token
-from tests.test_database_faults import children_of
-from tests.test_run import until
+from tests.support import API, SECRET, children_of, free_port, snapshot, until, user_token
 from tools import stack
 from tools.stack import Stack
 
@@ -178,6 +176,63 @@ def test_one_trace_id_joins_the_proxys_log_the_services_and_the_answer(
         until(lambda part=part: f'"{trace_id}"' in running.log(part), 5)  # type: ignore[misc]
 
 
+@pytest.fixture
+def talkative(running: Stack) -> Iterator[Stack]:
+    """The stack, its database's log telling of every statement as it would of a slow one."""
+    with psycopg.connect(running.admin_url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = 0")
+        end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'snapshots_service'"
+        connection.execute(end_sessions)
+        yield running
+        connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms'")
+        connection.execute(end_sessions)
+
+
+@pytest.mark.parametrize(
+    "path", ["balance-snapshots", "accounts/{}/balance-history?{}", "accounts/{}/balance-snapshots"]
+)
+def test_the_trace_id_of_a_read_stands_in_the_databases_log(talkative: Stack, path: str) -> None:
+    trace_id = f"sql-{uuid4().hex}"
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+    asked = path.format(uuid4(), "start_date=2025-01-01&end_date=2025-01-02")
+
+    ask(talkative, f"{API}/{asked}", Authorization=bearer, X_Trace_Id=trace_id)
+
+    until(lambda: trace_id in talkative.log("postgres"), 5)
+    lines = [line for line in talkative.log("postgres").splitlines() if trace_id in line]
+    assert len(lines) >= 1
+    assert {"duration" in line for line in lines} == {True}
+
+
+def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amount_does(talkative: Stack) -> None:
+    trace_id = f"sql-{uuid4().hex}"
+    item = snapshot(str(uuid4()), str(uuid4()), balance="271828.18")
+    bearer = f"Bearer {user_token('sync-job', scope='balance-snapshots:write')}"
+
+    ask(
+        talkative,
+        f"{API}/balance-snapshots",
+        "POST",
+        json.dumps({"snapshots": [item]}),
+        Authorization=bearer,
+        X_Trace_Id=trace_id,
+        Content_Type="application/json",
+    )
+
+    until(lambda: talkative.log("postgres").count(trace_id) >= 3, 5)
+    assert "271828.18" not in talkative.log("postgres")
+
+
+def test_the_database_names_no_request_that_has_ended(running: Stack) -> None:
+    read(running, str(uuid4()), X_Trace_Id="ended")
+
+    with psycopg.connect(running.admin_url) as connection:
+        names = connection.execute(
+            "SELECT DISTINCT application_name FROM pg_stat_activity WHERE usename = 'snapshots_service'"
+        ).fetchall()
+    assert names == [("balance-snapshots",)]
+
+
 def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:
     bearer = user_token(str(uuid4()))
     ask(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
@@ -194,9 +249,15 @@ def test_a_client_cannot_choose_its_address(running: Stack) -> None:
     trace_id = f"address-{uuid4().hex}"
     read(running, str(uuid4()), X_Trace_Id=trace_id, X_Forwarded_For="192.0.2.1")
 
-    until(lambda: trace_id in running.log("gunicorn"), 5)
-    (line,) = (line for line in running.log("gunicorn").splitlines() if trace_id in line)
-    assert json.loads(line)["client"] == "127.0.0.1"
+    lines: list[dict[str, Any]] = []
+
+    def is_logged() -> bool:
+        found = (json.loads(line) for line in running.log("gunicorn").splitlines() if trace_id in line)
+        lines[:] = [line for line in found if line["event"] == "request"]
+        return bool(lines)
+
+    until(is_logged, 5)
+    assert [line["client"] for line in lines] == ["127.0.0.1"]
 
 
 def test_long_answers_are_compressed_for_who_asks(running: Stack) -> None:
@@ -256,6 +317,21 @@ def test_a_killed_worker_is_replaced_and_costs_only_what_it_was_answering(runnin
     until(lambda: len(set(children_of(running.gunicorn.pid)) - before) == 1, 10)
     until(lambda: read(running, str(uuid4())).status == 200, 10)
     assert [read(running, str(uuid4())).status for _ in range(10)] == [200] * 10
+
+
+def test_a_service_that_stands_still_is_a_gateway_timeout(running: Stack) -> None:
+    workers = children_of(running.gunicorn.pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        reply = read(running, str(uuid4()))
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+    assert_problem(reply, 504)
+    assert reply.headers["Retry-After"] == "1"
+    assert read(running, str(uuid4())).status == 200
 
 
 def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:

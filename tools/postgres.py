@@ -120,7 +120,9 @@ def _create(data: Path, prefix: list[str]) -> None:
             + ["--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-instructions"]
         )
         with (unfinished / "postgresql.conf").open("a") as configuration:
-            configuration.write("listen_addresses = ''\nunix_socket_permissions = 0700\n")
+            configuration.write(
+                "listen_addresses = ''\nunix_socket_permissions = 0700\nlog_line_prefix = '%m [%p] %a '\n"
+            )
         unfinished.rename(data)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

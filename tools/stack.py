@@ -54,6 +54,7 @@ class Stack:
         if nginx is None:
             raise StackError("nginx is not installed: apt-get install nginx-light")
         self.admin_url = self._parts.enter_context(postgres.running(state / "postgres", share=False))
+        (self.folder / "postgres.log").symlink_to(state / "postgres.log")
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
         self.valkey = self._run("valkey", [_valkey(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])

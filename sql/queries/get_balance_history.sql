@@ -7,11 +7,17 @@
 --   start_date  timestamptz      2025-12-25T00:00:00Z
 --   end_date    timestamptz      2025-12-31T23:59:59Z
 --   source      snapshot_source  NULL                                  NULL: snapshots of every source
+--   trace_id    text             0af7651916cd43dd8448eb211c80319c      the request's
 -- Columns:
 --   is_owner  boolean  whether the account is the user's; no snapshot of another's is read
 --   body      text     the response, in JSON
 
-WITH selected AS (
+WITH request AS MATERIALIZED (
+    -- By this name the server's log and pg_stat_activity know whose statement it is, until the transaction ends.
+    SELECT set_config('application_name', %(trace_id)s::text, true)
+),
+
+selected AS (
     -- The range and the row before it, of every source or of one: a parameter opens the one pair of branches
     -- or the other, so that each has its index, whatever the plan was made for.
     SELECT * FROM balance_snapshots
@@ -100,6 +106,7 @@ SELECT
         'total_change_percent', change_percent(span.start_balance, span.end_balance),
         'currency', span.currency
     )::text AS body
-FROM accounts
+FROM request
+CROSS JOIN accounts
 CROSS JOIN span
 WHERE accounts.id = %(account_id)s::uuid;

@@ -2,11 +2,17 @@
 -- whatever their sources; and the balances' totals by currency. Always one row.
 --
 -- Parameters:
---   user_id  uuid  d3300000-0000-4000-8000-000000000001  who asks
+--   user_id   uuid  d3300000-0000-4000-8000-000000000001  who asks
+--   trace_id  text  0af7651916cd43dd8448eb211c80319c      the request's
 -- Columns:
 --   body  text  the response, in JSON
 
-WITH selected AS (
+WITH request AS MATERIALIZED (
+    -- By this name the server's log and pg_stat_activity know whose statement it is, until the transaction ends.
+    SELECT set_config('application_name', %(trace_id)s::text, true)
+),
+
+selected AS (
     SELECT snapshot.*
     FROM accounts
     CROSS JOIN LATERAL (
@@ -71,5 +77,6 @@ SELECT
         'total_count', listing.total_count,
         'total_balance_by_currency', coalesce(totals.balances, '{}')
     )::text AS body
-FROM listing
+FROM request
+CROSS JOIN listing
 CROSS JOIN totals;
