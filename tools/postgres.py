@@ -27,6 +27,13 @@ START_SECONDS = 60
 # while the files stay root's.
 _AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
+# %a is the trace id of the request that a line is about.
+_CONFIGURATION = """
+listen_addresses = ''
+unix_socket_permissions = 0700
+log_line_prefix = '%m [%p] %a '
+"""
+
 
 class PostgresError(Exception):
     """The embedded server cannot be had; the message says what to do."""
@@ -120,9 +127,7 @@ def _create(data: Path, prefix: list[str]) -> None:
             + ["--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-instructions"]
         )
         with (unfinished / "postgresql.conf").open("a") as configuration:
-            configuration.write(
-                "listen_addresses = ''\nunix_socket_permissions = 0700\nlog_line_prefix = '%m [%p] %a '\n"
-            )
+            configuration.write(_CONFIGURATION)
         unfinished.rename(data)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
