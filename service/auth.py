@@ -3,10 +3,15 @@
 Every route is closed. One opens to a user's token by itself, to a token with a scope by `@requires_scope`, to
 everybody by `@public`. A token is verified before anything else is looked at and before any connection is taken,
 and whatever is wrong with it, the answer is a 401.
+
+A caller comes again and again with one token: what was verified once is kept, and only its expiry is looked at anew.
 """
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -20,9 +25,15 @@ from config import Settings
 from service.jwks import KeySet
 
 LEEWAY_SECONDS = 10
+# Verified tokens that a worker keeps; a token of the identity service is less than a kibibyte.
+KEPT_TOKENS = 2048
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
 
 _View = TypeVar("_View", bound=Callable[..., Any])
+_Claims = Mapping[str, Any]
+_Verify = Callable[[str], _Claims]
+# What changes whenever another key may have come or gone; None: no token verified now is to be kept.
+_Edition = Callable[[], float | None]
 _log = structlog.get_logger()
 
 
@@ -54,21 +65,23 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["JWT_DECODE_ISSUER"] = settings.jwt_issuer
     app.config["JWT_DECODE_AUDIENCE"] = settings.jwt_audience
     manager = JWTManager(app)
+    edition: _Edition = lambda: 0.0  # noqa: E731 - one key for ever
     if settings.jwt_jwks_url:
         key_set = KeySet(settings.jwt_jwks_url, settings.jwt_algorithm)
         manager.decode_key_loader(lambda header, _claims: key_set.key(header["kid"]))
+        edition = key_set.edition
     else:
         key = settings.verification_key
         manager.decode_key_loader(lambda _header, _claims: key)
 
-    app.before_request(_authenticate)
+    app.before_request(partial(_authenticate, _keeping(edition)))
 
 
-def _authenticate() -> None:
+def _authenticate(verify: _Verify) -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or hasattr(view, "is_public"):
         return
-    claims = _verified_claims()
+    claims = _verified_claims(verify)
     g.subject = claims["sub"]
     scope = getattr(view, "required_scope", None)
     if scope is None:
@@ -77,19 +90,40 @@ def _authenticate() -> None:
         raise Forbidden(f"The token lacks the scope {scope}.")
 
 
-def _verified_claims() -> dict[str, Any]:
+def _verified_claims(verify: _Verify) -> _Claims:
     bearer = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     if bearer is None:
         raise _Unauthorized("Send a bearer token in the Authorization header.")
     try:
-        claims = decode_token(bearer["token"])
-        _check(claims)
+        return verify(bearer["token"])
     except ExpiredSignatureError:
         raise _Unauthorized("The token has expired.") from None
     except Exception as error:  # Whatever a hostile token sets off in a parser or a key is the token's fault.
         _log.info("token_refused", reason=type(error).__name__)
         raise _Unauthorized("The token is not valid.") from None
-    return dict(claims)
+
+
+def _keeping(edition: _Edition) -> _Verify:
+    """Verifies a token once for each edition of the keys; refused ones are not kept."""
+
+    @lru_cache(KEPT_TOKENS)
+    def kept(token: str, _edition: float) -> _Claims:
+        return _verify(token)
+
+    def verify(token: str) -> _Claims:
+        current = edition()
+        claims = _verify(token) if current is None else kept(token, current)
+        if int(claims["exp"]) <= time.time() - LEEWAY_SECONDS:
+            raise ExpiredSignatureError
+        return claims
+
+    return verify
+
+
+def _verify(token: str) -> _Claims:
+    claims = decode_token(token)
+    _check(claims)
+    return MappingProxyType(claims)
 
 
 def _check(claims: dict[str, Any]) -> None:
@@ -112,7 +146,7 @@ def _user_id(subject: str) -> str:
     return user_id
 
 
-def _scopes(claims: dict[str, Any]) -> list[str]:
+def _scopes(claims: _Claims) -> list[str]:
     scope = claims.get("scope")
     return scope.split(" ") if isinstance(scope, str) else []
 

@@ -52,6 +52,12 @@ class KeySet:
             raise KeyError(key_id)
         return self._keys[key_id]
 
+    def edition(self) -> float | None:
+        """What changes with every fetch, after which a token is verified anew; None: the set is too old."""
+        if self._age() > self._lifespan / 2:
+            self._refresh(wait=False)
+        return self._fetched if self._age() < self._lifespan else None
+
     def _age(self) -> float:
         return time.monotonic() - self._fetched
 
