@@ -25,6 +25,10 @@ test: .venv/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded Postg
 chaos: .venv/dev ## faults on a stack under load, and what callers saw of them: [SEED=1] [ROUNDS=3]
 	@exec $(PY) -m tools.chaos $(or $(SEED),1) $(or $(ROUNDS),3)
 
+.PHONY: overload
+overload: .venv/dev ## what becomes of the stack at twice the load it can serve; wrk is a system package: [ROUNDS=9]
+	@$(PY) -m bench.overload $(ROUNDS)
+
 .PHONY: bench
 bench: .venv/dev ## what the rate limit costs a request, beside flask-limiter's own strategy
 	@$(PY) -m bench.limiter

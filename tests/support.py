@@ -1,7 +1,6 @@
 """What tests say in their own words: tokens, callers, snapshots."""
 
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -84,12 +83,6 @@ class Caller:
         """Any request, with the caller's token."""
         headers = self.authorization | request.pop("headers", {})
         return cast("Answer", self._client.open(API + path, method=method, headers=headers, **request))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:

@@ -27,6 +27,7 @@ from tests.support import (
     read,
     snapshot,
     token,
+    until,
     user_token,
 )
 
@@ -146,6 +147,12 @@ def test_a_token_without_exp_is_refused(app: Flask) -> None:
 )
 def test_a_time_within_the_leeway_works(app: Flask, claim: str, seconds: int) -> None:
     assert read(app, token(claims(**{claim: int(time.time()) + seconds}))).status_code == 200
+
+
+def test_a_token_that_was_verified_before_expires(app: Flask) -> None:
+    bearer = token(claims(exp=int(time.time()) - 8))  # with the leeway, in two seconds at the most
+    assert read(app, bearer).status_code == 200
+    until(lambda: read(app, bearer).status_code == 401, 5)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from config import Settings
-from service import jwks
+from service import auth, jwks
 from service.jwks import KeySet
 from tests.conftest import serving
 from tests.support import (
@@ -235,6 +236,29 @@ def test_a_key_once_fetched_works_while_its_publisher_is_down(by_key_set: Flask,
     assert read(by_key_set, published("first")).status_code == 200
     publisher.close()
     assert read(by_key_set, published("first")).status_code == 200
+
+
+def test_a_token_that_was_verified_before_stops_with_its_key(
+    settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "KeySet", partial(KeySet, lifespan=0.3, cooldown=0))
+    bearer = published("first")
+    with verifying(settings, "ES256", JWT_JWKS_URL=publisher.url) as app:
+        assert [read(app, bearer).status_code for _ in range(2)] == [200, 200]
+        publisher.publish(jwk("ES256", "second"))
+        assert eventually(lambda: read(app, bearer).status_code == 401)
+        assert read(app, published("second")).status_code == 200
+
+
+def test_a_token_that_was_verified_before_stops_when_its_key_set_is_too_old(
+    settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "KeySet", partial(KeySet, lifespan=0.3, cooldown=0))
+    bearer = published("first")
+    with verifying(settings, "ES256", JWT_JWKS_URL=publisher.url) as app:
+        assert read(app, bearer).status_code == 200
+        publisher.close()
+        assert eventually(lambda: read(app, bearer).status_code == 401)
 
 
 def eventually(happened: Callable[[], bool]) -> bool:

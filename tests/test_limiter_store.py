@@ -22,8 +22,9 @@ from config import Settings
 from service import limits, token_bucket
 from tests import valkey_server
 from tests.conftest import serving
-from tests.support import API, SECRET, Caller, free_port, until, user_token
+from tests.support import API, SECRET, Caller, until, user_token
 from tests.valkey_server import ValkeyServer
+from tools.processes import free_port
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,8 +17,9 @@ import pytest
 
 from schemas.answers import History, Latest
 from tests import valkey_server
-from tests.support import SECRET, free_port, until, user_token
+from tests.support import SECRET, until, user_token
 from tools import demo
+from tools.processes import free_port
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60

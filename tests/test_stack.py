@@ -20,8 +20,9 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from tests.support import API, SECRET, children_of, free_port, snapshot, until, user_token
+from tests.support import API, SECRET, children_of, snapshot, until, user_token
 from tools import stack
+from tools.processes import free_port
 from tools.stack import Stack
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")

@@ -14,7 +14,7 @@ from typing import Any
 
 import valkey
 
-from tests.support import free_port
+from tools.processes import free_port
 
 
 def _program() -> str:

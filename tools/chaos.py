@@ -28,7 +28,7 @@ from uuid import UUID
 
 import psycopg
 
-from tools import local, postgres, stack
+from tools import local, postgres, processes, stack
 from tools.stack import Stack
 
 READERS = 4
@@ -234,11 +234,8 @@ def begun(seed: int) -> Iterator[Chaos]:
     """Chaos on a stack of its own, with a limit out of the way."""
     with tempfile.TemporaryDirectory(prefix="snapshots-chaos-") as folder:
         state = Path(folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         with (
-            stack.running(state, port, API_READ_LIMIT="1000000/minute") as running,
+            stack.running(state, processes.free_port(), API_READ_LIMIT="1000000/minute") as running,
             contextlib.ExitStack() as parts,
         ):
             yield Chaos(running, state, seed, parts)

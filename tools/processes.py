@@ -1,6 +1,7 @@
 """Processes that we start, and that end with us, even when we are killed."""
 
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,13 @@ def start(
     return subprocess.Popen(
         [*prefix, *die_with_us, *command], stdin=subprocess.DEVNULL, start_new_session=True, **options
     )
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], ending: signal.Signals = signal.SIGTERM, seconds: float = 30) -> None:
