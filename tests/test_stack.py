@@ -275,7 +275,7 @@ def test_long_answers_are_compressed_for_who_asks(running: Stack) -> None:
 def test_half_sent_requests_starve_nobody(running: Stack) -> None:
     host, port = running.base.removeprefix("http://").split(":")
     with contextlib.ExitStack() as clients:
-        for _ in range(30):
+        for _ in range(50):
             client = clients.enter_context(socket.create_connection((host, int(port)), timeout=10))
             client.sendall(b"POST /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         for _ in range(5):

@@ -14,7 +14,7 @@
 
 WITH request AS MATERIALIZED (
     -- By this name the server's log and pg_stat_activity know whose statement it is, until the transaction ends.
-    SELECT set_config('application_name', %(trace_id)s::text, true)
+    SELECT set_config('application_name', %(trace_id)s::text, TRUE)
 ),
 
 selected AS (
