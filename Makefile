@@ -77,6 +77,10 @@ explain: .venv/local ## show a query's plan: Q=get_balance_history [SET="limit=3
 schema: .venv/local ## write sql/schema.sql anew from the migrations
 	@$(PY) -m tools.schema
 
+.PHONY: openapi
+openapi: .venv/local ## write docs/openapi.json anew from the views and schemas
+	@$(PY) -m tools.openapi
+
 .PHONY: clean
 clean: ## remove what the commands above made: .venv and .local
 	rm -rf .venv .local

@@ -5,8 +5,8 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Settings
-from service import auth, db, health, limits, logs, metrics, problems, tracing
-from snapshots import capture, reads
+from service import auth, db, docs, health, limits, logs, metrics, problems, tracing
+from snapshots import ABOUT, capture, reads
 
 PREFIX = "/api/v1"
 MOST_BODY_BYTES = 1024 * 1024
@@ -37,4 +37,13 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
+    if settings.docs:
+        docs.init_app(
+            app,
+            title="Balance Snapshots",
+            version="1.0.0",
+            about=ABOUT,
+            limited=reads.blueprint,
+            problem_base_url=settings.problem_base_url,
+        )
     return app

@@ -122,6 +122,10 @@ class Settings:
         ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),
         "What the `type` of every problem starts with.",
     )
+    docs: bool = _setting(
+        ma.fields.Boolean(load_default=True),
+        "Whether `/`, `/docs` and `/openapi.json` are served: `true` or `false`.",
+    )
     log_level: str = _setting(
         ma.fields.String(load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
         "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
@@ -209,9 +213,13 @@ def table() -> str:
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
     for setting in fields(Settings):
         load = setting.metadata["load"]
-        default = "required" if load.required else f"`{load.load_default}`" if load.load_default else ""
+        default = "required" if load.required else _default(load.load_default)
         rows.append(f"| `{_variable(setting.name)}` | {default} | {setting.metadata['doc']} |")
     return "\n".join(rows)
+
+
+def _default(value: Any) -> str:
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value is not None else ""
 
 
 def given(environ: Mapping[str, str], name: str) -> str | None:

@@ -1,7 +1,7 @@
 """The body of a capture (ruling 20)."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 
@@ -15,15 +15,18 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 class CaptureItem(ma.Schema):
     """A snapshot as a sync job saw it."""
 
-    user_id = Uuid(required=True)
-    account_id = Uuid(required=True)
+    user_id = Uuid(required=True, metadata={"description": "The account's owner."})
+    account_id = Uuid(required=True, metadata={"description": "Belongs to the user it was first captured for."})
     balance = Money(required=True)
     available_balance = Money(load_default=None, allow_none=True)
     holdings_value = Money(load_default=None, allow_none=True)
     cash_value = Money(load_default=None, allow_none=True)
     currency = Currency(required=True)
     source = Source(required=True)
-    captured_at = Instant(required=True)
+    captured_at = Instant(
+        required=True,
+        metadata={"description": "ISO 8601; at most 60 s ahead. With account and source it is the snapshot's key."},
+    )
 
     @ma.validates("captured_at")
     def _check_captured_at(self, value: datetime, **kwargs: object) -> None:
@@ -33,6 +36,8 @@ class CaptureItem(ma.Schema):
 
 class _Items(ma.fields.List[Any]):
     """A list whose length is looked at before its items, so that a flood of them costs nothing."""
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "array", "minItems": 1, "maxItems": MOST_SNAPSHOTS}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list) and not 1 <= len(value) <= MOST_SNAPSHOTS:

@@ -1,10 +1,13 @@
-"""The kinds of value the API speaks: instants, amounts, UUIDs, currencies, sources."""
+"""The kinds of value the API takes: instants, amounts, UUIDs, currencies, sources.
+
+A field's `json_schema` says in JSON Schema what it takes, as far as that language goes.
+"""
 
 import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from iso4217 import Currency as Iso4217
@@ -14,12 +17,13 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | 
 # ISO 4217's current codes that have a minor unit, with it: no precious metals, no funds without one.
 MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
 
-
 SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
 
 
 class Uuid(ma.fields.Field[str]):
     """A UUID with its dashes, upper or lower case (ruling 9); loads as text in lower case."""
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or not UUID.fullmatch(value):
@@ -30,7 +34,8 @@ class Uuid(ma.fields.Field[str]):
 class Money(ma.fields.Field[Decimal]):
     """An exact amount, as a string of up to 15 digits before the point and 4 after it (ruling 7)."""
 
-    _PATTERN = re.compile(r"-?\d{1,15}(\.\d{1,4})?", re.ASCII)
+    _PATTERN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "decimal", "pattern": f"^{_PATTERN.pattern}$"}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Decimal:
         if not isinstance(value, str) or not self._PATTERN.fullmatch(value):
@@ -43,6 +48,8 @@ class Money(ma.fields.Field[Decimal]):
 class Currency(ma.fields.Field[str]):
     """A current ISO 4217 code that has a minor unit, in upper case (ruling 20)."""
 
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": sorted(MINOR_UNITS)}
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or value not in MINOR_UNITS:
             raise ma.ValidationError("Must be a current ISO 4217 currency code that has a minor unit.")
@@ -51,6 +58,8 @@ class Currency(ma.fields.Field[str]):
 
 class Source(ma.fields.Field[str]):
     """What a snapshot was captured by: one of SOURCES."""
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(SOURCES)}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or value not in SOURCES:
@@ -65,6 +74,8 @@ class Instant(ma.fields.Field[datetime]):
     after it, as POSIX counts. A space may stand for the T before a time with seconds, as RFC 3339 writes it; before
     hours and minutes alone it is taken for an offset's plus that a URL lost.
     """
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
 
     _PATTERN = re.compile(
         r"(?P<date>\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3})"
@@ -122,6 +133,7 @@ class Limit(ma.fields.Field[int]):
     def __init__(self, most: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.most = most
+        self.json_schema = {"type": "integer", "minimum": 1, "maximum": most}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if not self._PATTERN.fullmatch(value) or int(value) > self.most:

@@ -42,6 +42,8 @@ def logging_config(level: str) -> dict[str, Any]:
             "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
             # The limiter's line about a refusal says no more than the line of the request.
             "flask-limiter": {"level": "WARNING"},
+            # Psycopg sets a level of its own where none is set.
+            "psycopg": {"level": "ERROR" if level == "ERROR" else "WARNING"},
         },
     }
 

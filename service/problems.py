@@ -47,6 +47,16 @@ class Refusal(HTTPException):
         self.faults = list(faults)
 
 
+def title(status: int) -> str:
+    """The phrase of an HTTP status."""
+    return _PHRASES.get(status, "Unknown Error")
+
+
+def type_of(status: int, base_url: str) -> str:
+    """The URI of a status's problem."""
+    return base_url + re.sub(r"[^a-z0-9]+", "_", title(status).lower())
+
+
 def init_app(app: Flask, base_url: str) -> None:
     """Turns whatever is raised while a request is answered into a problem under `base_url`."""
 
@@ -55,7 +65,7 @@ def init_app(app: Flask, base_url: str) -> None:
         # What is answered is one person's money: not for caches, not for framing, not to be taken for a page.
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
@@ -83,12 +93,11 @@ def init_app(app: Flask, base_url: str) -> None:
 
 def _problem(base_url: str, error: HTTPException) -> Response:
     status = error.code or 500
-    title = _PHRASES.get(status, "Unknown Error")
     body = {
-        "type": base_url + re.sub(r"[^a-z0-9]+", "_", title.lower()),
-        "title": title,
+        "type": type_of(status, base_url),
+        "title": title(status),
         "status": status,
-        "detail": error.description or title,
+        "detail": error.description or title(status),
         "instance": quote(request.path),
         "trace_id": tracing.trace_id(),
     }

@@ -3,10 +3,13 @@
 from flask import Blueprint
 from prometheus_client import Counter
 
+from schemas import examples
+from schemas.answers import Receipt
 from schemas.capture import CaptureBatch
 from schemas.reads import NoParameters
 from service import db, inputs, tracing
 from service.auth import requires_scope
+from service.openapi import operation
 from service.problems import Fault, Refusal
 from snapshots import batch
 from snapshots.queries import Match
@@ -18,6 +21,7 @@ blueprint = Blueprint("capture", __name__)
 _CAPTURED = Counter("snapshots_captured", "Snapshots that captures brought, new ones and duplicates.", ["status"])
 _batch = CaptureBatch()
 _no_parameters = NoParameters()
+_ANSWERS = {200: (Receipt, examples.DUPLICATE), 201: (Receipt, examples.CREATED)}
 _MESSAGES = {
     "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
     "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
@@ -27,6 +31,7 @@ _MESSAGES = {
 
 @blueprint.post("/balance-snapshots")
 @requires_scope(SCOPE)
+@operation(_no_parameters, _ANSWERS, body=(CaptureBatch, examples.BATCH), problems=(409,))
 def capture_snapshots() -> tuple[dict[str, object], int]:
     """Stores a batch: 201 when anything was new, 200 when all of it was stored already, 409 when it contradicts."""
     items = inputs.json_body(_batch)["snapshots"]

@@ -3,9 +3,12 @@
 from flask import Blueprint, Response
 from werkzeug.exceptions import Forbidden, NotFound
 
+from schemas import examples
+from schemas.answers import History, Latest
 from schemas.fields import UUID
 from schemas.reads import HistoryParameters, NoParameters, RecentParameters
 from service import auth, db, inputs, tracing
+from service.openapi import operation
 from snapshots import queries
 
 blueprint = Blueprint("reads", __name__)
@@ -16,6 +19,7 @@ _recent_parameters = RecentParameters()
 
 
 @blueprint.get("/balance-snapshots")
+@operation(_no_parameters, {200: (Latest, examples.LATEST)})
 def latest_snapshots() -> Response:
     """The newest snapshot of each of the caller's accounts, and their totals by currency."""
     inputs.query(_no_parameters)
@@ -23,6 +27,7 @@ def latest_snapshots() -> Response:
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
+@operation(_history_parameters, {200: (History, examples.HISTORY)}, problems=(403, 404))
 def balance_history(account_id: str) -> Response:
     """An account's snapshots from `start_date` to `end_date`, oldest first."""
     asked = inputs.query(_history_parameters) | _whose(account_id)
@@ -30,6 +35,7 @@ def balance_history(account_id: str) -> Response:
 
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")
+@operation(_recent_parameters, {200: (History, examples.RECENT)}, problems=(403, 404))
 def recent_snapshots(account_id: str) -> Response:
     """An account's `limit` newest snapshots, newest first."""
     asked = inputs.query(_recent_parameters) | _whose(account_id)

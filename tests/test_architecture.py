@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "app": {"snapshots", "service", "config"},
     "wsgi": {"app", "config"},
     "deploy": {"service", "config"},
-    "tools": {"tools", "snapshots", "schemas", "config"},
+    "tools": {"tools", "app", "snapshots", "schemas", "config"},
 }
 MAY_NOT_KNOW = {
     "schemas": {"flask", "psycopg"},

@@ -1,0 +1,95 @@
+"""The answers that the API's page shows, and a capture that would lead to one of them."""
+
+from typing import Any
+
+ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
+
+
+def _snapshot(number: int, captured_at: str, source: str, **values: Any) -> dict[str, Any]:
+    return {
+        "id": f"550e8400-e29b-41d4-a716-44665544000{number}",
+        "account_id": ACCOUNT_ID,
+        "balance": values["balance"],
+        "available_balance": values["available_balance"],
+        "holdings_value": values["holdings_value"],
+        "cash_value": "3000.00",
+        "currency": "USD",
+        "source": source,
+        "captured_at": captured_at,
+        "created_at": captured_at,
+        "change_amount": values["change_amount"],
+        "change_percent": values["change_percent"],
+    }
+
+
+_FIRST = _snapshot(
+    1,
+    "2025-01-15T10:00:00Z",
+    "account_sync",
+    balance="20000.00",
+    available_balance="19500.00",
+    holdings_value="17000.00",
+    change_amount=None,
+    change_percent=None,
+)
+_SECOND = _snapshot(
+    2,
+    "2025-06-15T10:00:00Z",
+    "holdings_sync",
+    balance="22500.00",
+    available_balance="22000.00",
+    holdings_value="19500.00",
+    change_amount="2500.00",
+    change_percent=12.5,
+)
+_SUMMARY = {
+    "total_count": 2,
+    "start_balance": "20000.00",
+    "end_balance": "22500.00",
+    "total_change_amount": "2500.00",
+    "total_change_percent": 12.5,
+    "currency": "USD",
+}
+
+LATEST = {
+    "snapshots": [
+        _snapshot(
+            0,
+            "2025-12-26T10:00:00Z",
+            "holdings_sync",
+            balance="25000.00",
+            available_balance="24500.00",
+            holdings_value="22000.00",
+            change_amount="500.00",
+            change_percent=2.04,
+        )
+    ],
+    "total_count": 1,
+    "total_balance_by_currency": {"USD": "25000.00"},
+}
+HISTORY = {"snapshots": [_FIRST, _SECOND], **_SUMMARY}
+RECENT = {"snapshots": [_SECOND, _FIRST], **_SUMMARY}
+
+BATCH = {
+    "snapshots": [
+        {
+            "user_id": "d3300000-0000-4000-8000-000000000001",
+            "account_id": ACCOUNT_ID,
+            "balance": "25000.00",
+            "available_balance": "24500.00",
+            "holdings_value": "22000.00",
+            "cash_value": "3000.00",
+            "currency": "USD",
+            "source": "holdings_sync",
+            "captured_at": "2025-12-26T10:00:00Z",
+        }
+    ]
+}
+_RECEIVED = {
+    "id": "550e8400-e29b-41d4-a716-446655440000",
+    "account_id": ACCOUNT_ID,
+    "captured_at": "2025-12-26T10:00:00Z",
+    "source": "holdings_sync",
+}
+CREATED = {"snapshots": [_RECEIVED | {"status": "created"}], "created_count": 1, "duplicate_count": 0}
+DUPLICATE = {"snapshots": [_RECEIVED | {"status": "duplicate"}], "created_count": 0, "duplicate_count": 1}

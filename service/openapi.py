@@ -1,0 +1,272 @@
+"""The contract in OpenAPI 3.1, made from the views, what `operation` says of them, and the schemas they name."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar
+
+import marshmallow as ma
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask
+from werkzeug.routing import Rule
+
+from service import problems
+
+_View = TypeVar("_View", bound=Callable[..., Any])
+Part = dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """What a view takes and answers, beyond what every view does."""
+
+    query: ma.Schema
+    answers: Mapping[int, tuple[type[ma.Schema], Part]]
+    """The schema of each success, and an example of it."""
+    body: tuple[type[ma.Schema], Part] | None
+    problems: tuple[int, ...]
+
+
+def operation(
+    query: ma.Schema,
+    answers: Mapping[int, tuple[type[ma.Schema], Part]],
+    body: tuple[type[ma.Schema], Part] | None = None,
+    problems: tuple[int, ...] = (),
+) -> Callable[[_View], _View]:
+    """Puts a view into the contract; its docstring is what the contract says of it."""
+
+    def mark(view: _View) -> _View:
+        view.operation = Operation(query, answers, body, problems)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+# What every operation may answer, and those that take a body: ours, and the proxy's in front of us.
+_ALWAYS = (400, 401, 414, 429, 431, 500, 502, 503, 504)
+_WITH_BODY = (413, 415)
+_PROBLEMS = {
+    400: "The query or the body is not valid: `errors` says where and why. Correct it.",
+    401: "The token is missing, expired or not valid. Get a new one.",
+    403: "The token is valid and does not open this: another user's account, or a scope that it lacks.",
+    404: "Nobody has captured this account.",
+    409: "The batch contradicts what is stored, or itself: `errors` names the items. Nothing was stored, and sending it"
+    " again does not help: find out who is right.",
+    413: "The body is over 1 MiB. Split it.",
+    414: "The URL is too long.",
+    415: "The body is not `application/json`.",
+    429: "More reads than the user's limit, or too many refused tokens from one address. Wait as `Retry-After` says.",
+    431: "The headers are too large.",
+    500: "A defect of the service. Tell us the `trace_id`.",
+    502: "The service cannot be reached. Wait as `Retry-After` says and repeat.",
+    503: "The database cannot answer, or the service is busy. Wait as `Retry-After` says and repeat.",
+    504: "The service did not answer in time. Wait as `Retry-After` says and repeat.",
+}
+_DETAILS = {
+    400: "The query is not valid.",
+    401: "The token has expired.",
+    403: "Not authorized to access this account",
+    404: "Account not found",
+}
+_TRIED_AGAIN_LATER = (429, 502, 503, 504)
+# The limiter has been asked before these are made; the others may come from before it, or from in front of us.
+_SURELY_COUNTED = (200, 400, 403, 404)
+_MAYBE_COUNTED = (429, 500, 503)
+
+_HEADERS: dict[str, Part] = {
+    "X-Trace-Id": {
+        "description": "The request's id, in the log and in every problem.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
+    },
+    "X-RateLimit-Limit": {
+        "description": "How many reads the bucket holds.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "X-RateLimit-Remaining": {
+        "description": "How many reads are left in it.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-RateLimit-Reset": {
+        "description": "The Unix time, in seconds, at which it is full again.",
+        "schema": {"type": "integer"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before the next attempt.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string", "const": "Bearer"}},
+}
+_TRACING = [
+    {
+        "name": "traceparent",
+        "in": "header",
+        "description": "W3C Trace Context: its trace id becomes the request's.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "X-Trace-Id",
+        "in": "header",
+        "description": "Without a `traceparent`: the request's id, of 1 to 64 letters, digits and dashes.",
+        "schema": {"type": "string"},
+    },
+]
+_PROBLEM_SCHEMA: Part = {
+    "type": "object",
+    "description": "A problem as RFC 9457 has it.",
+    "required": ["type", "title", "status", "detail", "trace_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "The path; the proxy's own problems leave it out."},
+        "trace_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "What is at fault, field by field.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "A parameter, or a JSON pointer into the body."},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def contract(
+    app: Flask, *, title: str, version: str, about: str, limited: Blueprint, problem_base_url: str
+) -> dict[str, Any]:
+    """The document. `limited`: the blueprint whose answers tell the rate limit."""
+    marshmallow = MarshmallowPlugin()
+    spec = APISpec(title, version, "3.1.0", [marshmallow], info={"description": about}, servers=[{"url": "/"}])
+    assert marshmallow.converter is not None
+    marshmallow.converter.add_attribute_function(_own_schema)  # type: ignore[no-untyped-call]
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    spec.components.security_scheme("bearer", bearer)
+    spec.components.schema("Problem", _PROBLEM_SCHEMA)
+    for name, header in _HEADERS.items():
+        spec.components.header(name, header)
+    for status, description in _PROBLEMS.items():
+        for is_limited in (False, True) if status in _SURELY_COUNTED + _MAYBE_COUNTED else (False,):
+            answer = _problem(status, description, problem_base_url, is_limited)
+            spec.components.response(_name(status, is_limited), answer)
+    for rule, method, view in _documented(app):
+        is_limited = rule.endpoint.startswith(f"{limited.name}.")
+        parameters = marshmallow.converter.schema2parameters(view.operation.query, location="query")
+        spec.path(_path(rule), operations={method: _operation(rule, view, parameters, is_limited)})
+    document = spec.to_dict()
+    return {part: document[part] for part in ("openapi", "info", "servers", "paths", "components")}
+
+
+def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
+    for rule in sorted(app.url_map.iter_rules(), key=str):
+        view = app.view_functions[rule.endpoint]
+        if hasattr(view, "operation"):
+            for method in (rule.methods or set()) - {"HEAD"}:
+                yield rule, method.lower(), view
+
+
+def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool) -> Part:
+    told: Operation = view.operation
+    scope = getattr(view, "required_scope", None)
+    summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
+    answers: dict[str, Part] = {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "headers": _headers(status, is_limited),
+            "content": {"application/json": {"schema": schema, "example": example}},
+        }
+        for status, (schema, example) in told.answers.items()
+    }
+    refusals = {*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ()), *((403,) if scope else ())}
+    for status in sorted(refusals):
+        answers[str(status)] = {"$ref": f"#/components/responses/{_name(status, is_limited)}"}
+    described: Part = {
+        "operationId": view.__name__,
+        "summary": summary,
+        "security": [{"bearer": [scope] if scope else []}],
+        "parameters": [*_path_parameters(rule), *map(_without_null, parameters), *_TRACING],
+        "responses": answers,
+    }
+    if rest:
+        described["description"] = rest
+    if told.body:
+        schema, example = told.body
+        content = {"application/json": {"schema": schema, "example": example}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _problem(status: int, description: str, base_url: str, is_limited: bool) -> Part:
+    constants = {
+        "type": {"const": problems.type_of(status, base_url)},
+        "title": {"const": problems.title(status)},
+        "status": {"const": status},
+    }
+    return {
+        "description": description,
+        "headers": _headers(status, is_limited),
+        "content": {
+            "application/problem+json": {
+                "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": constants}]},
+                "example": {
+                    **{name: schema["const"] for name, schema in constants.items()},
+                    "detail": _DETAILS.get(status, problems.title(status)),
+                    "instance": "/api/v1/accounts/550e8400-e29b-41d4-a716-446655440000/balance-history",
+                    "trace_id": "abc123-def456-ghi789",
+                },
+            }
+        },
+    }
+
+
+def _name(status: int, is_limited: bool) -> str:
+    """A problem's name among the components; reads have their own of those that tell the limit."""
+    is_counted = is_limited and status in _SURELY_COUNTED + _MAYBE_COUNTED
+    return ("Read" if is_counted else "") + problems.title(status).replace(" ", "")
+
+
+def _headers(status: int, is_limited: bool) -> Part:
+    """Which headers an answer has, and which of them it surely has."""
+    surely = ["X-Trace-Id"]
+    maybe = []
+    if status == 401:
+        surely.append("WWW-Authenticate")
+    if status in _TRIED_AGAIN_LATER:
+        surely.append("Retry-After")
+    if is_limited:
+        told = [name for name in _HEADERS if name.startswith("X-RateLimit")]
+        surely += told if status in _SURELY_COUNTED else []
+        maybe += told if status in _MAYBE_COUNTED else []
+    required = {name: _HEADERS[name] | {"required": True} for name in surely}
+    return required | {name: {"$ref": f"#/components/headers/{name}"} for name in maybe}
+
+
+def _path(rule: Rule) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+
+
+def _path_parameters(rule: Rule) -> list[Part]:
+    schema = {"type": "string", "format": "uuid"}
+    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in sorted(rule.arguments)]
+
+
+def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Part:
+    """What a field of ours says of itself in JSON Schema."""
+    schema: Part = dict(getattr(field, "json_schema", {}))
+    if schema and field.allow_none:
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+def _without_null(parameter: Part) -> Part:
+    """A query has no null: a default of None says that the parameter may be left out, which it is known by already."""
+    schema = {key: value for key, value in parameter["schema"].items() if (key, value) != ("default", None)}
+    if isinstance(schema["type"], list):
+        schema["type"] = schema["type"][0]
+    return parameter | {"schema": schema}
