@@ -29,6 +29,10 @@ chaos: .venv/dev ## faults on a stack under load, and what callers saw of them: 
 overload: .venv/dev ## what becomes of the stack at twice the load it can serve; wrk is a system package: [ROUNDS=9]
 	@$(PY) -m bench.overload $(ROUNDS)
 
+.PHONY: fuzz
+fuzz: .venv/dev ## the running service against its contract, by schemathesis: [SEED=1] [EXAMPLES=1000]
+	@exec $(PY) -m tools.fuzz $(or $(SEED),1) $(or $(EXAMPLES),1000)
+
 .PHONY: bench
 bench: .venv/dev ## what the rate limit costs a request, beside flask-limiter's own strategy
 	@$(PY) -m bench.limiter

@@ -203,19 +203,16 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool) 
 
 
 def _problem(status: int, description: str, base_url: str, is_limited: bool) -> Part:
-    constants = {
-        "type": {"const": problems.type_of(status, base_url)},
-        "title": {"const": problems.title(status)},
-        "status": {"const": status},
-    }
+    known = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
+    constants = {"properties": {name: {"const": value} for name, value in known.items()}}
     return {
         "description": description,
         "headers": _headers(status, is_limited),
         "content": {
             "application/problem+json": {
-                "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": constants}]},
+                "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]},
                 "example": {
-                    **{name: schema["const"] for name, schema in constants.items()},
+                    **known,
                     "detail": _DETAILS.get(status, problems.title(status)),
                     "instance": "/api/v1/accounts/550e8400-e29b-41d4-a716-446655440000/balance-history",
                     "trace_id": "abc123-def456-ghi789",

@@ -155,8 +155,8 @@ def test_the_instance_is_the_path_as_it_was_sent(anonymous: FlaskClient, path: s
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api/v1",
+        "/docs/",
         f"{LATEST}/",
         "/api//v1/balance-snapshots",
         "/api/v1//balance-snapshots",

@@ -35,6 +35,8 @@ curl -H "Authorization: Bearer {token}" "{base}/accounts/{account}/balance-snaps
 Capture one (again: it is stored once):
 curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" "{base}/balance-snapshots" -d '{batch}'
 
+All of it to try in a browser, with the token behind "Authorize": {root}/docs
+
 Ctrl-C ends the service.
 """
 _BATCH = (
@@ -96,6 +98,7 @@ def _check_port(settings: Settings) -> None:
 def _welcome(settings: Settings) -> str:
     return _WELCOME.format(
         token=local.token(demo.USER, SCOPE),
+        root=f"http://{settings.address}",
         base=f"http://{settings.address}/api/v1",
         account=demo.CHECKING,
         batch=_BATCH.format(user=demo.USER, account=demo.CHECKING),

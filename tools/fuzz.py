@@ -1,0 +1,82 @@
+"""`make fuzz`: asks the running service whatever its contract allows and forbids, and checks each answer against it.
+
+Schemathesis reads /openapi.json, makes valid and invalid requests from it, and tries every check that it has. The
+service is that of `make run`, in a folder of its own: python -m tools.fuzz [SEED] [EXAMPLES of each operation].
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+from config import completed, given
+from snapshots.capture import SCOPE
+from tools import demo, local, processes
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60
+# Longer than any number of examples that somebody waits for.
+LONGEST_SECONDS = 3600
+
+
+def main(arguments: list[str]) -> None:
+    seed, examples = (int(number) for number in (arguments + ["1", "1000"][len(arguments) :]))
+    with tempfile.TemporaryDirectory(prefix="snapshots-fuzz-") as folder, _service(Path(folder)) as (base, token):
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("schemathesis")), "run", f"{base}/openapi.json"]
+            + ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing", "--seed", str(seed)]
+            + ["--max-examples", str(examples), "--continue-on-failure", "--request-timeout", "10"]
+            + ["--generation-database", "none", "--warnings", "off", "--header", f"Authorization: Bearer {token}"],
+            cwd=folder,
+            env=os.environ | {"SCHEMATHESIS_HOOKS": "tools.fuzz_hooks", "PYTHONPATH": str(ROOT)},
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
+    sys.exit(done.returncode)
+
+
+@contextlib.contextmanager
+def _service(folder: Path) -> Iterator[tuple[str, str]]:
+    """The base of a service's URLs, and a token of its demo user, who may capture."""
+    local.STATE = folder
+    port = processes.free_port()
+    environment = completed(
+        os.environ,
+        **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM"), ""),
+        WEB_CONCURRENCY="1",
+        STATE_DIR=str(folder),
+        HOST="127.0.0.1",
+        PORT=str(port),
+        JWT_SECRET_KEY=given(os.environ, "JWT_SECRET_KEY") or local.secret(),
+        API_READ_LIMIT="1000000/minute",
+    )
+    log = folder / "service.log"
+    with log.open("wb") as output:
+        service = processes.start(
+            [sys.executable, "-m", "tools.run"], cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        _wait_for(service, f"{base}/readyz", log)
+        yield base, local.token(demo.USER, SCOPE)
+    finally:
+        processes.end(service)
+
+
+def _wait_for(service: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and service.poll() is None:
+        with contextlib.suppress(URLError, OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        time.sleep(0.1)
+    sys.exit(f"make fuzz: the service does not start:\n{log.read_text(errors='replace')}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
