@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 PY := .venv/bin/python
-LOCKS := requirements requirements-local requirements-dev
+LOCKS := requirements requirements-local requirements-dev requirements-bench
 
 .PHONY: help
 help: ## this list

@@ -7,7 +7,7 @@ for number = 1, tonumber(os.getenv("COUNT")) do
     file:close()
 end
 local pause = tonumber(os.getenv("PAUSE_MS"))
-local began = os.time()
+local began = tonumber(os.getenv("SINCE"))
 local sent = 0
 
 if pause > 0 then
@@ -23,8 +23,8 @@ function request()
     if not text:find("$STAMP", 1, true) then
         return text
     end
-    -- An instant of its own for every request: a second back for each one sent.
-    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", began - sent)))
+    -- An instant of its own for every request: a second more for each one sent.
+    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", began + sent)))
 end
 
 function done(summary, latency, _)

@@ -331,7 +331,7 @@ def test_a_file_runs_with_other_parameters_than_its_example(
     with pytest.raises(SystemExit):
         sql.main(["run", "list_recent_snapshots", "limit=1", f"source={SOURCES[2]}"])
 
-    assert '"total_count" : 1' in capfd.readouterr().out
+    assert '"total_count":1' in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("setting", ["limit", "nonsense=1"])

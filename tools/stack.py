@@ -57,7 +57,7 @@ class Stack:
         (self.folder / "postgres.log").symlink_to(state / "postgres.log")
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
-        self.valkey = self._run("valkey", [_valkey(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
+        self.valkey = self._run("valkey", [valkey_program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
         self.environment = completed(
             os.environ,
             DATABASE_URL=service_url,
@@ -122,7 +122,8 @@ def _with_roles(admin_url: str) -> tuple[str, str]:
     return owner, service
 
 
-def _valkey() -> str:
+def valkey_program() -> str:
+    """The path of a Valkey or Redis server, installed or from the wheel. Raises StackError."""
     installed = shutil.which("valkey-server") or shutil.which("redis-server")
     if installed:
         return installed

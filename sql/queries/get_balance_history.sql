@@ -64,7 +64,7 @@ compared AS (
 
 summary AS (
     SELECT
-        json_agg(snapshot ORDER BY compared.captured_at, compared.id) AS snapshots,
+        string_agg(row_to_json(snapshot)::text, ',' ORDER BY compared.captured_at, compared.id) AS snapshots,
         array_agg(compared.balance ORDER BY compared.captured_at, compared.id) AS balances,
         count(*) AS total_count,
         CASE min(compared.currency) WHEN max(compared.currency) THEN min(compared.currency) END AS currency
@@ -97,16 +97,17 @@ span AS (
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    json_build_object(
-        'snapshots', coalesce(span.snapshots, '[]'),
-        'total_count', span.total_count,
-        'start_balance', span.start_balance::text,
-        'end_balance', span.end_balance::text,
-        'total_change_amount', (span.end_balance - span.start_balance)::text,
-        'total_change_percent', change_percent(span.start_balance, span.end_balance),
-        'currency', span.currency
-    )::text AS body
+    '{"snapshots":[' || coalesce(span.snapshots, '') || '],' || substr(row_to_json(answer)::text, 2) AS body
 FROM request
 CROSS JOIN accounts
 CROSS JOIN span
+CROSS JOIN LATERAL (
+    SELECT
+        span.total_count,
+        span.start_balance::text AS start_balance,
+        span.end_balance::text AS end_balance,
+        (span.end_balance - span.start_balance)::text AS total_change_amount,
+        change_percent(span.start_balance, span.end_balance) AS total_change_percent,
+        span.currency
+) AS answer
 WHERE accounts.id = %(account_id)s::uuid;

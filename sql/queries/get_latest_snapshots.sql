@@ -40,7 +40,7 @@ latest AS (
 
 listing AS (
     SELECT
-        json_agg(snapshot ORDER BY latest.captured_at DESC, latest.account_id ASC) AS snapshots,
+        string_agg(row_to_json(snapshot)::text, ',' ORDER BY latest.captured_at DESC, latest.account_id ASC) AS snapshots,
         count(*) AS total_count
     FROM latest
     CROSS JOIN LATERAL (
@@ -61,7 +61,7 @@ listing AS (
 ),
 
 totals AS (
-    SELECT json_object_agg(currency, balance::text ORDER BY currency) AS balances
+    SELECT string_agg(to_json(currency) || ':' || to_json(balance::text), ',' ORDER BY currency) AS balances
     FROM (
         SELECT
             currency,
@@ -72,11 +72,8 @@ totals AS (
 )
 
 SELECT
-    json_build_object(
-        'snapshots', coalesce(listing.snapshots, '[]'),
-        'total_count', listing.total_count,
-        'total_balance_by_currency', coalesce(totals.balances, '{}')
-    )::text AS body
+    '{"snapshots":[' || coalesce(listing.snapshots, '') || '],"total_count":' || listing.total_count
+    || ',"total_balance_by_currency":{' || coalesce(totals.balances, '') || '}}' AS body
 FROM request
 CROSS JOIN listing
 CROSS JOIN totals;

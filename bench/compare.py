@@ -1,0 +1,235 @@
+"""The service beside what one would pick instead, and beside the floor, in turns on one database.
+
+The peers (bench/peers) answer the same bytes, or are not counted. The floor is what the database does by itself: pgbench
+runs the files of sql/queries, and COPY stores the same rows.
+"""
+
+import itertools
+import json
+import re
+import statistics
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.error import HTTPError
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from bench import data, wrk
+from bench.services import Service
+from snapshots.capture import SCOPE
+from snapshots.queries import DIRECTORY
+from tools import local, postgres, sql
+
+ROUNDS = 3
+CONNECTIONS = (1, 8, 32)
+# The ratios are those at 8 connections, which are measured longer.
+SECONDS = {1: 1, 8: 2, 32: 1}
+PEERS = ("orm", "tuned")
+# Whose snapshots the captures bring; they go when the run ends.
+CAPTURED_USER = str(uuid4())
+
+
+class Scenario(NamedTuple):
+    name: str
+    request: str
+    """A raw request; that of a capture holds $STAMP."""
+    query: str | None
+    """The file of sql/queries that it runs; None for a capture."""
+    parameters: dict[str, str]
+    rows: int
+    """Snapshots that go in or out."""
+
+
+def scenarios() -> list[Scenario]:
+    token = local.token(data.USER)
+    account = {"user_id": data.USER, "account_id": data.DAILY, "trace_id": uuid4().hex}
+    found = [
+        Scenario("latest, 8 accounts", wrk.get("/api/v1/balance-snapshots", token), "get_latest_snapshots", account, 8),
+        Scenario(
+            "list of 30",
+            wrk.get(f"/api/v1/accounts/{data.DAILY}/balance-snapshots?limit=30", token),
+            "list_recent_snapshots",
+            {**account, "limit": "30"},
+            30,
+        ),
+    ]
+    for days in (30, 365, 3650):
+        start = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(days)
+        span = {"start_date": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_date": "2025-12-31T23:59:59Z"}
+        path = f"/api/v1/accounts/{data.DAILY}/balance-history?" + "&".join(f"{k}={v}" for k, v in span.items())
+        request = wrk.get(path, token)
+        found.append(Scenario(f"history of {days}", request, "get_balance_history", {**account, **span}, days))
+    for size in (1, 100, 1000):
+        request = wrk.post("/api/v1/balance-snapshots", local.token("bench", SCOPE), _batch(size))
+        found.append(Scenario(f"capture of {size}", request, None, {}, size))
+    return found
+
+
+def _batch(size: int) -> str:
+    items = [
+        {
+            "user_id": CAPTURED_USER,
+            "account_id": str(UUID(int=UUID(CAPTURED_USER).int ^ (size << 16 | number + 1))),
+            "balance": f"{10000 + number}.25",
+            "holdings_value": f"{7000 + number}.25",
+            "cash_value": "3000.00",
+            "currency": "USD",
+            "source": "scheduled_sync",
+            "captured_at": "$STAMPZ",
+        }
+        for number in range(size)
+    ]
+    return json.dumps({"snapshots": items})
+
+
+def differing(services: dict[str, Service], scenario: Scenario) -> list[str]:
+    """The peers whose answer is not ours, byte for byte; a capture is asked for the second time, when ids are known."""
+    request = scenario.request.replace("$STAMP", "1999-01-01T00:00:00")
+    if scenario.query is None:
+        _body(services["ours"].base, request)
+    ours = _body(services["ours"].base, request)
+    return [name for name in PEERS if name in services and _body(services[name].base, request) != ours]
+
+
+def _body(base: str, raw: str) -> bytes:
+    head, _, body = raw.partition("\r\n\r\n")
+    line, *fields = head.split("\r\n")
+    method, path, _ = line.split()
+    headers = dict(field.split(": ", 1) for field in fields)
+    request = urllib.request.Request(base + path, body.encode() or None, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer: bytes = response.read()
+            return answer
+    except HTTPError as error:
+        return f"{error.code} ".encode() + error.read()
+
+
+class Figures(NamedTuple):
+    """Medians over the rounds."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure(
+    services: dict[str, Service], database_url: str, scenario: Scenario, connections: int
+) -> dict[str, Figures]:
+    """Each service and the floor in turns, after one turn for warming up."""
+    seconds = SECONDS[connections]
+    turns: dict[str, Callable[[float], wrk.Load]] = {
+        name: partial(_load, service.base, scenario, connections) for name, service in services.items()
+    }
+    if scenario.query:
+        turns["pgbench"] = partial(_pgbench, database_url, scenario, connections)
+    else:
+        turns["copy"] = partial(_copy, database_url, scenario, connections)
+    seen: dict[str, list[wrk.Load]] = {name: [] for name in turns}
+    for number in range(ROUNDS + 1):
+        for name, turn in turns.items():
+            load = turn(seconds if number else 1)
+            if number:
+                seen[name].append(load)
+    return {
+        name: Figures(
+            statistics.median(load.successes for load in loads),
+            statistics.median(load.p50_ms for load in loads),
+            statistics.median(load.p99_ms for load in loads),
+        )
+        for name, loads in seen.items()
+    }
+
+
+def _load(base: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
+    load = wrk.load(base, [scenario.request], connections=connections, seconds=seconds)
+    if load.successes < load.requests:
+        raise wrk.WrkError(f"{base} refused some of: {scenario.name}")
+    return load
+
+
+def _pgbench(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
+    assert scenario.query
+    statement = sql.read(DIRECTORY / f"{scenario.query}.sql").statement
+    script = re.sub(r"%\((\w+)\)s", lambda m: f":{m[1]}" if m[1] in scenario.parameters else "NULL", statement)
+    variables = [part for pair in scenario.parameters.items() for part in ("-D", "=".join(pair))]
+    done = postgres.run(
+        "pgbench",
+        ["-n", "-M", "prepared", "-c", str(connections), "-j", str(min(connections, 2)), "-T", f"{seconds:.0f}"]
+        + [*variables, "-f", "/dev/stdin"],
+        make_conninfo(database_url, options="-c plan_cache_mode=force_generic_plan"),
+        script,
+    )
+    found = re.search(r"latency average = ([\d.]+) ms[\s\S]*tps = ([\d.]+)", done)
+    assert found, done
+    rate, latency = float(found[2]), float(found[1])
+    return wrk.Load(rate, rate, latency, latency)
+
+
+def _copy(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
+    """COPY of the rows that the capture stores, a transaction each; a second of their own for every one."""
+    items = json.loads(scenario.request.partition("\r\n\r\n")[2])["snapshots"]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO accounts (id, user_id) SELECT unnest(%s::uuid[]), %s ON CONFLICT DO NOTHING",
+            [[item["account_id"] for item in items], CAPTURED_USER],
+        )
+    line = "{user_id}\t{account_id}\t{balance}\t{holdings_value}\t{cash_value}\tUSD\tmanual_sync\t$STAMP\n"
+    block = "".join(line.format(**item) for item in items)
+    columns = "user_id, account_id, balance, holdings_value, cash_value, currency, source, captured_at"
+    end = time.monotonic() + seconds
+    seconds_of_their_own = itertools.count(wrk.unused_second())
+
+    def copies(number: int) -> list[float]:
+        times = []
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            while (began := time.monotonic()) < end:
+                text = block.replace("$STAMP", datetime.fromtimestamp(next(seconds_of_their_own), UTC).isoformat())
+                with connection.cursor().copy(f"COPY balance_snapshots ({columns}) FROM STDIN".encode()) as copy:
+                    copy.write(text)
+                times.append((time.monotonic() - began) * 1000)
+        return times
+
+    with ThreadPoolExecutor(connections) as threads:
+        times = sorted(one for found in threads.map(copies, range(connections)) for one in found)
+    rate = len(times) / seconds
+    return wrk.Load(rate, rate, times[len(times) // 2], times[len(times) * 99 // 100])
+
+
+def tables(services: dict[str, Service], database_url: str) -> Iterator[tuple[str, dict[int, dict[str, Figures]]]]:
+    """Each scenario's figures, by connections and then by who answered."""
+    for scenario in scenarios():
+        others = differing(services, scenario)
+        for name in others:
+            print(f"{name} answers something else for {scenario.name} and is not counted.", file=sys.stderr)
+        counted = {name: service for name, service in services.items() if name not in others}
+        figures = {}
+        for connections in CONNECTIONS:
+            figures[connections] = measure(counted, database_url, scenario, connections)
+        yield scenario.name, figures
+
+
+def forget_captures(database_url: str) -> None:
+    """Leaves the database as it was found."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for table in ("balance_snapshots", "accounts"):
+            connection.execute(f"DELETE FROM {table} WHERE user_id = %s".encode(), [CAPTURED_USER])
+
+
+def row(name: str, connections: int, figures: dict[str, Figures]) -> dict[str, Any]:
+    """What the JSON holds of one scenario at one number of connections."""
+    ours = figures["ours"].per_second
+    return {
+        "scenario": name,
+        "connections": connections,
+        **{who: found._asdict() for who, found in figures.items()},
+        "ratios": {who: round(ours / found.per_second, 3) for who, found in figures.items() if who != "ours"},
+    }

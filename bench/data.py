@@ -1,0 +1,90 @@
+"""The databases that are measured on: a small one, and one of a realistic size, made once and kept.
+
+The large one holds an account of a million snapshots, and the rest of ten million in accounts of some hundreds. In
+both are a user with eight accounts, one of whom has ten years of days, and an account of a hundred snapshots.
+"""
+
+import sys
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+
+from tools import postgres
+from tools.migrate import migrate
+
+USER = "be000000-0000-4000-8000-000000000001"
+DAILY = "be000000-0000-4000-8000-00000000000a"
+SHORT_USER = "be000000-0000-4000-8000-000000000002"
+SHORT = "be000000-0000-4000-8000-00000000000b"
+LONG_USER = "be000000-0000-4000-8000-000000000003"
+LONG = "be000000-0000-4000-8000-00000000000c"
+RARE = "initial_connection"
+
+# Whose accounts, which, how many snapshots of each, and the hours between two.
+_ACCOUNTS: LiteralString = """
+    CREATE TEMPORARY TABLE made AS
+    SELECT '{user}'::uuid AS user_id, '{daily}'::uuid AS id, 3650 AS snapshots, 24 AS hours
+    UNION ALL SELECT '{user}', gen_random_uuid(), 400, 24 FROM generate_series(1, 7)
+    UNION ALL SELECT '{short_user}', '{short}', 100, 24
+    UNION ALL SELECT '{long_user}', '{long}', 1000000, 1 WHERE {size} > 1000000
+    UNION ALL SELECT gen_random_uuid(), gen_random_uuid(), 450, 24
+        FROM generate_series(1, greatest(0, ({size} - 1000000) / 450))
+"""
+_FILL: tuple[LiteralString, ...] = (
+    "INSERT INTO accounts (id, user_id) SELECT id, user_id FROM made",
+    """
+    INSERT INTO balance_snapshots (id, user_id, account_id, balance, available_balance, holdings_value, cash_value,
+        currency, source, captured_at, created_at)
+    SELECT uuid_v7(at, 0), user_id, id, amount, amount - 500, amount - 3000, 3000.00, 'USD',
+        (CASE WHEN n % 100000 = 99999 THEN 'initial_connection' WHEN n % 2 = 0 THEN 'account_sync'
+            ELSE 'holdings_sync' END)::snapshot_source,
+        at, at
+    FROM made
+    CROSS JOIN generate_series(0, snapshots - 1) AS n
+    CROSS JOIN LATERAL (
+        SELECT '2025-12-31T10:00:00Z'::timestamptz - n * hours * interval '1 hour' AS at,
+            20000.00 + (n::bigint * 7919 % 1000003) / 100.00 AS sum
+    ) AS drawn
+    CROSS JOIN LATERAL (SELECT round(drawn.sum, 2) AS amount) AS rounded
+    """,
+)
+
+
+@contextmanager
+def database(folder: Path, size: int) -> Iterator[str]:
+    """The URL of a database of about so many snapshots, made on the first time. Raises tools.postgres.PostgresError."""
+    with postgres.running(folder / f"postgres-{size}") as url:
+        migrate(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            row = connection.execute("SELECT count(*) FROM accounts WHERE id = %s", [DAILY]).fetchone()
+            if row == (0,):
+                print(f"Making {size:,} snapshots; the next run finds them.", file=sys.stderr, flush=True)
+                began = time.monotonic()
+                with connection.transaction():
+                    _fill(connection, size)
+                connection.execute("VACUUM (ANALYZE, FREEZE) balance_snapshots, accounts")
+                print(f"Made in {time.monotonic() - began:.0f} s.", file=sys.stderr, flush=True)
+        yield url
+
+
+def _fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
+    """Constraints are put back when the rows are in: an index is built faster than it grows."""
+    made = _ACCOUNTS.format(
+        user=USER, daily=DAILY, short_user=SHORT_USER, short=SHORT, long_user=LONG_USER, long=LONG, size=size
+    )
+    connection.execute(made.encode())
+    constraints = connection.execute(
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = 'balance_snapshots'::regclass AND contype <> 'n'"
+    ).fetchall()
+    drops = ", ".join(f"DROP CONSTRAINT {name}" for name, _ in constraints)
+    adds = ", ".join(f"ADD CONSTRAINT {name} {definition}" for name, definition in constraints)
+    connection.execute(f"ALTER TABLE balance_snapshots {drops}".encode())
+    for statement in _FILL:
+        connection.execute(statement)
+    connection.execute("SET LOCAL maintenance_work_mem = '1GB'")
+    connection.execute(f"ALTER TABLE balance_snapshots {adds}".encode())

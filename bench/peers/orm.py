@@ -1,0 +1,322 @@
+"""FastAPI, SQLAlchemy's async ORM and pydantic, changes computed in Python: the stack that this API comes from."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from iso4217 import Currency
+from pydantic import BaseModel, Field, PlainSerializer
+from sqlalchemy import Enum, ForeignKey, Numeric, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime
+
+from bench.peers import common
+from bench.peers.uuid7 import uuid7
+
+SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
+SourceName = Literal["account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection"]
+MINOR_UNITS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Account(Base):
+    __tablename__ = "accounts"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+
+
+class BalanceSnapshot(Base):
+    __tablename__ = "balance_snapshots"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    balance: Mapped[Decimal] = mapped_column(Numeric)
+    available_balance: Mapped[Decimal | None] = mapped_column(Numeric)
+    holdings_value: Mapped[Decimal | None] = mapped_column(Numeric)
+    cash_value: Mapped[Decimal | None] = mapped_column(Numeric)
+    currency: Mapped[str]
+    source: Mapped[str] = mapped_column(Enum(*SOURCES, name="snapshot_source", create_type=False))
+    captured_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+def _utc(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Amount = Annotated[Decimal, PlainSerializer(str, return_type=str)]
+Instant = Annotated[datetime, PlainSerializer(_utc, return_type=str)]
+
+
+class SnapshotOut(BaseModel):
+    id: UUID
+    account_id: UUID
+    balance: Amount
+    available_balance: Amount | None
+    holdings_value: Amount | None
+    cash_value: Amount | None
+    currency: str
+    source: str
+    captured_at: Instant
+    created_at: Instant
+    change_amount: Amount | None
+    change_percent: float | None
+
+
+class LatestOut(BaseModel):
+    snapshots: list[SnapshotOut]
+    total_count: int
+    total_balance_by_currency: dict[str, Amount]
+
+
+class HistoryOut(BaseModel):
+    snapshots: list[SnapshotOut]
+    total_count: int
+    start_balance: Amount | None
+    end_balance: Amount | None
+    total_change_amount: Amount | None
+    total_change_percent: float | None
+    currency: str | None
+
+
+class ItemIn(BaseModel, extra="forbid"):
+    user_id: UUID
+    account_id: UUID
+    balance: Decimal = Field(max_digits=19, decimal_places=4)
+    available_balance: Decimal | None = Field(None, max_digits=19, decimal_places=4)
+    holdings_value: Decimal | None = Field(None, max_digits=19, decimal_places=4)
+    cash_value: Decimal | None = Field(None, max_digits=19, decimal_places=4)
+    currency: str = Field(min_length=3, max_length=3)
+    source: SourceName
+    captured_at: datetime
+
+
+class BatchIn(BaseModel, extra="forbid"):
+    snapshots: list[ItemIn] = Field(min_length=1, max_length=1000)
+
+
+class ReceivedOut(BaseModel):
+    id: UUID
+    account_id: UUID
+    captured_at: Instant
+    source: str
+    status: str
+
+
+class ReceiptOut(BaseModel):
+    snapshots: list[ReceivedOut]
+    created_count: int
+    duplicate_count: int
+
+
+def _percent(previous: Decimal, current: Decimal) -> float | None:
+    if not previous:
+        return None
+    exact = 100 * (current - previous) / abs(previous)
+    return float(exact.quantize(Decimal("0.01"), ROUND_HALF_UP))
+
+
+def _out(row: BalanceSnapshot, previous: BalanceSnapshot | None) -> SnapshotOut:
+    compares = previous is not None and previous.currency == row.currency
+    return SnapshotOut(
+        id=row.id,
+        account_id=row.account_id,
+        balance=row.balance,
+        available_balance=row.available_balance,
+        holdings_value=row.holdings_value,
+        cash_value=row.cash_value,
+        currency=row.currency,
+        source=row.source,
+        captured_at=row.captured_at,
+        created_at=row.created_at,
+        change_amount=row.balance - previous.balance if compares and previous else None,
+        change_percent=_percent(previous.balance, row.balance) if compares and previous else None,
+    )
+
+
+def _history(rows: list[BalanceSnapshot], before: BalanceSnapshot | None, *, newest_first: bool) -> HistoryOut:
+    """`rows` oldest first."""
+    snapshots = [_out(row, previous) for row, previous in zip(rows, [before, *rows], strict=False)]
+    currencies = {row.currency for row in rows}
+    has_summary = len(currencies) == 1
+    start, end = (rows[0].balance, rows[-1].balance) if has_summary else (None, None)
+    return HistoryOut(
+        snapshots=snapshots[::-1] if newest_first else snapshots,
+        total_count=len(rows),
+        start_balance=start,
+        end_balance=end,
+        total_change_amount=end - start if start is not None and end is not None else None,
+        total_change_percent=_percent(start, end) if start is not None and end is not None else None,
+        currency=currencies.pop() if has_summary else None,
+    )
+
+
+engine = create_async_engine(
+    "postgresql+asyncpg://" + os.environ["DATABASE_URL"].partition("://")[2].replace("@/", "@localhost/", 1),
+    pool_size=4,
+    max_overflow=0,
+)
+sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    app.state.limiter = common.Limiter()
+    yield
+    await engine.dispose()
+
+
+app = FastAPI(lifespan=lifespan)
+common.add_to(app)
+
+
+async def user(request: Request, response: Response) -> UUID:
+    subject = common.claims(request)["sub"]
+    await app.state.limiter.take(subject, response)
+    return UUID(subject)
+
+
+async def session() -> AsyncIterator[AsyncSession]:
+    async with sessions() as opened:
+        yield opened
+
+
+User = Annotated[UUID, Depends(user)]
+Session = Annotated[AsyncSession, Depends(session)]
+Newest = (BalanceSnapshot.captured_at.desc(), BalanceSnapshot.id.desc())
+
+
+async def _check_owner(session: AsyncSession, account_id: UUID, user_id: UUID) -> None:
+    account = await session.get(Account, account_id)
+    if account is None:
+        raise HTTPException(404)
+    if account.user_id != user_id:
+        raise HTTPException(403)
+
+
+@app.get("/api/v1/balance-snapshots")
+async def latest(user: User, session: Session) -> LatestOut:
+    accounts = (await session.scalars(select(Account).where(Account.user_id == user))).all()
+    found = []
+    totals: dict[str, Decimal] = {}
+    for account in accounts:
+        of_account = (BalanceSnapshot.user_id == user, BalanceSnapshot.account_id == account.id)
+        query = select(BalanceSnapshot).where(*of_account).order_by(*Newest).limit(2)
+        rows = (await session.scalars(query)).all()
+        if rows:
+            found.append(_out(rows[0], rows[1] if len(rows) > 1 else None))
+            totals[rows[0].currency] = totals.get(rows[0].currency, Decimal(0)) + rows[0].balance
+    found.sort(key=lambda snapshot: snapshot.account_id)
+    found.sort(key=lambda snapshot: snapshot.captured_at, reverse=True)
+    return LatestOut(
+        snapshots=found, total_count=len(found), total_balance_by_currency=dict(sorted(totals.items()))
+    )
+
+
+@app.get("/api/v1/accounts/{account_id}/balance-history")
+async def history(
+    account_id: UUID,
+    user: User,
+    session: Session,
+    start_date: datetime,
+    end_date: datetime,
+    source: SourceName | None = None,
+) -> HistoryOut:
+    await _check_owner(session, account_id, user)
+    series = [BalanceSnapshot.user_id == user, BalanceSnapshot.account_id == account_id]
+    if source:
+        series.append(BalanceSnapshot.source == source)
+    within = (BalanceSnapshot.captured_at >= start_date, BalanceSnapshot.captured_at <= end_date)
+    order = (BalanceSnapshot.captured_at, BalanceSnapshot.id)
+    rows = (await session.scalars(select(BalanceSnapshot).where(*series, *within).order_by(*order))).all()
+    earlier = select(BalanceSnapshot).where(*series, BalanceSnapshot.captured_at < start_date).order_by(*Newest)
+    before = (await session.scalars(earlier.limit(1))).first()
+    return _history(list(rows), before, newest_first=False)
+
+
+@app.get("/api/v1/accounts/{account_id}/balance-snapshots")
+async def recent(
+    account_id: UUID,
+    user: User,
+    session: Session,
+    limit: Annotated[int, Query(ge=1, le=100)] = 30,
+    source: SourceName | None = None,
+) -> HistoryOut:
+    await _check_owner(session, account_id, user)
+    series = [BalanceSnapshot.user_id == user, BalanceSnapshot.account_id == account_id]
+    if source:
+        series.append(BalanceSnapshot.source == source)
+    query = select(BalanceSnapshot).where(*series).order_by(*Newest).limit(limit + 1)
+    rows = list((await session.scalars(query)).all())[::-1]
+    before = rows.pop(0) if len(rows) > limit else None
+    return _history(rows, before, newest_first=True)
+
+
+def _scaled(amount: Decimal | None, currency: str) -> Decimal | None:
+    if amount is None:
+        return None
+    digits = max(-int(amount.normalize().as_tuple().exponent), MINOR_UNITS[currency])
+    return amount.quantize(Decimal(1).scaleb(-digits))
+
+
+@app.post("/api/v1/balance-snapshots")
+async def capture(request: Request, response: Response, session: Session, batch: BatchIn) -> ReceiptOut:
+    if common.SCOPE not in common.claims(request).get("scope", "").split():
+        raise HTTPException(403)
+    amounts = ("balance", "available_balance", "holdings_value", "cash_value")
+    items = [
+        item.model_dump() | {name: _scaled(getattr(item, name), item.currency) for name in amounts}
+        for item in batch.snapshots
+    ]
+    accounts = {item["account_id"]: item["user_id"] for item in items}
+    wanted = [{"id": account_id, "user_id": user_id} for account_id, user_id in sorted(accounts.items())]
+    await session.execute(insert(Account).on_conflict_do_nothing(), wanted)
+    owners = {
+        account.id: account.user_id
+        for account in await session.scalars(select(Account).where(Account.id.in_(list(accounts))))
+    }
+    if any(owners[item["account_id"]] != item["user_id"] for item in items):
+        raise HTTPException(409)
+    now = datetime.now(UTC)
+    rows = [item | {"id": uuid7(now, n), "created_at": now} for n, item in enumerate(items)]
+    rows.sort(key=lambda row: (row["user_id"], row["account_id"], row["source"], row["captured_at"]))
+    created = set(
+        (
+            await session.scalars(
+                insert(BalanceSnapshot).on_conflict_do_nothing().returning(BalanceSnapshot.id), rows
+            )
+        ).all()
+    )
+    times = [item["captured_at"] for item in items]
+    query = select(BalanceSnapshot).where(
+        BalanceSnapshot.account_id.in_(list(accounts)), BalanceSnapshot.captured_at.in_(times)
+    )
+    stored = {(row.account_id, row.source, row.captured_at): row for row in await session.scalars(query)}
+    received = []
+    for item in items:
+        row = stored[item["account_id"], item["source"], item["captured_at"]]
+        if any(getattr(row, name) != item[name] for name in (*amounts, "currency")):
+            await session.rollback()
+            raise HTTPException(409)
+        received.append(
+            ReceivedOut(
+                id=row.id,
+                account_id=row.account_id,
+                captured_at=row.captured_at,
+                source=row.source,
+                status="created" if row.id in created else "duplicate",
+            )
+        )
+    await session.commit()
+    response.status_code = 201 if created else 200
+    return ReceiptOut(snapshots=received, created_count=len(created), duplicate_count=len(items) - len(created))

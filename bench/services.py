@@ -1,0 +1,81 @@
+"""The three services that are measured, on one database and one Valkey, each with two worker processes."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from config import completed
+from tools import local, processes, stack
+
+ROOT = Path(__file__).parent.parent
+WORKERS = 2
+LIMIT = "100000000/minute"
+START_SECONDS = 30
+
+
+class Service(NamedTuple):
+    name: str
+    base: str
+    pid: int
+
+
+@contextlib.contextmanager
+def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
+    """The services of these names. Their limit is on, and out of the way. Raises tools.stack.StackError."""
+    with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as folder:
+        valkey = [stack.valkey_program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
+        environment = completed(
+            os.environ,
+            DATABASE_URL=database_url,
+            REDIS_URL=f"valkey+unix://{folder}/valkey.sock",
+            JWT_SECRET_KEY=local.secret(),
+            API_READ_LIMIT=LIMIT,
+            WEB_CONCURRENCY=str(WORKERS),
+            SOCKET="",
+            HOST="127.0.0.1",
+        )
+        with (Path(folder) / "log").open("ab") as log:
+
+            def start(command: list[str], **environ: str) -> int:
+                started = processes.start(command, cwd=ROOT, env=environment | environ, stdout=log, stderr=log)
+                parts.callback(processes.end, started)
+                return started.pid
+
+            start(valkey)
+            found = {}
+            for name in names:
+                port = processes.free_port()
+                pid = start(_command(name, port), PORT=str(port))
+                found[name] = Service(name, f"http://127.0.0.1:{port}", pid)
+            for service in found.values():
+                _wait_for(service, Path(folder) / "log")
+            yield found
+            parts.close()
+
+
+def _command(name: str, port: int) -> list[str]:
+    if name == "ours":
+        return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
+    command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app", "--port", str(port)]
+    return [*command, "--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"]
+
+
+def _wait_for(service: Service, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{service.base}/api/v1/balance-snapshots", timeout=2)
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    raise stack.StackError(f"{service.name} does not start:\n{log.read_text(errors='replace')[-4000:]}")
