@@ -26,7 +26,7 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False
 
     # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
-    tracing.init_app(app)
+    tracing.init_app(app, is_behind_proxy=bool(settings.socket))
     metrics.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)

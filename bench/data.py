@@ -6,8 +6,8 @@ both are a user with eight accounts, one of whom has ten years of days, and an a
 
 import sys
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
 

@@ -52,7 +52,8 @@ def load(
         done = subprocess.run(
             [*pinned, wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
             + ["--timeout", "15s", "--script", str(SCRIPT), base],
-            env=os.environ | {"REQUESTS": folder, "COUNT": str(len(requests)), "PAUSE_MS": f"{pause_ms:.0f}"}
+            env=os.environ
+            | {"REQUESTS": folder, "COUNT": str(len(requests)), "PAUSE_MS": f"{pause_ms:.0f}"}
             | {"SINCE": str(unused_second())},
             capture_output=True,
             text=True,

@@ -1,11 +1,15 @@
 """How gunicorn serves: threads, because a request mostly waits for PostgreSQL, and one pool a worker."""
 
+import json
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+
+from gunicorn import util
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -29,6 +33,9 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108
 timeout = 30
 graceful_timeout = 20
 keepalive = 75
+# What is too long for nginx is refused there; what comes this far is taken, but for more headers than the parser holds.
+limit_request_line = 8190
+limit_request_fields = 32768
 # The service writes the one line a request.
 accesslog = None
 logconfig_dict = logging_config(_settings.log_level)
@@ -37,6 +44,30 @@ logconfig_dict = logging_config(_settings.log_level)
 _OURS = "snapshots-metrics-"
 _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OURS)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+
+def _refuse(connection: Any, status: int, reason: str, _message: str) -> None:
+    """What no application sees, in place of gunicorn's page: a problem, or nginx's own where nginx is in front."""
+    problem = {
+        "type": f"{_settings.problem_base_url}{reason.lower().replace(' ', '_')}",
+        "title": reason,
+        "status": status,
+        "detail": "The request is not well-formed HTTP, or has too many headers.",
+        "trace_id": uuid4().hex,
+    }
+    body = json.dumps(problem).encode()
+    head = [
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        f"X-Trace-Id: {problem['trace_id']}",
+        "X-Accel-Redirect: /.problems/bad_request",
+    ]
+    util.write_nonblock(connection, "\r\n".join([*head, "", ""]).encode() + body)
+
+
+util.write_error = _refuse
 
 
 def on_starting(_server: Any) -> None:

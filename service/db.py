@@ -1,8 +1,9 @@
 """The PostgreSQL that is served from: one pool of connections a worker process, and how long anything may take.
 
 A request never waits for a database longer than DEADLINE_SECONDS, whatever became of it: down, restarting, frozen, or
-behind a network that swallows packets. A read is repeated on another connection while there is time for it; a capture
-is not, but it is given a connection that has just answered.
+behind a network that swallows packets. Its time counts from when it came in, not from when a thread was free for it: of
+what has queued too long, nothing is asked any more. A read is repeated on another connection while there is time for
+it; a capture is not, but it is given a connection that has just answered.
 """
 
 import time
@@ -16,6 +17,7 @@ from prometheus_client import Gauge
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from config import Settings
+from service import tracing
 
 # How long a request waits for a connection, and tries again to read.
 WAIT_SECONDS = 1.0
@@ -94,7 +96,7 @@ def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs
 
     Raises psycopg.OperationalError when the database does not answer.
     """
-    begun = time.monotonic()
+    begun = tracing.arrived()
     while True:
         with _lent(begun) as connection:
             try:
@@ -110,7 +112,7 @@ def writing() -> Iterator[Connection]:
 
     Raises psycopg.OperationalError when the database does not answer.
     """
-    begun = time.monotonic()
+    begun = tracing.arrived()
     while True:
         with _lent(begun) as connection:
             if _answers(connection):
@@ -120,6 +122,8 @@ def writing() -> Iterator[Connection]:
 
 @contextmanager
 def _lent(begun: float) -> Iterator[Connection]:
+    if time.monotonic() > begun + DEADLINE_SECONDS:
+        raise psycopg.OperationalError("The request has waited too long for its turn.")
     with _WAITING.track_inprogress():
         connection = _take(begun)
     connection.deadline = begun + DEADLINE_SECONDS

@@ -17,12 +17,17 @@ _TRACE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _log = structlog.get_logger()
 
 
-def init_app(app: Flask) -> None:
+# Clocks of one host do not differ; what claims to be older than this is not believed.
+_LONGEST_QUEUE_SECONDS = 60.0
+
+
+def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
     """Gives every request its id and its line in the log; first of the hooks, so that it sees them all."""
 
     @app.before_request
     def _begin() -> None:
         g.started = time.perf_counter()
+        g.arrived = time.monotonic() - (_queued() if is_behind_proxy else 0)
         g.trace_id = _incoming() or uuid4().hex
         structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
 
@@ -51,6 +56,20 @@ def init_app(app: Flask) -> None:
 def trace_id() -> str:
     """The id of the request being answered."""
     return str(g.trace_id)
+
+
+def arrived() -> float:
+    """When the request being answered had come in whole, by the monotonic clock: at the proxy, if there is one."""
+    return float(g.arrived)
+
+
+def _queued() -> float:
+    """The seconds since the proxy passed the request on."""
+    try:
+        seconds = time.time() - float(request.headers.get("X-Request-Start", ""))
+    except ValueError:
+        return 0
+    return seconds if 0 < seconds < _LONGEST_QUEUE_SECONDS else 0
 
 
 def _incoming() -> str | None:

@@ -260,6 +260,28 @@ def test_an_answer_that_came_too_late_is_not_taken_for_another_question(
     assert second.latest().json["total_balance_by_currency"] == {"USD": "1.00"}
 
 
+def test_what_has_queued_too_long_at_the_proxy_is_turned_away_unasked(settings: Settings) -> None:
+    long_ago = {"X-Request-Start": f"{time.time() - db.DEADLINE_SECONDS - 0.1:.3f}"}
+    just_now = {"X-Request-Start": f"{time.time() - 0.1:.3f}"}
+    with serving(replace(settings, socket="behind-a-proxy")) as app:
+        user = Caller(app, user_token(str(uuid4())))
+        assert_unavailable(user.send("GET", "/balance-snapshots", headers=long_ago))
+        assert user.send("GET", "/balance-snapshots", headers=just_now).status_code == 200
+
+
+@pytest.mark.parametrize("start", ["long ago", "nan", "-inf", "1", "9999999999", ""])
+def test_a_start_that_no_proxy_said_counts_for_nothing(settings: Settings, start: str) -> None:
+    with serving(replace(settings, socket="behind-a-proxy")) as app:
+        user = Caller(app, user_token(str(uuid4())))
+        assert user.send("GET", "/balance-snapshots", headers={"X-Request-Start": start}).status_code == 200
+
+
+def test_a_client_without_a_proxy_cannot_say_when_it_began(app: Flask) -> None:
+    long_ago = {"X-Request-Start": f"{time.time() - db.DEADLINE_SECONDS - 0.1:.3f}"}
+    user = Caller(app, user_token(str(uuid4())))
+    assert user.send("GET", "/balance-snapshots", headers=long_ago).status_code == 200
+
+
 def test_a_pool_without_a_free_connection_is_a_503_and_not_a_queue(app: Flask) -> None:
     user = Caller(app, user_token(str(uuid4())))
     pool = app.extensions["pool"]

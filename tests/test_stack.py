@@ -20,8 +20,10 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from service.db import DEADLINE_SECONDS
+from snapshots.queries import DIRECTORY
 from tests.support import API, SECRET, children_of, snapshot, until, user_token
-from tools import stack
+from tools import processes, stack
 from tools.processes import free_port
 from tools.stack import Stack
 
@@ -77,6 +79,11 @@ def assert_problem(reply: Reply, status: int) -> None:
     assert reply.json["status"] == status
     assert reply.json["type"].rpartition("/")[2] == reply.json["title"].lower().replace(" ", "_")
     assert reply.headers.get_all("X-Trace-Id") == [reply.json["trace_id"]]
+    assert reply.headers.get_all("Cache-Control") == ["private, no-store"]
+    assert reply.headers.get_all("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"]
+    assert reply.headers.get_all("X-Content-Type-Options") == ["nosniff"]
+    assert reply.headers.get_all("Referrer-Policy") == ["no-referrer"]
+    assert reply.headers.get_all("Retry-After") == (["1"] if status in (429, 502, 503, 504) else None)
 
 
 def test_a_capture_is_read_back_through_the_proxy(running: Stack) -> None:
@@ -103,11 +110,75 @@ def test_the_proxys_own_errors_are_problems(running: Stack) -> None:
     assert_problem(ask(running, f"{API}/balance-snapshots?{'x' * 9000}"), 414)
     assert_problem(ask(running, f"{API}/balance-snapshots", Authorization="x" * 9000), 431)
     assert_problem(ask(running, f"{API}/balance-snapshots", "POST", b"x" * 1_048_577), 413)
+    assert_problem(read(running, str(uuid4()), **{f"X_{number}": "x" * 100 for number in range(400)}), 431)
+    assert_problem(ask(running, f"{API}/balance-snapshots", "GET", b"x" * 1_048_577), 413)
     assert_problem(raw(running, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400)
     assert_problem(raw(running, b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"), 405)
     assert_problem(raw(running, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: zip\r\n\r\n"), 501)
     assert_problem(raw(running, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n"), 505)
     assert ask(running, f"{API}/balance-snapshots").headers.get_all("WWW-Authenticate") == ["Bearer"]
+
+
+@pytest.mark.parametrize("length", [5000, 7900])
+def test_a_long_url_that_passes_the_proxy_is_the_services_to_judge(running: Stack, length: int) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+
+    assert_problem(ask(running, f"{API}/balance-snapshots?{'x' * length}", Authorization=bearer), 400)
+
+
+@pytest.fixture
+def breaking(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """nginx before a service that breaks every connection off, and what was delivered to it."""
+    delivered: list[bytes] = []
+    service = socket.socket(socket.AF_UNIX)
+    service.bind(str(tmp_path / "service.sock"))
+    service.listen(8)
+
+    def take() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = service.accept()
+                with connection:
+                    delivered.append(connection.recv(65536))
+
+    threading.Thread(target=take, daemon=True).start()
+    port = free_port()
+    upstream = f"unix:{tmp_path}/service.sock"
+    assert NGINX
+    command = stack.nginx_command(NGINX, tmp_path, port, upstream, "https://example.com/")
+    with (tmp_path / "log").open("wb") as log:
+        nginx = processes.start(command, cwd=tmp_path, stdout=log, stderr=log)
+    until(lambda: _listens(port), 10)
+    yield f"127.0.0.1:{port}", delivered
+    processes.end(nginx)
+    service.shutdown(socket.SHUT_RDWR)
+    service.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_capture_whose_worker_ends_is_delivered_once_and_is_the_senders_to_repeat(
+    breaking: tuple[str, list[bytes]],
+) -> None:
+    address, delivered = breaking
+    connection = http.client.HTTPConnection(address, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("POST", f"{API}/balance-snapshots", b"{}")
+        assert_problem(Reply(connection.getresponse()), 502)
+
+    assert len(delivered) == 1
+
+
+@pytest.mark.parametrize(("headers", "status"), [(200, 200), (500, 400)])
+def test_more_headers_than_the_service_can_hold_are_a_problem_too(running: Stack, headers: int, status: int) -> None:
+    reply = read(running, str(uuid4()), **{f"X_{number}": "x" for number in range(headers)})
+
+    assert reply.status == status
+    if status == 400:
+        assert_problem(reply, 400)
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -182,11 +253,17 @@ def talkative(running: Stack) -> Iterator[Stack]:
     """The stack, its database's log telling of every statement as it would of a slow one."""
     with psycopg.connect(running.admin_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = 0")
-        end_sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'snapshots_service'"
-        connection.execute(end_sessions)
+        _end_sessions(connection)
         yield running
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms'")
-        connection.execute(end_sessions)
+        _end_sessions(connection)
+
+
+def _end_sessions(connection: psycopg.Connection[Any]) -> None:
+    """Each with five seconds to be gone."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'snapshots_service'"
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,7 +274,7 @@ def test_the_trace_id_of_a_read_stands_in_the_databases_log(talkative: Stack, pa
     bearer = f"Bearer {user_token(str(uuid4()))}"
     asked = path.format(uuid4(), "start_date=2025-01-01&end_date=2025-01-02")
 
-    ask(talkative, f"{API}/{asked}", Authorization=bearer, X_Trace_Id=trace_id)
+    assert ask(talkative, f"{API}/{asked}", Authorization=bearer, X_Trace_Id=trace_id).status in (200, 404)
 
     until(lambda: trace_id in talkative.log("postgres"), 5)
     lines = [line for line in talkative.log("postgres").splitlines() if trace_id in line]
@@ -210,7 +287,7 @@ def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amoun
     item = snapshot(str(uuid4()), str(uuid4()), balance="271828.18")
     bearer = f"Bearer {user_token('sync-job', scope='balance-snapshots:write')}"
 
-    ask(
+    reply = ask(
         talkative,
         f"{API}/balance-snapshots",
         "POST",
@@ -220,8 +297,23 @@ def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amoun
         Content_Type="application/json",
     )
 
-    until(lambda: talkative.log("postgres").count(trace_id) >= 3, 5)
+    assert reply.status == 201
+    for name in ("insert_accounts", "insert_snapshots", "match_snapshots"):
+        first_line = (DIRECTORY / f"{name}.sql").read_text().partition("\n")[0]
+        until(lambda line=first_line: _is_logged(talkative, trace_id, line), 5)  # type: ignore[misc]
     assert "271828.18" not in talkative.log("postgres")
+
+
+def _is_logged(running: Stack, trace_id: str, text: str) -> bool:
+    return any(trace_id in line and text in line for line in running.log("postgres").splitlines())
+
+
+def test_a_long_trace_id_is_named_to_the_database_by_its_first_63_characters(talkative: Stack) -> None:
+    trace_id = f"{uuid4().hex}{uuid4().hex}"
+
+    assert read(talkative, str(uuid4()), X_Trace_Id=trace_id).headers["X-Trace-Id"] == trace_id
+
+    until(lambda: trace_id[:63] in talkative.log("postgres"), 5)
 
 
 def test_the_database_names_no_request_that_has_ended(running: Stack) -> None:
@@ -403,6 +495,24 @@ def test_metrics_add_up_over_the_workers(running: Stack) -> None:
 # Overload
 
 
+def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queue(running: Stack) -> None:
+    """Three for each thread: what waits for a thread meanwhile waits on its own time."""
+    bearers = [user_token(str(uuid4())) for _ in range(24)]
+
+    def timed(bearer: str) -> tuple[int, float]:
+        began = time.monotonic()
+        status = ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {bearer}").status
+        return status, time.monotonic() - began
+
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(24) as threads:
+        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        seen = list(threads.map(timed, bearers))
+        other.rollback()
+
+    assert {status for status, _ in seen} == {503}
+    assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 1
+
+
 def test_what_is_too_much_is_shed_at_once_with_a_time_to_come_again(running: Stack) -> None:
     """More requests under way than the proxy lets in, while a lock holds the service up."""
     user_id, account_id = str(uuid4()), str(uuid4())
@@ -419,3 +529,4 @@ def test_what_is_too_much_is_shed_at_once_with_a_time_to_come_again(running: Sta
         assert_problem(reply, 503)
         assert reply.headers["Retry-After"] == "1"
     assert {reply.status for reply in replies} <= {200, 201, 503}
+    assert read(running, str(uuid4())).status == 200

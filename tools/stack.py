@@ -57,7 +57,9 @@ class Stack:
         (self.folder / "postgres.log").symlink_to(state / "postgres.log")
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
-        self.valkey = self._run("valkey", [valkey_program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""])
+        self.valkey = self._run(
+            "valkey", [valkey_program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""]
+        )
         self.environment = completed(
             os.environ,
             DATABASE_URL=service_url,
@@ -74,15 +76,7 @@ class Stack:
             cwd=ROOT,
             env=self.environment,
         )
-        configuration = (DEPLOY / "nginx.conf").read_text()
-        for name, value in (
-            ("LISTEN", f"127.0.0.1:{port}"),
-            ("UPSTREAM", f"unix:{settings.socket}"),
-            ("PROBLEM_BASE_URL", settings.problem_base_url),
-        ):
-            configuration = configuration.replace(f"${{{name}}}", value)
-        (self.folder / "nginx.conf").write_text(configuration)
-        command = [nginx, "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr", "-g", _nginx_globals()]
+        command = nginx_command(nginx, self.folder, port, f"unix:{settings.socket}", settings.problem_base_url)
         self.nginx = self._run("nginx", command)
         self._wait_until_it_serves()
 
@@ -109,6 +103,19 @@ class Stack:
 
     def close(self) -> None:
         self._parts.close()
+
+
+def nginx_command(nginx: str, folder: Path, port: int, upstream: str, problem_base_url: str) -> list[str]:
+    """How nginx is started with deploy/nginx.conf, filled in and put into this folder."""
+    configuration = (DEPLOY / "nginx.conf").read_text()
+    for name, value in (
+        ("LISTEN", f"127.0.0.1:{port}"),
+        ("UPSTREAM", upstream),
+        ("PROBLEM_BASE_URL", problem_base_url),
+    ):
+        configuration = configuration.replace(f"${{{name}}}", value)
+    (folder / "nginx.conf").write_text(configuration)
+    return [nginx, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", _nginx_globals()]
 
 
 def _with_roles(admin_url: str) -> tuple[str, str]:

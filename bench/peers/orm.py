@@ -218,9 +218,7 @@ async def latest(user: User, session: Session) -> LatestOut:
             totals[rows[0].currency] = totals.get(rows[0].currency, Decimal(0)) + rows[0].balance
     found.sort(key=lambda snapshot: snapshot.account_id)
     found.sort(key=lambda snapshot: snapshot.captured_at, reverse=True)
-    return LatestOut(
-        snapshots=found, total_count=len(found), total_balance_by_currency=dict(sorted(totals.items()))
-    )
+    return LatestOut(snapshots=found, total_count=len(found), total_balance_by_currency=dict(sorted(totals.items())))
 
 
 @app.get("/api/v1/accounts/{account_id}/balance-history")
@@ -292,9 +290,7 @@ async def capture(request: Request, response: Response, session: Session, batch:
     rows.sort(key=lambda row: (row["user_id"], row["account_id"], row["source"], row["captured_at"]))
     created = set(
         (
-            await session.scalars(
-                insert(BalanceSnapshot).on_conflict_do_nothing().returning(BalanceSnapshot.id), rows
-            )
+            await session.scalars(insert(BalanceSnapshot).on_conflict_do_nothing().returning(BalanceSnapshot.id), rows)
         ).all()
     )
     times = [item["captured_at"] for item in items]

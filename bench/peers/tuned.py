@@ -235,7 +235,7 @@ async def capture(request: Request) -> Response:
         ]
         sources = [item["source"] for item in items]
         times = [datetime.fromisoformat(item["captured_at"]).astimezone(UTC) for item in items]
-        if not 1 <= len(items) <= 1000 or not SOURCES >= set(sources):
+        if not 1 <= len(items) <= 1000 or not set(sources) <= SOURCES:
             raise ValueError
     except (ValueError, KeyError, TypeError, InvalidOperation):
         raise HTTPException(400) from None
