@@ -1,7 +1,8 @@
-"""`make bench`: tables on the screen, and the same as JSON in bench/results.json. python -m bench [SNAPSHOTS] [PART ...]
+"""`make bench`: tables on the screen, and the same as JSON in bench/results.json.
 
-The parts: `compare`, the service beside its peers and the floor; `growth`, long accounts beside short ones; `limiter`, what
-the rate limit costs; `memory`, what 100,000 requests leave in a worker (not part of a run that names none).
+The parts: `compare`, the service beside its peers and the floor; `growth`, long accounts beside short ones; `limiter`,
+what the rate limit costs; `memory`, what 100,000 requests leave in a worker (not part of a run that names none).
+python -m bench [SNAPSHOTS] [PART ...]
 """
 
 import json

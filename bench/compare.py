@@ -1,13 +1,14 @@
 """The service beside what one would pick instead, and beside the floor, in turns on one database.
 
-The peers (bench/peers) answer the same bytes, or are not counted. The floor is what the database does by itself: pgbench
-runs the files of sql/queries, and COPY stores the same rows.
+The peers (bench/peers) answer the same bytes, or are not counted. The floor is what the database does by itself:
+pgbench runs the files of sql/queries, and COPY stores the same rows.
 """
 
 import itertools
 import json
 import re
 import statistics
+import subprocess
 import sys
 import time
 import urllib.request
@@ -161,15 +162,17 @@ def _pgbench(database_url: str, scenario: Scenario, connections: int, seconds: f
     statement = sql.read(DIRECTORY / f"{scenario.query}.sql").statement
     script = re.sub(r"%\((\w+)\)s", lambda m: f":{m[1]}" if m[1] in scenario.parameters else "NULL", statement)
     variables = [part for pair in scenario.parameters.items() for part in ("-D", "=".join(pair))]
-    done = postgres.run(
-        "pgbench",
-        ["-n", "-M", "prepared", "-c", str(connections), "-j", str(min(connections, 2)), "-T", f"{seconds:.0f}"]
-        + [*variables, "-f", "/dev/stdin"],
-        make_conninfo(database_url, options="-c plan_cache_mode=force_generic_plan"),
-        script,
+    done = subprocess.run(
+        [postgres.program("pgbench"), "-n", "-M", "prepared", "-c", str(connections), "-j", str(min(connections, 2))]
+        + ["-T", f"{seconds:.0f}", *variables, "-f", "/dev/stdin"]
+        + ["-d", make_conninfo(database_url, options="-c plan_cache_mode=force_generic_plan")],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    found = re.search(r"latency average = ([\d.]+) ms[\s\S]*tps = ([\d.]+)", done)
-    assert found, done
+    found = re.search(r"latency average = ([\d.]+) ms[\s\S]*tps = ([\d.]+)", done.stdout)
+    assert found, done.stdout
     rate, latency = float(found[2]), float(found[1])
     return wrk.Load(rate, rate, latency, latency)
 
@@ -188,7 +191,7 @@ def _copy(database_url: str, scenario: Scenario, connections: int, seconds: floa
     end = time.monotonic() + seconds
     seconds_of_their_own = itertools.count(wrk.unused_second())
 
-    def copies(number: int) -> list[float]:
+    def copies(_number: int) -> list[float]:
         times = []
         with psycopg.connect(database_url, autocommit=True) as connection:
             while (began := time.monotonic()) < end:

@@ -5,7 +5,6 @@ our bucket and headers. All on one real Valkey, in turns, so that whatever else 
 """
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -57,7 +56,7 @@ def _app(limit: Callable[[Flask, Blueprint], None]) -> Flask:
     return app
 
 
-def measure(app: Flask) -> float:
+def _time(app: Flask) -> float:
     """Microseconds a request."""
     client = app.test_client()
     started = time.perf_counter()
@@ -66,23 +65,19 @@ def measure(app: Flask) -> float:
     return (time.perf_counter() - started) / REQUESTS * 1e6
 
 
-def main() -> None:
+def measure() -> dict[str, float]:
+    """Microseconds a request, by limiter: medians."""
     with valkey_server.running() as server:
         apps = {"no limit": plain, "moving window": moving_window, "token bucket": token_bucket}
         running = {name: make(server.url) for name, make in apps.items()}
         for app in running.values():
-            measure(app)
+            _time(app)
         times: dict[str, list[float]] = {name: [] for name in running}
-        for number in range(ROUNDS):
+        for _ in range(ROUNDS):
             for name, app in running.items():
-                times[name].append(measure(app))
-            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-    base = statistics.median(times["no limit"])
-    print(f"{'':16}{'us a request':>14}{'of the limit':>14}")
-    for name, taken in times.items():
-        median = statistics.median(taken)
-        print(f"{name:16}{median:14.0f}{median - base:14.0f}")
-
-
-if __name__ == "__main__":
-    main()
+                times[name].append(_time(app))
+    medians = {name: round(statistics.median(taken)) for name, taken in times.items()}
+    print("\n| Limiter | us a request | of them the limit |\n| --- | --- | --- |")
+    for name, median in medians.items():
+        print(f"| {name} | {median} | {median - medians['no limit']} |")
+    return {name: float(median) for name, median in medians.items()}

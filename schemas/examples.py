@@ -1,4 +1,4 @@
-"""The answers that the API's page shows, and a capture that would lead to one of them."""
+"""The answers that the API's page shows, a capture that would lead to one of them, and what problems say."""
 
 from typing import Any
 
@@ -93,3 +93,27 @@ _RECEIVED = {
 }
 CREATED = {"snapshots": [_RECEIVED | {"status": "created"}], "created_count": 1, "duplicate_count": 0}
 DUPLICATE = {"snapshots": [_RECEIVED | {"status": "duplicate"}], "created_count": 0, "duplicate_count": 1}
+
+
+def _invalid(detail: str, field: str, message: str) -> dict[str, Any]:
+    return {"detail": detail, "errors": [{"field": field, "message": message}]}
+
+
+UNKNOWN_PARAMETER = _invalid("The query is not valid.", "limit", "Unknown field.")
+_OF_ACCOUNTS = {403: {"detail": "Not authorized to access this account"}, 404: {"detail": "Account not found"}}
+PROBLEMS_OF_HISTORY = _OF_ACCOUNTS | {
+    400: _invalid("The query is not valid.", "start_date", "Must be before end_date.")
+}
+PROBLEMS_OF_LIST = _OF_ACCOUNTS | {
+    400: _invalid("The query is not valid.", "limit", "Must be a whole number from 1 to 100.")
+}
+PROBLEMS_OF_CAPTURE = {
+    400: _invalid("The body is not valid.", "/snapshots/0/captured_at", "Must not be in the future."),
+    403: {"detail": "The token lacks the scope balance-snapshots:write."},
+    409: _invalid(
+        "The batch contradicts what is stored, or itself; nothing was stored.",
+        "/snapshots/0",
+        "A snapshot of this account, time and source is stored with other values.",
+    ),
+    415: {"detail": "Send the body as application/json, not compressed."},
+}

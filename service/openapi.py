@@ -25,14 +25,15 @@ class Operation(NamedTuple):
     answers: Mapping[int, tuple[type[ma.Schema], Part]]
     """The schema of each success, and an example of it."""
     body: tuple[type[ma.Schema], Part] | None
-    problems: tuple[int, ...]
+    problems: Mapping[int, Part]
+    """By status, what an example of it says beyond what every problem does."""
 
 
 def operation(
     query: ma.Schema,
     answers: Mapping[int, tuple[type[ma.Schema], Part]],
+    problems: Mapping[int, Part],
     body: tuple[type[ma.Schema], Part] | None = None,
-    problems: tuple[int, ...] = (),
 ) -> Callable[[_View], _View]:
     """Puts a view into the contract; its docstring is what the contract says of it."""
 
@@ -44,10 +45,12 @@ def operation(
 
 
 # What every operation may answer, and those that take a body: ours, and the proxy's in front of us.
-_ALWAYS = (400, 401, 414, 429, 431, 500, 502, 503, 504)
-_WITH_BODY = (413, 415)
+_ALWAYS = (400, 401, 413, 414, 429, 431, 500, 502, 503, 504)
+_WITH_BODY = (415,)
+# These only the proxy answers, which does not say for which path.
+_OF_PROXY = (401, 413, 414, 431, 502, 504)
 _PROBLEMS = {
-    400: "The query or the body is not valid: `errors` says where and why. Correct it.",
+    400: "The query or the body is not valid: `errors` says where and why, unless it is no JSON at all. Correct it.",
     401: "The token is missing, expired or not valid. Get a new one.",
     403: "The token is valid and does not open this: another user's account, or a scope that it lacks.",
     404: "Nobody has captured this account.",
@@ -56,7 +59,8 @@ _PROBLEMS = {
     413: "The body is over 1 MiB. Split it.",
     414: "The URL is too long.",
     415: "The body is not `application/json`.",
-    429: "More reads than the user's limit, or too many refused tokens from one address. Wait as `Retry-After` says.",
+    429: "The user's limit of reads is used up: wait as `Retry-After` says. Without the headers of the limit, the token"
+    " was refused, as too many from this address were: get a new one.",
     431: "The headers are too large.",
     500: "A defect of the service. Tell us the `trace_id`.",
     502: "The service cannot be reached. Wait as `Retry-After` says and repeat.",
@@ -64,15 +68,15 @@ _PROBLEMS = {
     504: "The service did not answer in time. Wait as `Retry-After` says and repeat.",
 }
 _DETAILS = {
-    400: "The query is not valid.",
-    401: "The token has expired.",
-    403: "Not authorized to access this account",
-    404: "Account not found",
+    401: "Send a valid bearer token in the Authorization header.",
+    413: "The body is larger than 1 MiB.",
+    503: "The database cannot answer at the moment.",
 }
+_EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 _TRIED_AGAIN_LATER = (429, 502, 503, 504)
 # The limiter has been asked before these are made; the others may come from before it, or from in front of us.
-_SURELY_COUNTED = (200, 400, 403, 404)
-_MAYBE_COUNTED = (429, 500, 503)
+_SURELY_COUNTED = (200, 403, 404)
+_MAYBE_COUNTED = (400, 429, 500, 503)
 
 _HEADERS: dict[str, Part] = {
     "X-Trace-Id": {
@@ -95,8 +99,19 @@ _HEADERS: dict[str, Part] = {
         "description": "Seconds to wait before the next attempt.",
         "schema": {"type": "integer", "minimum": 1},
     },
+    "Cache-Control": {"schema": {"type": "string", "const": "private, no-store"}},
+    "Content-Security-Policy": {"schema": {"type": "string"}},
+    "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
+    "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
     "WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string", "const": "Bearer"}},
 }
+_ON_EVERY_ANSWER = (
+    "X-Trace-Id",
+    "Cache-Control",
+    "Content-Security-Policy",
+    "X-Content-Type-Options",
+    "Referrer-Policy",
+)
 _TRACING = [
     {
         "name": "traceparent",
@@ -150,15 +165,11 @@ def contract(
     spec.components.security_scheme("bearer", bearer)
     spec.components.schema("Problem", _PROBLEM_SCHEMA)
     for name, header in _HEADERS.items():
-        spec.components.header(name, header)
-    for status, description in _PROBLEMS.items():
-        for is_limited in (False, True) if status in _SURELY_COUNTED + _MAYBE_COUNTED else (False,):
-            answer = _problem(status, description, problem_base_url, is_limited)
-            spec.components.response(_name(status, is_limited), answer)
+        spec.components.header(name, header | {"required": True})
     for rule, method, view in _documented(app):
         is_limited = rule.endpoint.startswith(f"{limited.name}.")
         parameters = marshmallow.converter.schema2parameters(view.operation.query, location="query")
-        spec.path(_path(rule), operations={method: _operation(rule, view, parameters, is_limited)})
+        spec.path(_path(rule), operations={method: _operation(rule, view, parameters, is_limited, problem_base_url)})
     document = spec.to_dict()
     return {part: document[part] for part in ("openapi", "info", "servers", "paths", "components")}
 
@@ -171,7 +182,7 @@ def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
                 yield rule, method.lower(), view
 
 
-def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool) -> Part:
+def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool, problem_base_url: str) -> Part:
     told: Operation = view.operation
     scope = getattr(view, "required_scope", None)
     summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
@@ -183,9 +194,10 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool) 
         }
         for status, (schema, example) in told.answers.items()
     }
-    refusals = {*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ()), *((403,) if scope else ())}
-    for status in sorted(refusals):
-        answers[str(status)] = {"$ref": f"#/components/responses/{_name(status, is_limited)}"}
+    instance = re.sub(r"<\w+>", _EXAMPLE_ID, rule.rule)
+    for status in sorted({*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ())}):
+        example = {"instance": instance, **told.problems.get(status, {})}
+        answers[str(status)] = _problem(status, example, problem_base_url) | {"headers": _headers(status, is_limited)}
     described: Part = {
         "operationId": view.__name__,
         "summary": summary,
@@ -202,35 +214,27 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool) 
     return described
 
 
-def _problem(status: int, description: str, base_url: str, is_limited: bool) -> Part:
+def _problem(status: int, said: Part, base_url: str) -> Part:
     known = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
-    constants = {"properties": {name: {"const": value} for name, value in known.items()}}
+    constants: Part = {"properties": {name: {"const": value} for name, value in known.items()}}
+    if "errors" in said and status != 400:
+        constants["required"] = ["errors"]
+    usual = {"detail": _DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
+    example = {**known, **usual, **said}
+    if status in _OF_PROXY:
+        del example["instance"]
+    order = ("type", "title", "status", "detail", "instance", "trace_id", "errors")
+    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]}
+    example = {member: example[member] for member in order if member in example}
     return {
-        "description": description,
-        "headers": _headers(status, is_limited),
-        "content": {
-            "application/problem+json": {
-                "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]},
-                "example": {
-                    **known,
-                    "detail": _DETAILS.get(status, problems.title(status)),
-                    "instance": "/api/v1/accounts/550e8400-e29b-41d4-a716-446655440000/balance-history",
-                    "trace_id": "abc123-def456-ghi789",
-                },
-            }
-        },
+        "description": _PROBLEMS[status],
+        "content": {"application/problem+json": {"schema": schema, "example": example}},
     }
-
-
-def _name(status: int, is_limited: bool) -> str:
-    """A problem's name among the components; reads have their own of those that tell the limit."""
-    is_counted = is_limited and status in _SURELY_COUNTED + _MAYBE_COUNTED
-    return ("Read" if is_counted else "") + problems.title(status).replace(" ", "")
 
 
 def _headers(status: int, is_limited: bool) -> Part:
     """Which headers an answer has, and which of them it surely has."""
-    surely = ["X-Trace-Id"]
+    surely = [*_ON_EVERY_ANSWER]
     maybe = []
     if status == 401:
         surely.append("WWW-Authenticate")
@@ -240,8 +244,8 @@ def _headers(status: int, is_limited: bool) -> Part:
         told = [name for name in _HEADERS if name.startswith("X-RateLimit")]
         surely += told if status in _SURELY_COUNTED else []
         maybe += told if status in _MAYBE_COUNTED else []
-    required = {name: _HEADERS[name] | {"required": True} for name in surely}
-    return required | {name: {"$ref": f"#/components/headers/{name}"} for name in maybe}
+    sure = {name: {"$ref": f"#/components/headers/{name}"} for name in surely}
+    return sure | {name: _HEADERS[name] for name in maybe}
 
 
 def _path(rule: Rule) -> str:

@@ -31,7 +31,7 @@ _MESSAGES = {
 
 @blueprint.post("/balance-snapshots")
 @requires_scope(SCOPE)
-@operation(_no_parameters, _ANSWERS, body=(CaptureBatch, examples.BATCH), problems=(409,))
+@operation(_no_parameters, _ANSWERS, examples.PROBLEMS_OF_CAPTURE, body=(CaptureBatch, examples.BATCH))
 def capture_snapshots() -> tuple[dict[str, object], int]:
     """Stores a batch: 201 when anything was new, 200 when all of it was stored already, 409 when it contradicts."""
     items = inputs.json_body(_batch)["snapshots"]

@@ -19,7 +19,7 @@ _recent_parameters = RecentParameters()
 
 
 @blueprint.get("/balance-snapshots")
-@operation(_no_parameters, {200: (Latest, examples.LATEST)})
+@operation(_no_parameters, {200: (Latest, examples.LATEST)}, {400: examples.UNKNOWN_PARAMETER})
 def latest_snapshots() -> Response:
     """The newest snapshot of each of the caller's accounts, and their totals by currency."""
     inputs.query(_no_parameters)
@@ -27,7 +27,7 @@ def latest_snapshots() -> Response:
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
-@operation(_history_parameters, {200: (History, examples.HISTORY)}, problems=(403, 404))
+@operation(_history_parameters, {200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY)
 def balance_history(account_id: str) -> Response:
     """An account's snapshots from `start_date` to `end_date`, oldest first."""
     asked = inputs.query(_history_parameters) | _whose(account_id)
@@ -35,7 +35,7 @@ def balance_history(account_id: str) -> Response:
 
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")
-@operation(_recent_parameters, {200: (History, examples.RECENT)}, problems=(403, 404))
+@operation(_recent_parameters, {200: (History, examples.RECENT)}, examples.PROBLEMS_OF_LIST)
 def recent_snapshots(account_id: str) -> Response:
     """An account's `limit` newest snapshots, newest first."""
     asked = inputs.query(_recent_parameters) | _whose(account_id)

@@ -41,6 +41,10 @@ def main(arguments: list[str]) -> None:
     sys.exit(done.returncode)
 
 
+# Settings that somebody's shell may hold for another service.
+_NOT_OURS = ("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM", "JWT_PUBLIC_KEY", "JWT_JWKS_URL", "DOCS")
+
+
 @contextlib.contextmanager
 def _service(folder: Path) -> Iterator[tuple[str, str]]:
     """The base of a service's URLs, and a token of its demo user, who may capture."""
@@ -48,7 +52,7 @@ def _service(folder: Path) -> Iterator[tuple[str, str]]:
     port = processes.free_port()
     environment = completed(
         os.environ,
-        **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM"), ""),
+        **dict.fromkeys(_NOT_OURS, ""),
         WEB_CONCURRENCY="1",
         STATE_DIR=str(folder),
         HOST="127.0.0.1",

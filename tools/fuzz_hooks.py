@@ -20,6 +20,22 @@ _INSTANTS = st.datetimes(_FIRST, _LAST, timezones=st.just(UTC) | _OFFSETS).map(
 schemathesis.openapi.format("date-time", _INSTANTS)
 
 
+# What any HTTP server says, of the connection and the body.
+_OF_HTTP = {"server", "date", "connection", "content-type", "content-length", "allow"}
+
+
+@schemathesis.check
+def no_undocumented_header(_context: Any, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
+    """A header that the contract does not name for this status is a fault."""
+    answers = case.operation.definition.raw["responses"]
+    status = str(response.status_code)
+    if status == "405":
+        return  # It is the answer to a method that is no operation.
+    documented = {name.lower() for name in answers[status]["headers"]}
+    undocumented = {name.lower() for name in response.headers} - documented - _OF_HTTP
+    assert not undocumented, f"{status} has headers that the contract does not name: {undocumented}"
+
+
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> None:
     """Makes valid requests more so than schemas can say: a range goes forward, and half of the accounts exist."""

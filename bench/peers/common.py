@@ -1,4 +1,4 @@
-"""What both peers need as ours does: the caller's token, the bucket of the same Lua script, the headers, a line a request."""
+"""What both peers need as ours does: the token, the bucket of the same Lua script, the headers, a line a request."""
 
 import json
 import logging

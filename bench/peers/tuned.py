@@ -21,8 +21,8 @@ SourceName = Literal["account_sync", "holdings_sync", "manual_sync", "scheduled_
 MINOR_UNITS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 
 _COLUMNS = """
-    id::text, account_id::text, balance::text, available_balance::text, holdings_value::text, cash_value::text, currency,
-    source::text, captured_at, created_at, balance AS exact, lag(balance) OVER series AS previous,
+    id::text, account_id::text, balance::text, available_balance::text, holdings_value::text, cash_value::text,
+    currency, source::text, captured_at, created_at, balance AS exact, lag(balance) OVER series AS previous,
     lag(currency) OVER series AS previous_currency
 """
 LATEST = f"""
