@@ -34,8 +34,8 @@ fuzz: .venv/dev ## the running service against its contract, by schemathesis: [S
 	@exec $(PY) -m tools.fuzz $(or $(SEED),1) $(or $(EXAMPLES),1000)
 
 .PHONY: bench
-bench: .venv/dev ## what the rate limit costs a request, beside flask-limiter's own strategy
-	@$(PY) -m bench.limiter
+bench: .venv/bench ## the service beside its peers and the floor, and long accounts beside short ones; needs wrk: [PARTS="compare growth limiter"] [SIZE=10000000]
+	@exec $(PY) -m bench $(SIZE) $(PARTS)
 
 .PHONY: check
 check: .venv/dev ## style, types, SQL, migrations, lock files
@@ -94,6 +94,9 @@ clean: ## remove what the commands above made: .venv and .local
 	$(PYTHON) -m venv .venv
 
 .venv/local: requirements-local.txt | .venv/bin/python
+	$(call install,$<)
+
+.venv/bench: requirements-bench.txt .venv/dev | .venv/bin/python
 	$(call install,$<)
 
 .venv/dev: requirements-dev.txt | .venv/bin/python

@@ -1,10 +1,12 @@
 """The body of a capture (ruling 20)."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import marshmallow as ma
 
+from schemas.base import Schema
 from schemas.fields import Currency, Instant, Money, Source, Uuid
 
 MOST_SNAPSHOTS = 1000
@@ -12,7 +14,7 @@ MOST_SNAPSHOTS = 1000
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
-class CaptureItem(ma.Schema):
+class CaptureItem(Schema):
     """A snapshot as a sync job saw it."""
 
     user_id = Uuid(required=True, metadata={"description": "The account's owner."})
@@ -28,10 +30,17 @@ class CaptureItem(ma.Schema):
         metadata={"description": "ISO 8601; at most 60 s ahead. With account and source it is the snapshot's key."},
     )
 
+    def is_coherent(self, loaded: dict[str, Any]) -> bool:
+        return _has_been(loaded["captured_at"])
+
     @ma.validates("captured_at")
     def _check_captured_at(self, value: datetime, **kwargs: object) -> None:
-        if value > datetime.now(UTC) + CLOCK_TOLERANCE:
+        if not _has_been(value):
             raise ma.ValidationError("Must not be in the future.")
+
+
+def _has_been(instant: datetime) -> bool:
+    return instant <= datetime.now(UTC) + CLOCK_TOLERANCE
 
 
 class _Items(ma.fields.List[Any]):
@@ -40,12 +49,18 @@ class _Items(ma.fields.List[Any]):
     json_schema: ClassVar[dict[str, Any]] = {"type": "array", "minItems": 1, "maxItems": MOST_SNAPSHOTS}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        if isinstance(value, list) and not 1 <= len(value) <= MOST_SNAPSHOTS:
-            raise ma.ValidationError(f"Must hold 1 to {MOST_SNAPSHOTS} snapshots.")
+        if isinstance(value, list):
+            if not 1 <= len(value) <= MOST_SNAPSHOTS:
+                raise ma.ValidationError(f"Must hold 1 to {MOST_SNAPSHOTS} snapshots.")
+            with contextlib.suppress(ma.ValidationError):
+                return [_item.load_valid(item) for item in value]
         return super()._deserialize(value, *args, **kwargs)
 
 
-class CaptureBatch(ma.Schema):
+_item = CaptureItem()
+
+
+class CaptureBatch(Schema):
     """What is stored or refused as a whole."""
 
     snapshots = _Items(ma.fields.Nested(CaptureItem), required=True)

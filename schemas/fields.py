@@ -4,6 +4,7 @@ A field's `json_schema` says in JSON Schema what it takes, as far as that langua
 """
 
 import calendar
+import contextlib
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -84,9 +85,14 @@ class Instant(ma.fields.Field[datetime]):
         r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01]\d|2[0-3])(?::?(?P<offset_minute>[0-5]\d))?)?)?",
         re.ASCII,
     )
+    # The form that nearly all come in, which Python reads by itself.
+    _USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}([0-9]{3})?)?Z")
     _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        if isinstance(value, str) and self._USUAL.fullmatch(value):
+            with contextlib.suppress(ValueError):
+                return datetime.fromisoformat(value)
         parts = self._PATTERN.fullmatch(value) if isinstance(value, str) else None
         if parts is None:
             if isinstance(value, str) and self._SPACE_FOR_PLUS.fullmatch(value):
