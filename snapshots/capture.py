@@ -1,6 +1,8 @@
 """The capture of snapshots by sync jobs (rulings 20 to 25)."""
 
-from flask import Blueprint
+import json
+
+from flask import Blueprint, Response
 from prometheus_client import Counter
 
 from schemas import examples
@@ -32,7 +34,7 @@ _MESSAGES = {
 @blueprint.post("/balance-snapshots")
 @requires_scope(SCOPE)
 @operation(_no_parameters, _ANSWERS, examples.PROBLEMS_OF_CAPTURE, body=(CaptureBatch, examples.BATCH))
-def capture_snapshots() -> tuple[dict[str, object], int]:
+def capture_snapshots() -> Response:
     """Stores a batch: 201 when anything was new, 200 when all of it was stored already, 409 when it contradicts."""
     items = inputs.json_body(_batch)["snapshots"]
     inputs.query(_no_parameters)
@@ -49,11 +51,11 @@ def _conflict(error: batch.ContradictionError) -> Refusal:
     return Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults)
 
 
-def _answer(matches: list[Match]) -> tuple[dict[str, object], int]:
+def _answer(matches: list[Match]) -> Response:
     created = sum(match.status == "created" for match in matches)
     _CAPTURED.labels("created").inc(created)
     _CAPTURED.labels("duplicate").inc(len(matches) - created)
-    return {
+    receipt = {
         "snapshots": [
             {
                 "id": str(match.id),
@@ -66,4 +68,6 @@ def _answer(matches: list[Match]) -> tuple[dict[str, object], int]:
         ],
         "created_count": created,
         "duplicate_count": len(matches) - created,
-    }, 201 if created else 200
+    }
+    body = json.dumps(receipt, separators=(",", ":"))
+    return Response(body, 201 if created else 200, content_type="application/json")

@@ -104,4 +104,8 @@ def _execute(connection: Connection[Any], name: str, **parameters: Any) -> Curso
 
 @cache
 def _statement(name: str) -> bytes:
-    return (DIRECTORY / f"{name}.sql").read_bytes()
+    """The file's statement under its name, without comments and indentation: psycopg parses a text anew for every use
+    unless it has at most 4096 characters."""
+    lines = (DIRECTORY / f"{name}.sql").read_text().splitlines()
+    code = [line.strip() for line in lines if line and not line.strip().startswith("--")]
+    return "\n".join([f"-- {name}", *code]).encode()

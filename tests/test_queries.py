@@ -12,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from flask import Flask
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from psycopg.conninfo import make_conninfo
 
 from config import Settings
@@ -42,6 +43,15 @@ def test_a_file_has_one_function_of_its_name_that_takes_its_parameters(path: Pat
     connection, *parameters = inspect.signature(function).parameters
     assert connection == "connection"
     assert parameters == [p.name for p in sql.read(path).parameters]
+
+
+@every_file
+def test_a_statement_is_short_enough_for_psycopg_to_parse_it_once(path: Path) -> None:
+    statement = queries._statement(path.stem)
+
+    assert len(statement) <= MAX_CACHED_STATEMENT_LENGTH
+    assert statement.startswith(f"-- {path.stem}\n".encode())
+    assert b"--" not in statement[3:]
 
 
 def test_every_file_is_named_by_a_verb_and_a_noun() -> None:

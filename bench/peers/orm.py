@@ -295,7 +295,9 @@ async def capture(request: Request, response: Response, session: Session, batch:
     )
     times = [item["captured_at"] for item in items]
     query = select(BalanceSnapshot).where(
-        BalanceSnapshot.account_id.in_(list(accounts)), BalanceSnapshot.captured_at.in_(times)
+        BalanceSnapshot.user_id.in_(set(accounts.values())),
+        BalanceSnapshot.account_id.in_(list(accounts)),
+        BalanceSnapshot.captured_at.in_(set(times)),
     )
     stored = {(row.account_id, row.source, row.captured_at): row for row in await session.scalars(query)}
     received = []
