@@ -36,7 +36,7 @@ $$;
 
 CREATE FUNCTION public.utc_iso8601(instant timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN to_char((instant AT TIME ZONE 'UTC'::text), CASE WHEN ((EXTRACT(microseconds FROM instant) % (1000000)::numeric) = (0)::numeric) THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'::text ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text END);
+    RETURN CASE WHEN (instant = date_trunc('second'::text, instant)) THEN (substr((to_json((instant AT TIME ZONE 'UTC'::text)))::text, 2, 19) || 'Z'::text) ELSE to_char((instant AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text) END;
 
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
