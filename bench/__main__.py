@@ -5,6 +5,7 @@ what the rate limit costs; `memory`, what 100,000 requests leave in a worker (no
 python -m bench [SNAPSHOTS] [PART ...]
 """
 
+import contextlib
 import json
 import platform
 import sys
@@ -42,19 +43,18 @@ def main(arguments: list[str]) -> None:
 
 def _compare(size: int) -> list[dict[str, Any]]:
     rows = []
-    with data.database(FOLDER, size) as url, services.running(url, "ours", *compare.PEERS) as found:
+    with data.database(FOLDER, size) as url, contextlib.ExitStack() as at_last:
+        at_last.callback(compare.forget_captures, url)
+        found = at_last.enter_context(services.running(url, "ours", *compare.PEERS))
         print("Answers a second (median wait, wait of 99 %, in ms); the ratio is ours to theirs.\n")
         print("| What | Connections | Ours | ORM peer | Tuned peer | Floor |\n" + "| --- " * 6 + "|")
-        try:
-            for name, by_connections in compare.tables(found, url):
-                for connections, figures in by_connections.items():
-                    rows.append(compare.row(name, connections, figures))
-                    cells = [_cell(figures, who) for who in ("ours", *compare.PEERS)]
-                    floor = "pgbench" if "pgbench" in figures else "copy"
-                    line = " | ".join([name, str(connections), *cells, f"{_cell(figures, floor)} {floor}"])
-                    print(f"| {line} |", flush=True)
-        finally:
-            compare.forget_captures(url)
+        for name, by_connections in compare.tables(found, url):
+            for connections, figures in by_connections.items():
+                rows.append(compare.row(name, connections, figures))
+                cells = [_cell(figures, who) for who in ("ours", *compare.PEERS)]
+                floor = "pgbench" if "pgbench" in figures else "copy"
+                line = " | ".join([name, str(connections), *cells, f"{_cell(figures, floor)} {floor}"])
+                print(f"| {line} |", flush=True)
     return rows
 
 

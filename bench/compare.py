@@ -33,6 +33,8 @@ ROUNDS = 3
 CONNECTIONS = (1, 8, 32)
 # The ratios are those at 8 connections, which are measured longer.
 SECONDS = {1: 1, 8: 2, 32: 1}
+# Where an answer takes seconds.
+SECONDS_OF_MANY_ROWS = {1: 2, 8: 4, 32: 6}
 PEERS = ("orm", "tuned")
 # Whose snapshots the captures bring; they go when the run ends.
 CAPTURED_USER = str(uuid4())
@@ -125,8 +127,8 @@ class Figures(NamedTuple):
 def measure(
     services: dict[str, Service], database_url: str, scenario: Scenario, connections: int
 ) -> dict[str, Figures]:
-    """Each service and the floor in turns, after one turn for warming up."""
-    seconds = SECONDS[connections]
+    """Each service and the floor in turns; before the first number of connections, one turn for warming up."""
+    seconds = (SECONDS_OF_MANY_ROWS if scenario.rows >= 1000 else SECONDS)[connections]
     turns: dict[str, Callable[[float], wrk.Load]] = {
         name: partial(_load, service.base, scenario, connections) for name, service in services.items()
     }
@@ -135,11 +137,12 @@ def measure(
     else:
         turns["copy"] = partial(_copy, database_url, scenario, connections)
     seen: dict[str, list[wrk.Load]] = {name: [] for name in turns}
-    for number in range(ROUNDS + 1):
+    if connections == CONNECTIONS[0]:
+        for turn in turns.values():
+            turn(1)
+    for _ in range(ROUNDS):
         for name, turn in turns.items():
-            load = turn(seconds if number else 1)
-            if number:
-                seen[name].append(load)
+            seen[name].append(turn(seconds))
     return {
         name: Figures(
             statistics.median(load.successes for load in loads),

@@ -37,7 +37,8 @@ matched AS (
         item.captured_at,
         item.source,
         stored.id,
-        created.id IS NOT NULL AS is_new,
+        -- Not a join: a plan that knows neither length would compare every pair, where this is hashed.
+        coalesce(stored.id IN (SELECT created.id FROM unnest(%(created)s::uuid[]) AS created (id)), FALSE) AS is_new,
         accounts.user_id <> item.user_id AS is_other_owner,
         (
             item.balance IS DISTINCT FROM stored.balance
@@ -54,7 +55,6 @@ matched AS (
             AND item.account_id = stored.account_id
             AND item.source = stored.source
             AND item.captured_at = stored.captured_at
-    LEFT JOIN unnest(%(created)s::uuid[]) AS created (id) ON stored.id = created.id
 )
 
 SELECT
