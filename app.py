@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Settings
 from service import auth, db, docs, health, limits, logs, metrics, problems, tracing
-from snapshots import ABOUT, capture, reads
+from snapshots import ABOUT, capture, cli, reads
 
 PREFIX = "/api/v1"
 MOST_BODY_BYTES = 1024 * 1024
@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
+    cli.init_app(app, settings.database_url)
     if settings.docs:
         docs.init_app(
             app,

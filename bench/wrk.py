@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+_PATIENCE_SECONDS = 30
 SCRIPT = Path(__file__).with_suffix(".lua")
 
 
@@ -51,7 +52,7 @@ def load(
             (Path(folder) / f"{number}").write_text(request)
         done = subprocess.run(
             [*pinned, wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
-            + ["--timeout", "15s", "--script", str(SCRIPT), base],
+            + ["--timeout", "60s", "--script", str(SCRIPT), base],
             env=os.environ
             | {"REQUESTS": folder, "COUNT": str(len(requests)), "PAUSE_MS": f"{pause_ms:.0f}"}
             | {"SINCE": str(unused_second())},
@@ -63,8 +64,14 @@ def load(
     if not answers:
         raise WrkError(f"wrk failed:\n{done.stdout}{done.stderr}")
     seen = json.loads(answers[0])
-    if seen["requests"] == 0 or seen["broken"]:
-        raise WrkError(f"wrk met with broken connections, or with no answers: {answers[0]}")
+    if seen["broken"]:
+        raise WrkError(f"wrk met with broken connections: {answers[0]}")
+    if seen["requests"] == 0:
+        if seconds >= _PATIENCE_SECONDS:
+            raise WrkError(f"{base} answered nothing in {seconds} s.")
+        # A longer look, once.
+        again: dict[str, Any] = {"pause_ms": pause_ms, "cores": cores}
+        return load(base, requests, connections=connections, seconds=_PATIENCE_SECONDS, **again)
     duration = seen["duration_us"] / 1e6
     return Load(
         seen["requests"] / duration,

@@ -27,6 +27,8 @@ class Operation(NamedTuple):
     body: tuple[type[ma.Schema], Part] | None
     problems: Mapping[int, Part]
     """By status, what an example of it says beyond what every problem does."""
+    others: tuple[Part, Part]
+    """Other contents of a success, by type, and the headers of its own."""
 
 
 def operation(
@@ -34,11 +36,12 @@ def operation(
     answers: Mapping[int, tuple[type[ma.Schema], Part]],
     problems: Mapping[int, Part],
     body: tuple[type[ma.Schema], Part] | None = None,
+    others: tuple[Part, Part] = ({}, {}),
 ) -> Callable[[_View], _View]:
     """Puts a view into the contract; its docstring is what the contract says of it."""
 
     def mark(view: _View) -> _View:
-        view.operation = Operation(query, answers, body, problems)  # type: ignore[attr-defined]
+        view.operation = Operation(query, answers, body, problems, others)  # type: ignore[attr-defined]
         return view
 
     return mark
@@ -189,8 +192,8 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool, 
     answers: dict[str, Part] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(status, is_limited),
-            "content": {"application/json": {"schema": schema, "example": example}},
+            "headers": _headers(status, is_limited) | told.others[1],
+            "content": {"application/json": {"schema": schema, "example": example}, **told.others[0]},
         }
         for status, (schema, example) in told.answers.items()
     }

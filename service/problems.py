@@ -17,13 +17,15 @@ from service import tracing
 # Werkzeug keeps the phrases of RFC 2616 for these two; ruling 13 and RFC 9110 have others.
 _PHRASES = HTTP_STATUS_CODES | {413: "Payload Too Large", 414: "URI Too Long"}
 
-# What a database answers when it is down, overloaded, a read-only standby or not migrated yet. It passes, so
-# the caller is told to come again; any other database error is a defect of ours.
+# What a database answers when it is down, overloaded, a read-only standby or not migrated yet, or when an account was
+# erased while somebody captured for it. It passes, so the caller is told to come again; any other database error is a
+# defect of ours.
 _DATABASE_FAULTS = (
     psycopg.OperationalError,
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.UndefinedTable,
+    psycopg.errors.ForeignKeyViolation,
 )
 RETRY_AFTER_SECONDS = 1
 

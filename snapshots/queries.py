@@ -5,6 +5,7 @@ request to the server (its first 63 bytes; None: there is none). A file's head s
 psycopg.Error.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,14 @@ class AccountRead(NamedTuple):
     is_owner: bool
     body: str
     """The response in JSON; of another user's account it is empty of snapshots."""
+
+
+class Contradiction(NamedTuple):
+    """A line of an import that cannot be stored."""
+
+    line: int
+    status: str
+    """contradicts_stored, contradicts_batch or other_owner."""
 
 
 class Match(NamedTuple):
@@ -96,6 +105,76 @@ def match_snapshots(connection: Connection[Any], *, items: str, created: list[UU
     """`items`: the batch, a JSON array; `created`: what `insert_snapshots` returned. One match an item."""
     rows = _execute(connection, "match_snapshots", items=items, created=created)
     return [Match(*row) for row in rows]
+
+
+def create_import(connection: Connection[Any]) -> None:
+    """Within a transaction, at whose end the table goes."""
+    _execute(connection, "create_import")
+
+
+def insert_imported_accounts(connection: Connection[Any]) -> int:
+    """How many accounts are new."""
+    return _execute(connection, "insert_imported_accounts").rowcount
+
+
+def insert_imported_snapshots(connection: Connection[Any]) -> int:
+    """How many snapshots are new."""
+    return _count(_execute(connection, "insert_imported_snapshots"))
+
+
+def list_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
+    """By line. Read from the server as they are taken, within a transaction."""
+    for row in _stream(connection, "list_import_contradictions"):
+        yield Contradiction(*row)
+
+
+def list_snapshots_to_export(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    source: str | None,
+) -> Iterator[tuple[str | None, ...]]:
+    """Rows of text. Read from the server as they are taken, within a transaction."""
+    return _stream(
+        connection,
+        "list_snapshots_to_export",
+        user_id=user_id,
+        account_id=account_id,
+        start_date=start_date,
+        end_date=end_date,
+        source=source,
+    )
+
+
+def lock_accounts(connection: Connection[Any], *, user_id: str) -> int:
+    """How many accounts the user has, that nobody captures for until the transaction ends."""
+    return _execute(connection, "lock_accounts", user_id=user_id).rowcount
+
+
+def delete_snapshots(connection: Connection[Any], *, user_id: str) -> int:
+    """How many there were."""
+    return _count(_execute(connection, "delete_snapshots", user_id=user_id))
+
+
+def delete_accounts(connection: Connection[Any], *, user_id: str) -> int:
+    """How many there were."""
+    return _execute(connection, "delete_accounts", user_id=user_id).rowcount
+
+
+def _count(cursor: Cursor[Any]) -> int:
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _stream(connection: Connection[Any], name: str, **parameters: Any) -> Iterator[Any]:
+    with connection.cursor(name=name) as cursor:
+        cursor.itersize = 5000
+        cursor.execute(_statement(name), parameters)
+        yield from cursor
 
 
 def _execute(connection: Connection[Any], name: str, **parameters: Any) -> Cursor[Any]:

@@ -9,7 +9,7 @@ from schemas.fields import UUID
 from schemas.reads import HistoryParameters, NoParameters, RecentParameters
 from service import auth, db, inputs, tracing
 from service.openapi import operation
-from snapshots import queries
+from snapshots import queries, sheets
 
 blueprint = Blueprint("reads", __name__)
 
@@ -27,11 +27,17 @@ def latest_snapshots() -> Response:
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
-@operation(_history_parameters, {200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY)
+@operation(
+    _history_parameters, {200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY, others=sheets.IN_CONTRACT
+)
 def balance_history(account_id: str) -> Response:
-    """An account's snapshots from `start_date` to `end_date`, oldest first."""
+    """An account's snapshots from `start_date` to `end_date`, oldest first.
+
+    With `Accept: text/csv` as a sheet: the snapshots without their summary, a header row with their members' names.
+    """
     asked = inputs.query(_history_parameters) | _whose(account_id)
-    return _answer(db.read(queries.get_balance_history, **asked))
+    answer = _answer(db.read(queries.get_balance_history, **asked))
+    return sheets.as_asked(answer, f"balance-history-{account_id.lower()}.csv")
 
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")

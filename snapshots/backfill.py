@@ -1,0 +1,123 @@
+"""Storing a file of snapshots: checked row by row, staged by COPY, merged as a set, all or nothing."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import marshmallow as ma
+from psycopg import Connection
+
+from schemas.capture import CaptureItem
+from snapshots import queries
+from snapshots.files import COLUMNS, Row
+
+_COPY = f"COPY import (line, {', '.join(COLUMNS)}) FROM STDIN"
+_MESSAGES = {
+    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
+    "contradicts_batch": "Other lines have this account, time and source with other values.",
+    "other_owner": "The account belongs to another user.",
+}
+_item = CaptureItem()
+
+
+class RowFault(NamedTuple):
+    line: int
+    field: str
+    """Empty where it is about the row."""
+    message: str
+
+
+class Outcome(NamedTuple):
+    rows: int
+    created: int
+    duplicates: int
+    faults: int
+
+
+class FaultsError(Exception):
+    """The file has faults, and nothing of it was stored."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.faults} faults")
+        self.outcome = outcome
+
+
+def store(
+    connection: Connection[Any],
+    rows: Iterable[Row],
+    on_fault: Callable[[RowFault], None],
+    on_stage: Callable[[str], None],
+    *,
+    skip_faults: bool,
+) -> Outcome:
+    """What became of a file, within the caller's transaction, which decides whether it stays so.
+
+    `on_fault` hears of every fault, `on_stage` of what is done next. Raises FaultsError when there are faults and
+    they are not to be skipped, snapshots.files.FileError and psycopg.Error.
+    """
+    faults = 0
+
+    def tell(fault: RowFault) -> None:
+        nonlocal faults
+        faults += 1
+        on_fault(fault)
+
+    queries.create_import(connection)
+    read, staged = _stage(connection, rows, tell)
+    if faults and not skip_faults:
+        # What contradicts what is told too, so that one run tells all.
+        on_stage("Comparing with what is stored")
+    else:
+        on_stage("Storing")
+    connection.execute("ANALYZE import")
+    queries.insert_imported_accounts(connection)
+    created = queries.insert_imported_snapshots(connection)
+    contradictory = 0
+    for line, status in queries.list_import_contradictions(connection):
+        contradictory += 1
+        tell(RowFault(line, "", _MESSAGES[status]))
+    outcome = Outcome(read, created, staged - created - contradictory, faults)
+    if faults and not skip_faults:
+        raise FaultsError(outcome)
+    return outcome
+
+
+def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[[RowFault], None]) -> tuple[int, int]:
+    """How many rows were read, and how many of them are valid and staged."""
+    read = staged = 0
+    with connection.cursor() as cursor, cursor.copy(_COPY.encode()) as copy:
+        for row in rows:
+            read += 1
+            try:
+                item = _item.load(row.item)
+            except ma.ValidationError as error:
+                for field, messages in sorted(error.messages_dict.items()):
+                    name = "" if field == ma.exceptions.SCHEMA else field
+                    for message in messages if isinstance(messages, list) else [str(messages)]:
+                        on_fault(RowFault(row.line, name, message))
+                continue
+            staged += 1
+            copy.write_row((row.line, *(item[name] for name in COLUMNS)))
+    return read, staged
+
+
+def export(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    source: str | None,
+) -> Iterable[tuple[str | None, ...]]:
+    """A user's snapshots, as rows of `COLUMNS`, streamed within the caller's transaction."""
+    return queries.list_snapshots_to_export(
+        connection, user_id=user_id, account_id=account_id, start_date=start_date, end_date=end_date, source=source
+    )
+
+
+def erase(connection: Connection[Any], user_id: str) -> tuple[int, int]:
+    """Removes a user: how many accounts and how many snapshots there were. Within the caller's transaction."""
+    queries.lock_accounts(connection, user_id=user_id)
+    snapshots = queries.delete_snapshots(connection, user_id=user_id)
+    return queries.delete_accounts(connection, user_id=user_id), snapshots

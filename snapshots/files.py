@@ -1,0 +1,151 @@
+"""Snapshots in files: CSV (RFC 4180) and NDJSON, one row for each item of a capture, read and written as they stream.
+
+A row's members are those of `schemas.capture.CaptureItem`. In CSV an empty cell is null.
+"""
+
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, TextIO
+
+from schemas.capture import CaptureItem
+
+COLUMNS = tuple(CaptureItem().fields)
+REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
+
+
+class FileError(Exception):
+    """A file that cannot be read as what it says it is; the message says where."""
+
+
+class Row(NamedTuple):
+    line: int
+    """Where the row begins, from 1."""
+    item: Any
+    """What is to be loaded: a dict, unless an NDJSON line holds something else."""
+
+
+class Source:
+    """An opened file: its rows, and how far they have been read."""
+
+    def __init__(self, name: str, raw: IO[bytes], size: int | None) -> None:
+        self.name = name
+        self.size = size
+        """Bytes, as they are stored; None where nobody knows."""
+        self._raw = raw
+
+    @property
+    def position(self) -> int:
+        """Bytes read so far."""
+        return self._raw.tell() if self.size is not None else 0
+
+    def rows(self) -> Iterator[Row]:
+        """Raises FileError."""
+        name = self.name.removesuffix(".gz")
+        unpacked: Any = gzip.GzipFile(fileobj=self._raw) if self.name.endswith(".gz") else self._raw
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
+            lines = _Lines(text)
+            try:
+                is_json = name.endswith((".ndjson", ".jsonl"))
+                if name == "-":
+                    # What comes in by a pipe has no name: an object is no header.
+                    is_json = lines.peek().startswith("{")
+                yield from _json_rows(lines) if is_json else _csv_rows(lines)
+            except UnicodeDecodeError:
+                raise FileError(f"{self.name}, after line {lines.number}: not UTF-8.") from None
+            except (gzip.BadGzipFile, EOFError, csv.Error) as error:
+                raise FileError(f"{self.name}, line {lines.number}: {error}.") from None
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Source]:
+    """`-` is standard input. Raises OSError."""
+    if path == "-":
+        yield Source("-", sys.stdin.buffer, None)
+        return
+    with Path(path).open("rb") as raw:
+        yield Source(path, raw, Path(path).stat().st_size)
+
+
+def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int:
+    """Rows of `COLUMNS` as csv or ndjson; how many."""
+    write_row: Callable[[tuple[str | None, ...]], Any]
+    if form == "csv":
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        write_row = writer.writerow
+    else:
+
+        def write_row(row: tuple[str | None, ...]) -> None:
+            out.write(json.dumps(dict(zip(COLUMNS, row, strict=True)), separators=(",", ":")) + "\n")
+
+    number = 0
+    for number, row in enumerate(rows, 1):  # noqa: B007 - the last is their number
+        write_row(row)
+    return number
+
+
+class _Lines:
+    """The lines of a text, counted."""
+
+    def __init__(self, text: Iterable[str]) -> None:
+        self._lines = iter(text)
+        self.number = 0
+
+    def peek(self) -> str:
+        """The next line, which is still to come."""
+        line = next(self._lines, "")
+        self._lines = itertools.chain([line] if line else [], self._lines)
+        return line
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        return line
+
+
+def _csv_rows(lines: _Lines) -> Iterator[Row]:
+    reader = csv.reader(lines, strict=True)
+    header = next(reader, [])
+    _check_header(header)
+    nullable = [name not in REQUIRED for name in header]
+    begins = lines.number + 1
+    for cells in reader:
+        if len(cells) == len(header):
+            yield Row(
+                begins,
+                {
+                    name: None if may_be_null and cell == "" else cell
+                    for name, cell, may_be_null in zip(header, cells, nullable, strict=True)
+                },
+            )
+        elif cells:
+            raise FileError(f"Line {begins} has {len(cells)} cells and the header {len(header)}.")
+        begins = lines.number + 1
+
+
+def _check_header(header: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    unknown = [name for name in header if name not in COLUMNS]
+    if missing or unknown or len(set(header)) < len(header):
+        told = [f"lacks {', '.join(missing)}"] if missing else []
+        told += [f"has {', '.join(map(repr, unknown))}, which no snapshot has"] if unknown else []
+        raise FileError(f"The header row {' and '.join(told) or 'names a column twice'}.")
+
+
+def _json_rows(lines: _Lines) -> Iterator[Row]:
+    for line in lines:
+        if line.strip():
+            try:
+                yield Row(lines.number, json.loads(line))
+            except (ValueError, RecursionError):
+                raise FileError(f"Line {lines.number} is not JSON.") from None

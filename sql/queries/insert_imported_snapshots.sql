@@ -1,0 +1,54 @@
+-- Stores what is new of an import: of each natural key the first line, unless other lines contradict it or the account is
+-- another user's.
+--
+-- Columns:
+--   created_count  bigint
+
+WITH contradictory AS (
+    SELECT
+        user_id,
+        account_id,
+        source,
+        captured_at
+    FROM import
+    GROUP BY user_id, account_id, source, captured_at
+    HAVING
+        count(*) > 1
+        AND count(DISTINCT row(balance, available_balance, holdings_value, cash_value, currency)) > 1
+),
+
+created AS (
+    INSERT INTO balance_snapshots (
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at
+    )
+    SELECT DISTINCT ON (import.user_id, import.account_id, import.source, import.captured_at)
+        uuid_v7(statement_timestamp(), import.line::integer),
+        import.user_id,
+        import.account_id,
+        in_currency(import.balance, import.currency),
+        in_currency(import.available_balance, import.currency),
+        in_currency(import.holdings_value, import.currency),
+        in_currency(import.cash_value, import.currency),
+        import.currency,
+        import.source,
+        import.captured_at,
+        statement_timestamp()
+    FROM import
+    INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
+    WHERE
+        NOT EXISTS (
+            SELECT FROM contradictory
+            WHERE
+                contradictory.user_id = import.user_id
+                AND contradictory.account_id = import.account_id
+                AND contradictory.source = import.source
+                AND contradictory.captured_at = import.captured_at
+        )
+    ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.line
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+
+SELECT count(*) AS created_count
+FROM created;

@@ -1,0 +1,28 @@
+-- The lines of an import that contradict what is stored, one another, or the owner of their account, in their order. A
+-- statement after the one that stores, because only that sees what others have stored meanwhile.
+--
+-- Columns:
+--   line    bigint
+--   status  text    contradicts_stored, contradicts_batch or other_owner
+
+SELECT
+    import.line,
+    CASE
+        WHEN accounts.user_id <> import.user_id THEN 'other_owner'
+        WHEN stored.id IS NULL THEN 'contradicts_batch'
+        ELSE 'contradicts_stored'
+    END AS status
+FROM import
+INNER JOIN accounts ON import.account_id = accounts.id
+LEFT JOIN balance_snapshots AS stored
+    ON
+        import.user_id = stored.user_id
+        AND import.account_id = stored.account_id
+        AND import.source = stored.source
+        AND import.captured_at = stored.captured_at
+WHERE
+    accounts.user_id <> import.user_id
+    OR (import.balance, import.available_balance, import.holdings_value, import.cash_value, import.currency)
+    IS DISTINCT FROM
+    (stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value, stored.currency)
+ORDER BY import.line;
