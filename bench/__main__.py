@@ -1,7 +1,8 @@
 """`make bench`: tables on the screen, and the same as JSON in bench/results.json.
 
 The parts: `compare`, the service beside its peers and the floor; `growth`, long accounts beside short ones; `limiter`,
-what the rate limit costs; `memory`, what 100,000 requests leave in a worker (not part of a run that names none).
+what the rate limit costs. Not part of a run that names none: `memory`, what 100,000 requests leave in a worker;
+`backfill`, a million rows in and out.
 python -m bench [SNAPSHOTS] [PART ...]
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import compare, data, growth, limiter, memory, services, wrk
+from bench import backfill, compare, data, growth, limiter, memory, services, wrk
 from tools import local, postgres, stack
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> None:
         "growth": lambda size: growth.measure(FOLDER, size),
         "limiter": lambda _size: limiter.measure(),
         "memory": _memory,
+        "backfill": lambda _size: backfill.measure(FOLDER),
     }
     parts = arguments or ["compare", "growth", "limiter"]
     if not set(parts) <= known.keys():

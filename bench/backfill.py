@@ -1,0 +1,93 @@
+"""A million rows in and out by the commands, beside psql's bare \\copy of the same file: time, and peak memory."""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from config import completed
+from snapshots.files import COLUMNS
+from tools import local, postgres
+from tools.migrate import migrate
+
+ROOT = Path(__file__).parent.parent
+ROWS = 1_000_000
+ACCOUNTS = 1000
+USER = "be000000-0000-4000-8000-0000000000bf"
+
+
+def measure(folder: Path) -> list[dict[str, Any]]:
+    """Seconds and mebibytes of each way, on a database of their own."""
+    rows = []
+    with postgres.running(folder / "postgres-backfill") as url:
+        migrate(url)
+        file, out = folder / "backfill.csv", folder / "backfill.out"
+        _write(file)
+        environment = completed(os.environ, DATABASE_URL=url, JWT_SECRET_KEY=local.secret(), LOG_LEVEL="ERROR")
+        flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+        columns = ", ".join(COLUMNS)
+        psql, _ = postgres.client("psql", url, "-q", "-v", "ON_ERROR_STOP=1")
+        copy_in = f"\\copy balance_snapshots ({columns}) FROM '{file}' CSV HEADER"
+        copy_out = f"\\copy (SELECT {columns} FROM balance_snapshots WHERE user_id = '{USER}') TO '{out}' CSV HEADER"
+        ways = {
+            "psql \\copy in": ([*psql, "-c", copy_in], True),
+            "import": ([*flask, "snapshots", "import", str(file)], True),
+            "import again": ([*flask, "snapshots", "import", str(file)], False),
+            "export": ([*flask, "snapshots", "export", "--user", USER], False),
+            "psql \\copy out": ([*psql, "-c", copy_out], False),
+        }
+        print(f"\n{ROWS:,} rows, {file.stat().st_size / 2**20:.0f} MiB.\n")
+        print("| Way | Seconds | MiB at the peak |\n" + "| --- " * 3 + "|")
+        for way, (command, is_anew) in ways.items():
+            if is_anew:
+                _empty(url, keep_accounts="psql" in way)
+            with out.open("wb") as output:
+                seconds, mebibytes = _run(command, environment, output)
+            rows.append({"way": way, "seconds": round(seconds, 1), "mebibytes": round(mebibytes)})
+            print(f"| {way} | {seconds:.1f} | {mebibytes:.0f} |", flush=True)
+            if way == "export" and sum(1 for _ in out.open("rb")) != ROWS + 1:
+                raise postgres.PostgresError("The export does not hold what was imported.")
+        file.unlink()
+        out.unlink()
+    return rows
+
+
+def _write(file: Path) -> None:
+    """A thousand accounts, an hour between two snapshots; each row with its own amounts."""
+    with file.open("w") as text:
+        text.write(",".join(COLUMNS) + "\n")
+        for number in range(ROWS):
+            account = UUID(int=UUID(USER).int ^ (number % ACCOUNTS + 1) << 16)
+            hour = number // ACCOUNTS
+            at = f"2020-{hour // 672 + 1:02}-{hour // 24 % 28 + 1:02}T{hour % 24:02}:00:00Z"
+            text.write(f"{USER},{account},{number}.25,,{number}.00,0.25,USD,account_sync,{at}\n")
+
+
+def _empty(url: str, *, keep_accounts: bool) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("TRUNCATE balance_snapshots, accounts")
+        if keep_accounts:
+            # COPY registers none.
+            accounts = [str(UUID(int=UUID(USER).int ^ (number + 1) << 16)) for number in range(ACCOUNTS)]
+            connection.execute("INSERT INTO accounts SELECT unnest(%s::uuid[]), %s", [accounts, USER])
+        connection.execute("VACUUM balance_snapshots")
+
+
+def _run(command: list[str], environment: dict[str, str], output: Any) -> tuple[float, float]:
+    """Seconds, and the process's own memory at its peak."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.PIPE)
+    assert process.stderr
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise postgres.PostgresError(said.decode(errors="replace"))
+    assert isinstance(usage, resource.struct_rusage)
+    return time.monotonic() - began, usage.ru_maxrss / 1024
