@@ -30,11 +30,10 @@ from snapshots.queries import DIRECTORY
 from tools import local, postgres, sql
 
 ROUNDS = 3
-CONNECTIONS = (1, 8, 32)
 # The ratios are those at 8 connections, which are measured longer.
 SECONDS = {1: 1, 8: 2, 32: 1}
-# Where an answer takes seconds.
-SECONDS_OF_MANY_ROWS = {1: 2, 8: 4, 32: 6}
+# A capture of 1,000 takes a peer seconds, and 32 of them at once longer than anybody waits.
+SECONDS_OF_LARGE_CAPTURES = {1: 2, 8: 4}
 PEERS = ("orm", "tuned")
 # Whose snapshots the captures bring; they go when the run ends.
 CAPTURED_USER = str(uuid4())
@@ -128,7 +127,7 @@ def measure(
     services: dict[str, Service], database_url: str, scenario: Scenario, connections: int
 ) -> dict[str, Figures]:
     """Each service and the floor in turns; before the first number of connections, one turn for warming up."""
-    seconds = (SECONDS_OF_MANY_ROWS if scenario.rows >= 1000 else SECONDS)[connections]
+    seconds = _seconds(scenario)[connections]
     turns: dict[str, Callable[[float], wrk.Load]] = {
         name: partial(_load, service.base, scenario, connections) for name, service in services.items()
     }
@@ -137,7 +136,7 @@ def measure(
     else:
         turns["copy"] = partial(_copy, database_url, scenario, connections)
     seen: dict[str, list[wrk.Load]] = {name: [] for name in turns}
-    if connections == CONNECTIONS[0]:
+    if connections == min(SECONDS):
         for turn in turns.values():
             turn(1)
     for _ in range(ROUNDS):
@@ -151,6 +150,11 @@ def measure(
         )
         for name, loads in seen.items()
     }
+
+
+def _seconds(scenario: Scenario) -> dict[int, int]:
+    """By connections."""
+    return SECONDS_OF_LARGE_CAPTURES if scenario.rows >= 1000 and scenario.query is None else SECONDS
 
 
 def _load(base: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
@@ -218,7 +222,7 @@ def tables(services: dict[str, Service], database_url: str) -> Iterator[tuple[st
             print(f"{name} answers something else for {scenario.name} and is not counted.", file=sys.stderr)
         counted = {name: service for name, service in services.items() if name not in others}
         figures = {}
-        for connections in CONNECTIONS:
+        for connections in _seconds(scenario):
             figures[connections] = measure(counted, database_url, scenario, connections)
         yield scenario.name, figures
 

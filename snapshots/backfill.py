@@ -16,6 +16,7 @@ _MESSAGES = {
     "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
     "contradicts_batch": "Other lines have this account, time and source with other values.",
     "other_owner": "The account belongs to another user.",
+    "erased": "The account was erased meanwhile; import the file again.",
 }
 _item = CaptureItem()
 
@@ -70,6 +71,7 @@ def store(
     else:
         on_stage("Storing")
     connection.execute("ANALYZE import")
+    queries.mark_import_contradictions(connection)
     queries.insert_imported_accounts(connection)
     created = queries.insert_imported_snapshots(connection)
     contradictory = 0
@@ -88,6 +90,9 @@ def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[
     with connection.cursor() as cursor, cursor.copy(_COPY.encode()) as copy:
         for row in rows:
             read += 1
+            if row.fault:
+                on_fault(RowFault(row.line, "", row.fault))
+                continue
             try:
                 item = _item.load(row.item)
             except ma.ValidationError as error:

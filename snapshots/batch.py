@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import psycopg
 from psycopg import Connection
 
 from snapshots import queries
@@ -20,6 +21,10 @@ class ContradictionError(Exception):
         """The status of each item at fault, by its place in the batch."""
 
 
+class ErasedError(psycopg.OperationalError):
+    """An account was erased while it was captured for; the batch may be sent again."""
+
+
 def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: str | None = None) -> list[Match]:
     """What became of each item of a batch that `schemas.capture.CaptureBatch` has loaded.
 
@@ -34,4 +39,6 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: st
         faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
         if faults:
             raise ContradictionError(faults)
+        if len(matches) < len(items):
+            raise ErasedError
     return matches

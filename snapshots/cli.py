@@ -70,14 +70,20 @@ def import_(paths: tuple[str, ...], dry_run: bool, skip_faults: bool, errors_pat
     Each file is stored as a whole or, when it has a fault, not at all. What is stored already counts as a duplicate, so
     a file may be imported again.
     """
-    with contextlib.ExitStack() as at_last, _ending_well("Nothing more was stored."):
-        errors = at_last.enter_context(open(errors_path, "w", encoding="utf-8", newline="")) if errors_path else None
+    if paths.count("-") > 1 or errors_path in paths:
+        raise click.UsageError("A file is named twice.")
+    with _ending_well("Nothing more was stored."), contextlib.ExitStack() as at_last:
+        errors = at_last.enter_context(_written(errors_path)) if errors_path else None
         report = _Faults(errors)
         has_faults = False
         for path in paths:
             with _connection() as connection, files.opened(path) as source:
                 has_faults |= not _import(connection, source, report, dry_run=dry_run, skip_faults=skip_faults)
     sys.exit(DATA_FAULT if has_faults else 0)
+
+
+def _written(path: str) -> IO[str]:
+    return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _import(
@@ -126,7 +132,9 @@ class _Faults:
         if self._writer:
             self._writer.writerow([self._name, *fault])
         if self._count <= SHOWN_FAULTS:
-            _say(f"{self._name}, line {fault.line}{fault.field and ', ' + fault.field}: {fault.message}")
+            # A file may name a member as it likes, and a terminal obeys.
+            field = fault.field if fault.field in files.COLUMNS else fault.field and ascii(fault.field[:80])
+            _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
 
     def end(self) -> None:
         if self._count > SHOWN_FAULTS:

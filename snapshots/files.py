@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
@@ -27,8 +28,10 @@ class FileError(Exception):
 class Row(NamedTuple):
     line: int
     """Where the row begins, from 1."""
-    item: Any
+    item: Any = None
     """What is to be loaded: a dict, unless an NDJSON line holds something else."""
+    fault: str = ""
+    """Why there is nothing to load."""
 
 
 class Source:
@@ -47,19 +50,17 @@ class Source:
 
     def rows(self) -> Iterator[Row]:
         """Raises FileError."""
-        name = self.name.removesuffix(".gz")
-        unpacked: Any = gzip.GzipFile(fileobj=self._raw) if self.name.endswith(".gz") else self._raw
+        name = self.name.lower().removesuffix(".gz")
+        unpacked: Any = gzip.GzipFile(fileobj=self._raw) if name != self.name.lower() else self._raw
         with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
             lines = _Lines(text)
             try:
-                is_json = name.endswith((".ndjson", ".jsonl"))
-                if name == "-":
-                    # What comes in by a pipe has no name: an object is no header.
-                    is_json = lines.peek().startswith("{")
+                # A pipe has no name that would tell; an object is no header.
+                is_json = name.endswith((".ndjson", ".jsonl")) or lines.peek().startswith("{")
                 yield from _json_rows(lines) if is_json else _csv_rows(lines)
             except UnicodeDecodeError:
                 raise FileError(f"{self.name}, after line {lines.number}: not UTF-8.") from None
-            except (gzip.BadGzipFile, EOFError, csv.Error) as error:
+            except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
                 raise FileError(f"{self.name}, line {lines.number}: {error}.") from None
 
 
@@ -70,7 +71,7 @@ def opened(path: str) -> Iterator[Source]:
         yield Source("-", sys.stdin.buffer, None)
         return
     with Path(path).open("rb") as raw:
-        yield Source(path, raw, Path(path).stat().st_size)
+        yield Source(path, raw, Path(path).stat().st_size if Path(path).is_file() else None)
 
 
 def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int:
@@ -129,7 +130,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row]:
                 },
             )
         elif cells:
-            raise FileError(f"Line {begins} has {len(cells)} cells and the header {len(header)}.")
+            yield Row(begins, fault=f"Has {len(cells)} cells, and the header {len(header)}.")
         begins = lines.number + 1
 
 
@@ -146,6 +147,19 @@ def _json_rows(lines: _Lines) -> Iterator[Row]:
     for line in lines:
         if line.strip():
             try:
-                yield Row(lines.number, json.loads(line))
+                item = json.loads(line, object_pairs_hook=_object, parse_constant=_refuse)
             except (ValueError, RecursionError):
-                raise FileError(f"Line {lines.number} is not JSON.") from None
+                yield Row(lines.number, fault="Is not JSON, or names a member twice.")
+            else:
+                yield Row(lines.number, item)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError
+    return members
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError

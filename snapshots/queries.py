@@ -30,7 +30,7 @@ class Contradiction(NamedTuple):
 
     line: int
     status: str
-    """contradicts_stored, contradicts_batch or other_owner."""
+    """contradicts_stored, contradicts_batch, other_owner or erased."""
 
 
 class Match(NamedTuple):
@@ -112,9 +112,14 @@ def create_import(connection: Connection[Any]) -> None:
     _execute(connection, "create_import")
 
 
-def insert_imported_accounts(connection: Connection[Any]) -> int:
-    """How many accounts are new."""
-    return _execute(connection, "insert_imported_accounts").rowcount
+def mark_import_contradictions(connection: Connection[Any]) -> None:
+    """Before anything of the import is stored."""
+    _execute(connection, "mark_import_contradictions")
+
+
+def insert_imported_accounts(connection: Connection[Any]) -> None:
+    """After `mark_import_contradictions`."""
+    _execute(connection, "insert_imported_accounts")
 
 
 def insert_imported_snapshots(connection: Connection[Any]) -> int:

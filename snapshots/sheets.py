@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from flask import Response, request
+from werkzeug.datastructures import MIMEAccept
 
 from schemas import examples
 from schemas.answers import Snapshot
@@ -20,7 +21,9 @@ _FORMULA = re.compile(r"[=+@\t\r]|-(?![0-9]+(\.[0-9]+)?$)")
 def as_asked(answer: Response, file_name: str) -> Response:
     """An answer in JSON whose `snapshots` are sent as CSV to who prefers that (RFC 9110, 12.5.1), else as it is."""
     answer.vary.add("Accept")
-    if request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV:
+    # Whatever a client says of a charset, there is one.
+    asked = MIMEAccept([(value.partition(";")[0], quality) for value, quality in request.accept_mimetypes])
+    if asked.best_match([JSON, CSV], JSON) == CSV:
         answer.set_data(_sheet(json.loads(answer.get_data(), parse_float=str)["snapshots"]))
         answer.content_type = f"{CSV}; charset=utf-8; header=present"
         answer.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'

@@ -75,7 +75,7 @@ ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_user_id_id_key UNIQUE (user_id, id);
 
 ALTER TABLE ONLY public.balance_snapshots
-    ADD CONSTRAINT balance_snapshots_natural_key UNIQUE (source, user_id, account_id, captured_at);
+    ADD CONSTRAINT balance_snapshots_natural_key UNIQUE (source, account_id, captured_at, user_id);
 
 ALTER TABLE ONLY public.balance_snapshots
     ADD CONSTRAINT balance_snapshots_pkey PRIMARY KEY (user_id, account_id, captured_at, id);

@@ -24,7 +24,7 @@ from flask import Flask
 
 from snapshots import cli
 from snapshots.files import COLUMNS
-from tests.support import SECRET, Caller, captured, snapshot, until, user_token
+from tests.support import SECRET, USER, Caller, captured, snapshot, until, user_token
 from tools import demo
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +115,13 @@ def stored(database_url: str, user_id: str) -> Callable[[], list[tuple[Any, ...]
             ).fetchall()
 
     return read
+
+
+def flipped(text: str) -> bytes:
+    """Packed, and damaged in the middle."""
+    packed = bytearray(gzip.compress(text.encode()))
+    packed[len(packed) // 2] ^= 0xFF
+    return bytes(packed)
 
 
 Stored = Callable[[], list[tuple[Any, ...]]]
@@ -223,7 +230,13 @@ def test_every_fault_of_every_row_is_told_and_nothing_is_stored(
 
 
 def test_faults_can_be_skipped(
-    flask: Flasks, tmp_path: Path, stored: Stored, sync_job: Caller, user_id: str, account_id: str
+    flask: Flasks,
+    tmp_path: Path,
+    stored: Stored,
+    sync_job: Caller,
+    database_url: str,
+    user_id: str,
+    account_id: str,
 ) -> None:
     first, second, third = series(user_id, account_id)
     captured(sync_job, first)
@@ -238,6 +251,9 @@ def test_faults_can_be_skipped(
     assert done.returncode == DATA_FAULT
     assert "5 rows, 1 new, 0 duplicates, 4 faults" in done.stderr
     assert sorted(row[3] for row in stored()) == ["100.50", "101.50"]
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute("SELECT FROM accounts WHERE id = %s", [others["account_id"]]).fetchall()
+    assert found == [], "an account belongs to whom it was captured for, and nothing was"
 
 
 def test_contradictions_are_refused_and_listed_by_line(
@@ -304,7 +320,7 @@ def test_one_file_with_faults_does_not_keep_another_out(
         pytest.param(b"user_id,balance\n", "lacks account_id, currency, source, captured_at", id="columns missing"),
         pytest.param(as_csv(columns=(*COLUMNS, "note")).encode(), "has 'note', which no snapshot has", id="unknown"),
         pytest.param(as_csv(columns=(*COLUMNS, "balance")).encode(), "names a column twice", id="twice"),
-        pytest.param(as_csv().encode() + b"a,b\n", "Line 2 has 2 cells and the header 9", id="cells missing"),
+        pytest.param(as_csv().encode() + b"a,b\n", "line 2: Has 2 cells, and the header 9", id="cells missing"),
         pytest.param(as_csv().encode() + b'"a\n', "unexpected end of data", id="an open quote"),
         pytest.param(as_csv().encode() + b"\xff\n", "not UTF-8", id="not UTF-8"),
         pytest.param(as_csv().encode("utf-16"), "not UTF-8", id="UTF-16"),
@@ -324,7 +340,9 @@ def test_a_file_that_is_none_is_told_in_a_line(flask: Flasks, tmp_path: Path, co
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("broken.ndjson", b"{\n", "Line 1 is not JSON"),
+        ("broken.ndjson", b"{\n", "line 1: Is not JSON"),
+        ("twice.ndjson", b'{"balance": "1", "balance": "2"}\n', "names a member twice"),
+        ("flipped.csv.gz", flipped(as_csv(*series(USER, USER, 28))), "line"),
         ("cut.csv.gz", gzip.compress(as_csv(*series(str(uuid4()), str(uuid4()), 28)).encode())[:-60], "ended before"),
         ("plain.csv.gz", as_csv().encode(), "gzip"),
     ],

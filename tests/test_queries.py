@@ -92,7 +92,7 @@ def test_a_read_names_the_user_and_the_account_wherever_it_reads_snapshots(name:
     assert branches
     for branch in branches:
         condition = re.split(r"ORDER BY|UNION", branch)[0]
-        assert "user_id = %(user_id)s::uuid" in condition
+        assert re.search(r"user_id (=|IS NOT DISTINCT FROM) %\(user_id\)s::uuid", condition)
         assert "account_id = " in condition
 
 
@@ -181,7 +181,8 @@ def crowd(database_url: str) -> Iterator[str]:
 _FILL: LiteralString = """
     INSERT INTO balance_snapshots (user_id, account_id, id, balance, currency, source, captured_at)
     SELECT a.user_id, a.id, uuid_v7(now(), n), in_currency(n, 'XCD'), 'XCD',
-        (CASE WHEN n % 10000 = 1 THEN 'initial_connection' ELSE 'account_sync' END)::snapshot_source,
+        (CASE WHEN n % 10000 = 1 THEN 'initial_connection' WHEN n % 2 = 0 THEN 'account_sync' ELSE 'holdings_sync' END
+        )::snapshot_source,
         '2000-01-01'::timestamptz + n * interval '1 hour'
     FROM accounts AS a, generate_series(1, {}) AS n
     WHERE {}

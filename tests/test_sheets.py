@@ -60,6 +60,8 @@ def test_the_sheet_is_named_and_says_what_it_is(ask: Callable[[str | None], Answ
         ("text/csv, application/json;q=0.9", True),
         ("text/csv, */*;q=0.1", True),
         ("text/*", True),
+        ("text/csv; charset=utf-8", True),
+        ("text/csv; charset=utf-8; header=present, application/json;q=0.5", True),
     ],
 )
 def test_json_stays_the_default(ask: Callable[[str | None], Answer], accept: str | None, is_sheet: bool) -> None:

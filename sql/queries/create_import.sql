@@ -11,5 +11,7 @@ CREATE TEMPORARY TABLE import (
     cash_value numeric,
     currency text NOT NULL,
     source snapshot_source NOT NULL,
-    captured_at timestamptz NOT NULL
+    captured_at timestamptz NOT NULL,
+    -- By another line, which has other values under the same key.
+    is_contradicted boolean NOT NULL DEFAULT FALSE
 ) ON COMMIT DROP;

@@ -4,20 +4,7 @@
 -- Columns:
 --   created_count  bigint
 
-WITH contradictory AS (
-    SELECT
-        user_id,
-        account_id,
-        source,
-        captured_at
-    FROM import
-    GROUP BY user_id, account_id, source, captured_at
-    HAVING
-        count(*) > 1
-        AND count(DISTINCT row(balance, available_balance, holdings_value, cash_value, currency)) > 1
-),
-
-created AS (
+WITH created AS (
     INSERT INTO balance_snapshots (
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
         captured_at, created_at
@@ -36,15 +23,7 @@ created AS (
         statement_timestamp()
     FROM import
     INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
-    WHERE
-        NOT EXISTS (
-            SELECT FROM contradictory
-            WHERE
-                contradictory.user_id = import.user_id
-                AND contradictory.account_id = import.account_id
-                AND contradictory.source = import.source
-                AND contradictory.captured_at = import.captured_at
-        )
+    WHERE NOT import.is_contradicted
     ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.line
     ON CONFLICT DO NOTHING
     RETURNING id

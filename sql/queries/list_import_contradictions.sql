@@ -3,17 +3,18 @@
 --
 -- Columns:
 --   line    bigint
---   status  text    contradicts_stored, contradicts_batch or other_owner
+--   status  text    contradicts_stored, contradicts_batch, other_owner or erased
 
 SELECT
     import.line,
     CASE
         WHEN accounts.user_id <> import.user_id THEN 'other_owner'
-        WHEN stored.id IS NULL THEN 'contradicts_batch'
-        ELSE 'contradicts_stored'
+        WHEN stored.id IS NOT NULL AND NOT import.is_contradicted THEN 'contradicts_stored'
+        WHEN import.is_contradicted THEN 'contradicts_batch'
+        ELSE 'erased'
     END AS status
 FROM import
-INNER JOIN accounts ON import.account_id = accounts.id
+LEFT JOIN accounts ON import.account_id = accounts.id
 LEFT JOIN balance_snapshots AS stored
     ON
         import.user_id = stored.user_id
@@ -21,7 +22,8 @@ LEFT JOIN balance_snapshots AS stored
         AND import.source = stored.source
         AND import.captured_at = stored.captured_at
 WHERE
-    accounts.user_id <> import.user_id
+    import.is_contradicted
+    OR accounts.user_id IS DISTINCT FROM import.user_id
     OR (import.balance, import.available_balance, import.holdings_value, import.cash_value, import.currency)
     IS DISTINCT FROM
     (stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value, stored.currency)

@@ -1,0 +1,19 @@
+-- Marks the lines of an import that contradict one another.
+--
+
+UPDATE import SET is_contradicted = TRUE
+FROM (
+    SELECT
+        account_id,
+        source,
+        captured_at
+    FROM import
+    GROUP BY account_id, source, captured_at
+    HAVING
+        count(*) > 1
+        AND count(DISTINCT row(user_id, balance, available_balance, holdings_value, cash_value, currency)) > 1
+) AS contradictory
+WHERE
+    import.account_id = contradictory.account_id
+    AND import.source = contradictory.source
+    AND import.captured_at = contradictory.captured_at;
