@@ -70,6 +70,7 @@ def test_every_file_is_named_by_a_verb_and_a_noun() -> None:
         "insert",
         "list",
         "lock",
+        "mark",
         "match",
     }
 

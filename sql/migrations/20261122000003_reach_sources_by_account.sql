@@ -1,4 +1,5 @@
 -- migrate:up
+-- squawk-ignore-file ban-drop-constraint, constraint-missing-not-valid, disallowed-unique-constraint
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '30min';
 
