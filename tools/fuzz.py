@@ -31,7 +31,15 @@ def main(arguments: list[str]) -> None:
         done = subprocess.run(
             [str(Path(sys.executable).with_name("schemathesis")), "run", f"{base}/openapi.json"]
             + ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing", "--seed", str(seed)]
-            + ["--max-examples", str(examples), "--continue-on-failure", "--request-timeout", "10"]
+            + [
+                "--max-examples",
+                str(examples),
+                "--continue-on-failure",
+                "--request-timeout",
+                "10",
+                "--request-retries",
+                "1",
+            ]
             + ["--generation-database", "none", "--warnings", "off", "--header", f"Authorization: Bearer {token}"],
             cwd=folder,
             env=os.environ | {"SCHEMATHESIS_HOOKS": "tools.fuzz_hooks", "PYTHONPATH": str(ROOT)},
