@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from gunicorn import util
+from gunicorn import glogging, util
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -36,9 +36,15 @@ keepalive = 75
 # What is too long for nginx is refused there; what comes this far is taken, but for more headers than the parser holds.
 limit_request_line = 8190
 limit_request_fields = 32768
-# The service writes the one line a request.
-accesslog = None
 logconfig_dict = logging_config(_settings.log_level)
+
+
+class _Logger(glogging.Logger):
+    def access(self, *_args: Any) -> None:
+        """Nothing: the service writes the one line a request. The original would prepare another, and drop it."""
+
+
+logger_class = _Logger
 
 # Each worker counts in files of its own here, and /metrics adds them up. A reload finds the folder of the start.
 _OURS = "snapshots-metrics-"

@@ -34,7 +34,7 @@ _Claims = Mapping[str, Any]
 _Verify = Callable[[str], _Claims]
 # What changes whenever another key may have come or gone; None: no token verified now is to be kept.
 _Edition = Callable[[], float | None]
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 def public(view: _View) -> _View:

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 2.0
 
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class KeySet:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response
 from flask_limiter import Limiter
 from valkey.backoff import NoBackoff
+from valkey.exceptions import ConnectionError as LostConnection
 from valkey.retry import Retry
 
 from config import Settings
@@ -42,14 +43,16 @@ def storage(redis_url: str | None) -> dict[str, Any]:
     """What a Limiter is to be told of its store."""
     if redis_url is None:
         return {"storage_uri": "memory://"}
-    # The client for Valkey speaks to Redis alike. It must not try again by itself: a read waits for it.
+    # The client for Valkey speaks to Redis alike. It tries again at once where a connection has ended, as all do when
+    # the store restarts, and not where there is no answer: a read waits for it.
     scheme, _, rest = redis_url.partition("://")
     return {
         "storage_uri": f"{_VALKEY_SCHEMES.get(scheme, scheme)}://{rest}",
         "storage_options": {
             "socket_timeout": STORE_SECONDS,
             "socket_connect_timeout": STORE_SECONDS,
-            "retry": Retry(NoBackoff(), 0),
+            "retry": Retry(NoBackoff(), 1, (LostConnection,)),
+            "retry_on_error": [LostConnection],
             "lib_name": None,
             "lib_version": None,
         },

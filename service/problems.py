@@ -29,7 +29,7 @@ _DATABASE_FAULTS = (
 )
 RETRY_AFTER_SECONDS = 1
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Fault(NamedTuple):

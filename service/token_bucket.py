@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import structlog
 from limits import RateLimitItem
@@ -27,7 +27,7 @@ _MANY_BUCKETS = 10_000
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
 _FALLBACKS = Counter("limiter_fallbacks", "Times that the limiter gave its shared store up for its own memory.")
 _DECISIONS = Counter("limiter_decisions", "Requests that the limiter let through or refused.", ["decision"])
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class Bucket(NamedTuple):
@@ -113,7 +113,9 @@ class SharedBuckets:
     """The buckets of all workers, in one Redis or Valkey; in process memory while that does not answer (ruling 19)."""
 
     def __init__(self, storage: RedisStorage, fallback: LocalBuckets) -> None:
-        self._script = storage.get_connection().register_script(_SCRIPT)
+        self._store: Any = storage.get_connection()
+        self._script = self._store.register_script(_SCRIPT)
+        self._of_thread = threading.local()
         self._prefix = f"{storage.key_prefix}:{NAME}:"
         self._fallback = fallback
         self._lock = threading.Lock()
@@ -128,8 +130,15 @@ class SharedBuckets:
         return self._fallback.take(key, bucket, cost)
 
     def _ask(self, key: str, bucket: Bucket, cost: int) -> State:
-        is_taken, level, now = self._script([self._prefix + key], [bucket.capacity, bucket.refill, cost])
+        arguments = [bucket.capacity, bucket.refill, cost]
+        is_taken, level, now = self._script([self._prefix + key], arguments, client=self._client())
         return State.of(bucket, bool(is_taken), level, now)
+
+    def _client(self) -> Any:
+        """The thread's own connection: one lent by the pool is looked at each time whether it still stands."""
+        if not hasattr(self._of_thread, "client"):
+            self._of_thread.client = self._store.client()
+        return self._of_thread.client
 
     def _give_up(self, error: Exception, bucket: Bucket) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ _TRACEPARENT = re.compile(
 )
 _TRACE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 # Clocks of one host do not differ; what claims to be older than this is not believed.

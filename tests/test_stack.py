@@ -484,8 +484,7 @@ def test_metrics_add_up_over_the_workers(running: Stack) -> None:
         float(line.split()[-1])
         for line in text.splitlines()
         if line.startswith("http_request_duration_seconds_count")
-        and f'route="{API}/balance-snapshots"' in line
-        and 'status="200"' in line
+        and f'method="GET",route="{API}/balance-snapshots",status="200"' in line
     ]
     assert counted[0] >= 20
 

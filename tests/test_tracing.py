@@ -7,7 +7,8 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 from uuid import uuid4
 
 import psycopg
@@ -47,14 +48,22 @@ class Output:
 
 
 @contextlib.contextmanager
-def printing() -> Iterator[Output]:
-    """Everything that goes to standard output meanwhile: the log is pointed there as at startup."""
+def printing_to(stream: TextIO) -> Iterator[None]:
+    """Points the log to another standard output, as at startup."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()) as stream:
+        with contextlib.redirect_stdout(stream):
             logs.configure("INFO")
-            yield Output(stream)
+            yield
     finally:
         logs.configure("INFO")
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[Output]:
+    """Everything that goes to standard output meanwhile."""
+    stream = io.StringIO()
+    with printing_to(stream):
+        yield Output(stream)
 
 
 @pytest.fixture
@@ -268,6 +277,14 @@ def test_an_exception_is_logged_with_where_it_was_raised(failing: Flask, output:
     assert fault["level"] == "error"
     assert "RuntimeError" in fault["exception"]
     assert "test_tracing.py" in json.dumps(fault["stack"])
+
+
+def test_a_log_that_cannot_be_written_fails_no_request(user: Caller) -> None:
+    answers = []
+    # Closing the file fails as well.
+    with contextlib.suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full, printing_to(full):
+        answers.append(user.latest().status_code)
+    assert answers == [200]
 
 
 # What is not

@@ -42,18 +42,19 @@ selected AS (
 ),
 
 compared AS (
+    -- Newest first, as the index has them: the snapshot before is the next row.
     SELECT
         *,
-        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance,
-        row_number() OVER (ORDER BY captured_at DESC, id DESC) AS newness
+        CASE currency WHEN lead(currency) OVER newest_first THEN lead(balance) OVER newest_first END AS previous_balance,
+        row_number() OVER newest_first AS newness
     FROM selected
-    WINDOW series AS (ORDER BY captured_at, id)
+    WINDOW newest_first AS (ORDER BY captured_at DESC, id DESC)
 ),
 
 summary AS (
     SELECT
-        string_agg(row_to_json(snapshot)::text, ',' ORDER BY compared.captured_at DESC, compared.id DESC) AS snapshots,
-        array_agg(compared.balance ORDER BY compared.captured_at, compared.id) AS balances,
+        string_agg(row_to_json(snapshot)::text, ',' ORDER BY compared.newness) AS snapshots,
+        array_agg(compared.balance ORDER BY compared.newness) AS balances,
         count(*) AS total_count,
         CASE min(compared.currency) WHEN max(compared.currency) THEN min(compared.currency) END AS currency
     FROM compared
@@ -78,8 +79,8 @@ summary AS (
 span AS (
     SELECT
         *,
-        CASE WHEN currency IS NOT NULL THEN balances[1] END AS start_balance,
-        CASE WHEN currency IS NOT NULL THEN balances[total_count] END AS end_balance
+        CASE WHEN currency IS NOT NULL THEN balances[total_count] END AS start_balance,
+        CASE WHEN currency IS NOT NULL THEN balances[1] END AS end_balance
     FROM summary
 )
 
