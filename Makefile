@@ -34,7 +34,7 @@ fuzz: .venv/dev ## the running service against its contract, by schemathesis: [S
 	@exec $(PY) -m tools.fuzz $(or $(SEED),1) $(or $(EXAMPLES),1000)
 
 .PHONY: bench
-bench: .venv/bench ## the service beside its peers and the floor, and long accounts beside short ones; needs wrk: [PARTS="compare growth limiter"] [SIZE=10000000]
+bench: .venv/bench ## the service beside its peers and the floor, and long accounts beside short ones; needs wrk: [PARTS="compare growth limiter stages"] [SIZE=10000000]
 	@exec $(PY) -m bench $(SIZE) $(PARTS)
 
 .PHONY: check
@@ -68,6 +68,10 @@ token: .venv/local ## a bearer token: SUB=<user id> [SCOPE=balance-snapshots:wri
 .PHONY: migrate
 migrate: .venv/local ## bring the database of DATABASE_URL up to date, or the embedded one
 	@$(PY) -m tools.migrate
+
+.PHONY: flask
+flask: .venv/local ## a command of the service on the database of DATABASE_URL or the embedded one: CMD="snapshots export --user ..."
+	@exec $(PY) -m tools.flask $(CMD)
 
 .PHONY: sql
 sql: .venv/local ## run a query of sql/queries in psql with its example: Q=get_balance_history [SET="limit=3"]

@@ -1,8 +1,8 @@
 """`make bench`: tables on the screen, and the same as JSON in bench/results.json.
 
 The parts: `compare`, the service beside its peers and the floor; `growth`, long accounts beside short ones; `limiter`,
-what the rate limit costs. Not part of a run that names none: `memory`, what 100,000 requests leave in a worker;
-`backfill`, a million rows in and out.
+what the rate limit costs; `stages`, where a request's time goes. Not part of a run that names none: `memory`, what
+100,000 requests leave in a worker; `backfill`, a million rows in and out.
 python -m bench [SNAPSHOTS] [PART ...]
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import backfill, compare, data, growth, limiter, memory, services, wrk
+from bench import backfill, compare, data, growth, limiter, memory, services, stages, wrk
 from tools import local, postgres, stack
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -27,10 +27,11 @@ def main(arguments: list[str]) -> None:
         "compare": _compare,
         "growth": lambda size: growth.measure(FOLDER, size),
         "limiter": lambda _size: limiter.measure(),
+        "stages": _stages,
         "memory": _memory,
         "backfill": lambda _size: backfill.measure(FOLDER),
     }
-    parts = arguments or ["compare", "growth", "limiter"]
+    parts = arguments or ["compare", "growth", "limiter", "stages"]
     if not set(parts) <= known.keys():
         sys.exit(f"make bench: the parts are {', '.join(known)}")
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -66,6 +67,11 @@ def _cell(figures: dict[str, compare.Figures], who: str) -> str:
     found = figures[who]
     text = f"{found.per_second:.0f} ({found.p50_ms:.1f}, {found.p99_ms:.1f})"
     return text if who == "ours" else f"{text} **{figures['ours'].per_second / found.per_second:.2f}**"
+
+
+def _stages(size: int) -> dict[str, dict[str, float]]:
+    with data.database(FOLDER, size) as url:
+        return stages.measure(url)
 
 
 def _memory(size: int) -> dict[str, Any]:
