@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from config import Settings
+from tests.running import Run
 from tests.support import SECRET, Caller, user_token
 from tools import postgres
 from tools.migrate import migrate
@@ -150,3 +151,11 @@ def user(app: Flask, user_id: str) -> Caller:
 def sync_job(app: Flask) -> Caller:
     """A service that captures."""
     return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A `make run` that has been started and is ready."""
+    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
+    yield run
+    run.end()

@@ -8,18 +8,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.running import Run
 from tests.support import API
-from tests.test_run import Run
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no browser: apt-get install chromium")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
-    yield run
-    run.end()
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from snapshots.capture import SCOPE
+from tests.running import Run
 from tests.support import SECRET, user_token
-from tests.test_run import Run
 from tools import demo
 from tools.processes import free_port
 
@@ -21,34 +20,24 @@ LINES: list[str] = re.findall(r"```sh\n(curl .*?)```", GUIDE, re.DOTALL)
 PROGRAMS: list[tuple[str, str]] = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", GUIDE, re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """What the examples need."""
-    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
-    token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
-    assert token
-    yield {**os.environ, "API": f"{run.base}/api/v1", "TOKEN": token[0]}
-    run.end()
-
-
 def test_each_use_has_an_example_in_curl_and_one_in_python() -> None:
     assert (len(LINES), len(PROGRAMS)) == (3, 3)
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_line_of_curl_answers(environ: dict[str, str], number: int) -> None:
+def test_a_line_of_curl_answers(run: Run, number: int) -> None:
     line = LINES[number].replace("curl ", "curl --fail-with-body ", 1)
-    done = subprocess.run(["bash", "-c", line], env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(["bash", "-c", line], env=run.environ, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["snapshots"]
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_program_prints_what_the_guide_says(environ: dict[str, str], number: int) -> None:
+def test_a_program_prints_what_the_guide_says(run: Run, number: int) -> None:
     program, printed = PROGRAMS[number]
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program], env=run.environ, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert (done.stdout, done.stderr) == (printed, "")

@@ -1,10 +1,10 @@
 """The README stays true: its lines are pasted into a shell, against `make run`, and its answers compared."""
 
+import gzip
 import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from config import table
 from snapshots.capture import SCOPE
-from tests.test_run import Run
+from tests.running import Run
 from tools import demo, local
 
 ROOT = Path(__file__).parent.parent
@@ -22,33 +22,40 @@ EXAMPLES: list[tuple[str, str]] = re.findall(r"```sh\n(curl .*?)```\n```json\n(.
 NEW_EACH_TIME = ("id", "created_at", "trace_id")
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment that the README's lines need."""
-    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
-    token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
-    assert token
-    yield {**os.environ, "API": f"{run.base}/api/v1", "TOKEN": token[0]}
-    run.end()
-
-
 def comparable(answer: Any) -> Any:
     if isinstance(answer, dict):
         return {name: comparable(value) for name, value in answer.items() if name not in NEW_EACH_TIME}
     return [comparable(value) for value in answer] if isinstance(answer, list) else answer
 
 
-def test_every_request_of_the_readme_is_answered_as_it_says(shell: dict[str, str]) -> None:
+def test_every_request_of_the_readme_is_answered_as_it_says(run: Run) -> None:
     assert len(EXAMPLES) == 5
     for command, shown in EXAMPLES:
         done = subprocess.run(
             ["bash", "-c", command.replace("curl ", "curl -sS ", 1)],
-            env=shell,
+            env=run.environ,
             capture_output=True,
             text=True,
             check=True,
         )
         assert comparable(json.loads(done.stdout)) == comparable(json.loads(shown)), command
+
+
+def test_the_commands_of_the_readme_work_on_the_database_of_make_run(run: Run, tmp_path: Path) -> None:
+    def flask(command: str) -> str:
+        make = ["make", "-s", "flask", f"CMD={command}"]
+        done = subprocess.run(make, cwd=ROOT, env=run.environ, capture_output=True, text=True, check=True)
+        return f"{done.stdout}{done.stderr}"
+
+    import_, export, erase = re.findall(r"^flask --app wsgi (.+?)(?:  +#.*| > .*)?$", README, re.MULTILINE)
+    assert 'make flask CMD="snapshots export --user ..."' in README
+    (tmp_path / "balances.csv").write_text(flask(export).partition(" snapshots")[0].rpartition("\n")[0] + "\n")
+    (tmp_path / "more.ndjson.gz").write_bytes(gzip.compress(b""))
+    files = " ".join(f"{tmp_path}/{name}" for name in import_.split()[2:])
+
+    assert " 0 new" in flask(f"snapshots import {files}")
+    assert re.fullmatch(r"Removed [5-9] accounts and \d,\d+ snapshots.\n", flask(f"{erase} --yes"))
+    assert not re.search(r"\b0 new", flask(f"snapshots import {tmp_path}/balances.csv"))
 
 
 def test_the_token_of_the_readme_is_one_that_make_prints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

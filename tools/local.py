@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jwt
 
-from config import check_database_url, given
+from config import check_database_url, completed, given
 from tools import postgres
 
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
@@ -42,6 +42,14 @@ def secret() -> str:
             unfinished.write_text(secrets.token_urlsafe(48))
             unfinished.rename(kept)
     return kept.read_text()
+
+
+def environment(database_url: str | None) -> dict[str, str]:
+    """Our environment, completed for the service by what this machine keeps."""
+    known = {"DATABASE_URL": database_url} if database_url else {}
+    if (given(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
+        known["JWT_SECRET_KEY"] = secret()
+    return completed(os.environ, **known)
 
 
 def token(subject: str, scope: str | None = None) -> str:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import psycopg
 
-from config import ConfigError, Settings, completed, given
+from config import ConfigError, Settings, given
 from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
 from tools import demo, local, processes
@@ -62,7 +62,7 @@ def main() -> None:
 def _run() -> int:
     is_ours = not given(os.environ, "DATABASE_URL")
     # Faults in the settings and a taken port show before anything is started.
-    settings = Settings.from_env(_environment("postgresql://") if is_ours else _environment(None))
+    settings = Settings.from_env(local.environment("postgresql://") if is_ours else local.environment(None))
     _check_port(settings)
     with local.database(share=False) as url:
         print(migrate(url), flush=True)
@@ -71,15 +71,7 @@ def _run() -> int:
                 print(f"The demo portfolio: {demo.load(connection)} new snapshots.", flush=True)
         if settings.jwt_algorithm == "HS256":
             print(_welcome(settings), flush=True)
-        return _serve(_environment(url))
-
-
-def _environment(database_url: str | None) -> dict[str, str]:
-    """What the service is started with: our environment, completed by what this machine keeps."""
-    known = {"DATABASE_URL": database_url} if database_url else {}
-    if (given(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
-        known["JWT_SECRET_KEY"] = local.secret()
-    return completed(os.environ, **known)
+        return _serve(local.environment(url))
 
 
 def _check_port(settings: Settings) -> None:
