@@ -58,8 +58,8 @@ def _answer(matches: list[Match]) -> Response:
     receipt = {
         "snapshots": [
             {
-                "id": str(match.id),
-                "account_id": str(match.account_id),
+                "id": match.id,
+                "account_id": match.account_id,
                 "captured_at": match.captured_at,
                 "source": match.source,
                 "status": match.status,

@@ -10,7 +10,6 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from psycopg import Connection, Cursor
 
@@ -38,8 +37,8 @@ class Match(NamedTuple):
 
     status: str
     """created, duplicate, contradicts_stored, contradicts_batch or other_owner."""
-    id: UUID | None
-    account_id: UUID
+    id: str | None
+    account_id: str
     captured_at: str
     source: str
 
@@ -96,12 +95,12 @@ def insert_accounts(connection: Connection[Any], *, items: str, trace_id: str | 
     _execute(connection, "insert_accounts", items=items, trace_id=trace_id)
 
 
-def insert_snapshots(connection: Connection[Any], *, items: str) -> list[UUID]:
+def insert_snapshots(connection: Connection[Any], *, items: str) -> list[str]:
     """`items`: the batch, a JSON array. The ids of what is new."""
     return [row[0] for row in _execute(connection, "insert_snapshots", items=items)]
 
 
-def match_snapshots(connection: Connection[Any], *, items: str, created: list[UUID]) -> list[Match]:
+def match_snapshots(connection: Connection[Any], *, items: str, created: list[str]) -> list[Match]:
     """`items`: the batch, a JSON array; `created`: what `insert_snapshots` returned. One match an item."""
     rows = _execute(connection, "match_snapshots", items=items, created=created)
     return [Match(*row) for row in rows]

@@ -122,7 +122,7 @@ Told = tuple[str, str, str, str, str]
 
 
 def answers_of(matches: list[Match]) -> list[Told]:
-    return [(str(m.account_id), m.captured_at, m.source, str(m.id), m.status) for m in matches]
+    return [(m.account_id, m.captured_at, m.source, str(m.id), m.status) for m in matches]
 
 
 def assert_each_created_once(deliveries: Sequence[list[Told]], items: int, connection: Connection) -> None:

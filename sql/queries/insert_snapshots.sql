@@ -5,7 +5,7 @@
 -- Parameters:
 --   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 -- Columns:
---   id  uuid  a snapshot that is new
+--   id  text  a snapshot that is new
 
 INSERT INTO balance_snapshots (
     id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
@@ -38,4 +38,4 @@ FROM json_to_recordset(%(items)s::json) AS item (
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
 ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinal
 ON CONFLICT DO NOTHING
-RETURNING id;
+RETURNING id::text;

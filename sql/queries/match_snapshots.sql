@@ -6,8 +6,8 @@
 --   created  uuid[]  {}  the ids that the second statement returned
 -- Columns:
 --   status       text             created, duplicate, contradicts_stored, contradicts_batch or other_owner
---   id           uuid             of the stored snapshot; NULL for other_owner
---   account_id   uuid
+--   id           text             of the stored snapshot; NULL for other_owner
+--   account_id   text
 --   captured_at  text             UTC, ISO 8601
 --   source       snapshot_source
 
@@ -65,8 +65,8 @@ SELECT
         WHEN is_new AND occurrence = 1 THEN 'created'
         ELSE 'duplicate'
     END AS status,
-    id,
-    account_id,
+    id::text AS id,
+    account_id::text AS account_id,
     utc_iso8601(captured_at) AS captured_at,
     source
 FROM matched
