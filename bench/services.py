@@ -4,9 +4,6 @@ import contextlib
 import os
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +52,10 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
                 pid = start(_command(name, port), PORT=str(port))
                 found[name] = Service(name, f"http://127.0.0.1:{port}", pid)
             for service in found.values():
-                _wait_for(service, Path(folder) / "log")
+                url = f"{service.base}/api/v1/balance-snapshots"
+                if not processes.come_to_answer(url, START_SECONDS, lambda: True, status=401):
+                    said = (Path(folder) / "log").read_text(errors="replace")[-4000:]
+                    raise stack.StackError(f"{service.name} does not start:\n{said}")
             yield found
             parts.close()
 
@@ -65,17 +65,3 @@ def _command(name: str, port: int) -> list[str]:
         return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
     command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app", "--port", str(port)]
     return [*command, "--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"]
-
-
-def _wait_for(service: Service, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{service.base}/api/v1/balance-snapshots", timeout=2)
-        except urllib.error.HTTPError as error:
-            if error.code == 401:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise stack.StackError(f"{service.name} does not start:\n{log.read_text(errors='replace')[-4000:]}")

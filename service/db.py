@@ -98,12 +98,14 @@ def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs
     """
     begun = tracing.arrived()
     while True:
-        with _lent(begun) as connection:
-            try:
-                return query(connection, *args, **kwargs)
-            except psycopg.OperationalError:
-                if not connection.closed or time.monotonic() - begun > WAIT_SECONDS:
-                    raise
+        connection = _lend(begun)
+        try:
+            return query(connection, *args, **kwargs)
+        except psycopg.OperationalError:
+            if not connection.closed or time.monotonic() - begun > WAIT_SECONDS:
+                raise
+        finally:
+            _take_back(connection)
 
 
 @contextmanager
@@ -114,25 +116,32 @@ def writing() -> Iterator[Connection]:
     """
     begun = tracing.arrived()
     while True:
-        with _lent(begun) as connection:
+        connection = _lend(begun)
+        try:
             if _answers(connection):
                 yield connection
                 return
+        finally:
+            _take_back(connection)
 
 
-@contextmanager
-def _lent(begun: float) -> Iterator[Connection]:
+def _lend(begun: float) -> Connection:
     if time.monotonic() > begun + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has waited too long for its turn.")
-    with _WAITING.track_inprogress():
+    if _pool().get_stats()["pool_available"]:
         connection = _take(begun)
+    else:
+        with _WAITING.track_inprogress():
+            connection = _take(begun)
+    _IN_USE.inc()
     connection.deadline = begun + DEADLINE_SECONDS
-    try:
-        with _IN_USE.track_inprogress():
-            yield connection
-    finally:
-        connection.deadline = float("inf")
-        _pool().putconn(connection)
+    return connection
+
+
+def _take_back(connection: Connection) -> None:
+    connection.deadline = float("inf")
+    _IN_USE.dec()
+    _pool().putconn(connection)
 
 
 def _take(begun: float) -> Connection:

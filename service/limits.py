@@ -1,10 +1,12 @@
 """How often a user may ask (rulings 17 to 19): flask-limiter in front of a token bucket, a user each."""
 
 import math
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from flask import Blueprint, Flask, Response
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RouteLimit
 from valkey.backoff import NoBackoff
 from valkey.exceptions import ConnectionError as LostConnection
 from valkey.retry import Retry
@@ -21,7 +23,7 @@ _VALKEY_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "valkey
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     """Limits the routes of a blueprint together, a user. Registered after authentication, before any view."""
     limiter = Limiter(auth.subject, strategy=token_bucket.NAME, **storage(settings.redis_url))
-    limiter.shared_limit(settings.api_read_limit, scope=POLICY)(reads)
+    _ReadOnce(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(reads)
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -37,6 +39,17 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
         return response
 
     limiter.init_app(app)
+
+
+class _ReadOnce(RouteLimit):
+    """A limit whose text is parsed once, where the library does it for each request."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._parsed)
+
+    @cached_property
+    def _parsed(self) -> list[Any]:
+        return list(super().__iter__())
 
 
 def storage(redis_url: str | None) -> dict[str, Any]:

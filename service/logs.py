@@ -1,6 +1,7 @@
 """Logs as JSON, one line an event, on standard output: ours and those of every library."""
 
 import contextlib
+import json
 import logging.config
 import sys
 from typing import Any, TextIO
@@ -13,7 +14,11 @@ _SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
 ]
-_RENDERING: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+_encode = json.JSONEncoder(default=repr).encode
+_RENDERING: list[Any] = [
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
+]
 # One list for ever: loggers keep it, and tests listen by changing it.
 _OURS = [*_SHARED, *_RENDERING]
 

@@ -1,7 +1,6 @@
 """Storing a file of snapshots: checked row by row, staged by COPY, merged as a set, all or nothing."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import marshmallow as ma
@@ -32,14 +31,15 @@ class Outcome(NamedTuple):
     rows: int
     created: int
     duplicates: int
-    faults: int
+    faulty: int
+    """Rows with faults."""
 
 
 class FaultsError(Exception):
     """The file has faults, and nothing of it was stored."""
 
     def __init__(self, outcome: Outcome) -> None:
-        super().__init__(f"{outcome.faults} faults")
+        super().__init__(f"{outcome.faulty} rows with faults")
         self.outcome = outcome
 
 
@@ -56,16 +56,9 @@ def store(
     `on_fault` hears of every fault, `on_stage` of what is done next. Raises FaultsError when there are faults and
     they are not to be skipped, snapshots.files.FileError and psycopg.Error.
     """
-    faults = 0
-
-    def tell(fault: RowFault) -> None:
-        nonlocal faults
-        faults += 1
-        on_fault(fault)
-
     queries.create_import(connection)
-    read, staged = _stage(connection, rows, tell)
-    if faults and not skip_faults:
+    read, staged = _stage(connection, rows, on_fault)
+    if staged < read and not skip_faults:
         # What contradicts what is told too, so that one run tells all.
         on_stage("Comparing with what is stored")
     else:
@@ -77,10 +70,12 @@ def store(
     contradictory = 0
     for line, status in queries.list_import_contradictions(connection):
         contradictory += 1
-        tell(RowFault(line, "", _MESSAGES[status]))
-    outcome = Outcome(read, created, staged - created - contradictory, faults)
-    if faults and not skip_faults:
+        on_fault(RowFault(line, "", _MESSAGES[status]))
+    outcome = Outcome(read, created, staged - created - contradictory, read - staged + contradictory)
+    if outcome.faulty and not skip_faults:
         raise FaultsError(outcome)
+    # The caller's transaction may go on to another file.
+    connection.execute("DROP TABLE import")
     return outcome
 
 
@@ -104,21 +99,6 @@ def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[
             staged += 1
             copy.write_row((row.line, *(item[name] for name in COLUMNS)))
     return read, staged
-
-
-def export(
-    connection: Connection[Any],
-    *,
-    user_id: str,
-    account_id: str | None,
-    start_date: datetime | None,
-    end_date: datetime | None,
-    source: str | None,
-) -> Iterable[tuple[str | None, ...]]:
-    """A user's snapshots, as rows of `COLUMNS`, streamed within the caller's transaction."""
-    return queries.list_snapshots_to_export(
-        connection, user_id=user_id, account_id=account_id, start_date=start_date, end_date=end_date, source=source
-    )
 
 
 def erase(connection: Connection[Any], user_id: str) -> tuple[int, int]:

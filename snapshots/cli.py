@@ -19,7 +19,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from schemas.fields import SOURCES, Instant, Uuid
-from snapshots import backfill, files
+from snapshots import backfill, files, queries
 from snapshots.backfill import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
@@ -73,11 +73,14 @@ def import_(paths: tuple[str, ...], dry_run: bool, skip_faults: bool, errors_pat
     if paths.count("-") > 1 or errors_path in paths:
         raise click.UsageError("A file is named twice.")
     with _ending_well("Nothing more was stored."), contextlib.ExitStack() as at_last:
-        errors = at_last.enter_context(_written(errors_path)) if errors_path else None
-        report = _Faults(errors)
+        report = _Faults(at_last.enter_context(_written(errors_path)) if errors_path else None)
+        connection = at_last.enter_context(_connection())
+        if dry_run:
+            # One transaction for all files, so that each is compared with those before it too.
+            at_last.enter_context(connection.transaction(force_rollback=True))
         has_faults = False
         for path in paths:
-            with _connection() as connection, files.opened(path) as source:
+            with files.opened(path) as source:
                 has_faults |= not _import(connection, source, report, dry_run=dry_run, skip_faults=skip_faults)
     sys.exit(DATA_FAULT if has_faults else 0)
 
@@ -93,7 +96,7 @@ def _import(
     name = "standard input" if source.name == "-" else source.name
     report.begin(name)
     try:
-        with connection.transaction(force_rollback=dry_run):
+        with connection.transaction():
             outcome = backfill.store(connection, _watched(source, name), report.add, _say, skip_faults=skip_faults)
     except FaultsError as error:
         report.end()
@@ -101,16 +104,18 @@ def _import(
         return False
     except files.FileError as error:
         report.end()
-        _say(f"{name}: {error} Nothing of it was stored.")
+        report.write(RowFault(error.line, "", str(error)))
+        _say(f"{name}, line {error.line}: {error} Nothing of it was stored.")
         return False
     report.end()
     _say(f"{name}: {_sums(outcome)}." + (" It was a dry run: nothing was stored." if dry_run else ""))
-    return outcome.faults == 0
+    return outcome.faulty == 0
 
 
 def _sums(outcome: Outcome) -> str:
     return (
-        f"{outcome.rows:,} rows, {outcome.created:,} new, {outcome.duplicates:,} duplicates, {outcome.faults:,} faults"
+        f"{outcome.rows:,} rows, {outcome.created:,} new, {outcome.duplicates:,} duplicates,"
+        f" {outcome.faulty:,} with faults"
     )
 
 
@@ -129,12 +134,16 @@ class _Faults:
 
     def add(self, fault: RowFault) -> None:
         self._count += 1
-        if self._writer:
-            self._writer.writerow([self._name, *fault])
+        self.write(fault)
         if self._count <= SHOWN_FAULTS:
             # A file may name a member as it likes, and a terminal obeys.
             field = fault.field if fault.field in files.COLUMNS else fault.field and ascii(fault.field[:80])
             _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
+
+    def write(self, fault: RowFault) -> None:
+        """To the file alone."""
+        if self._writer:
+            self._writer.writerow([self._name, *fault])
 
     def end(self) -> None:
         if self._count > SHOWN_FAULTS:
@@ -173,7 +182,7 @@ def _watched(source: files.Source, name: str) -> Iterator[files.Row]:
 def export(form: str, **asked: Any) -> None:
     """Writes a user's snapshots to standard output, in a form that import takes back."""
     with _ending_well("The export is not complete."), _connection() as connection, connection.transaction():
-        number = files.write(backfill.export(connection, **asked), sys.stdout, form)
+        number = files.write(queries.list_snapshots_to_export(connection, **asked), sys.stdout, form)
         sys.stdout.flush()
     _say(f"{number:,} snapshots")
 

@@ -12,17 +12,24 @@ import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
 
 COLUMNS = tuple(CaptureItem().fields)
+# Characters; a snapshot takes some hundreds.
+LONGEST_LINE = 100_000
 REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
 
 
 class FileError(Exception):
-    """A file that cannot be read as what it says it is; the message says where."""
+    """A file that cannot be read, from a line on, as what it says it is."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class Row(NamedTuple):
@@ -59,9 +66,9 @@ class Source:
                 is_json = name.endswith((".ndjson", ".jsonl")) or lines.peek().startswith("{")
                 yield from _json_rows(lines) if is_json else _csv_rows(lines)
             except UnicodeDecodeError:
-                raise FileError(f"{self.name}, after line {lines.number}: not UTF-8.") from None
+                raise FileError(lines.number + 1, "Is not UTF-8, or what follows is not.") from None
             except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
-                raise FileError(f"{self.name}, line {lines.number}: {error}.") from None
+                raise FileError(lines.number, f"{error}.") from None
 
 
 @contextlib.contextmanager
@@ -93,10 +100,10 @@ def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int
 
 
 class _Lines:
-    """The lines of a text, counted."""
+    """The lines of a text, counted. One without an end is not read into memory whole."""
 
-    def __init__(self, text: Iterable[str]) -> None:
-        self._lines = iter(text)
+    def __init__(self, text: TextIO) -> None:
+        self._lines = iter(partial(text.readline, LONGEST_LINE + 1), "")
         self.number = 0
 
     def peek(self) -> str:
@@ -111,6 +118,8 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
+        if len(line) > LONGEST_LINE:
+            raise FileError(self.number, f"The line is longer than {LONGEST_LINE:,} characters.")
         return line
 
 
@@ -140,7 +149,7 @@ def _check_header(header: list[str]) -> None:
     if missing or unknown or len(set(header)) < len(header):
         told = [f"lacks {', '.join(missing)}"] if missing else []
         told += [f"has {', '.join(map(repr, unknown))}, which no snapshot has"] if unknown else []
-        raise FileError(f"The header row {' and '.join(told) or 'names a column twice'}.")
+        raise FileError(1, f"The header row {' and '.join(told) or 'names a column twice'}.")
 
 
 def _json_rows(lines: _Lines) -> Iterator[Row]:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from config import Settings
+from tests.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.running import Run
 from tests.support import SECRET, Caller, user_token
 from tools import postgres
@@ -159,3 +161,28 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
     yield run
     run.end()
+
+
+@pytest.fixture
+def flask(app: Flask) -> Flasks:
+    return in_process(app)
+
+
+@pytest.fixture
+def shell(database_url: str) -> Flasks:
+    return in_a_shell(database_url)
+
+
+@pytest.fixture
+def stored(database_url: str, user_id: str) -> Stored:
+    """The user's snapshots."""
+
+    def read() -> list[tuple[Any, ...]]:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute(
+                "SELECT account_id::text, captured_at, source, balance::text FROM balance_snapshots"
+                " WHERE user_id = %s ORDER BY 1, 2",
+                [user_id],
+            ).fetchall()
+
+    return read

@@ -9,11 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 
 from config import completed, given
 from snapshots.capture import SCOPE
@@ -31,15 +28,7 @@ def main(arguments: list[str]) -> None:
         done = subprocess.run(
             [str(Path(sys.executable).with_name("schemathesis")), "run", f"{base}/openapi.json"]
             + ["--checks", "all", "--mode", "all", "--phases", "examples,coverage,fuzzing", "--seed", str(seed)]
-            + [
-                "--max-examples",
-                str(examples),
-                "--continue-on-failure",
-                "--request-timeout",
-                "10",
-                "--request-retries",
-                "1",
-            ]
+            + ["--max-examples", str(examples), "--continue-on-failure", "--request-timeout", "10"]
             + ["--generation-database", "none", "--warnings", "off", "--header", f"Authorization: Bearer {token}"],
             cwd=folder,
             env=os.environ | {"SCHEMATHESIS_HOOKS": "tools.fuzz_hooks", "PYTHONPATH": str(ROOT)},
@@ -75,19 +64,11 @@ def _service(folder: Path) -> Iterator[tuple[str, str]]:
         )
     try:
         base = f"http://127.0.0.1:{port}"
-        _wait_for(service, f"{base}/readyz", log)
+        if not processes.come_to_answer(f"{base}/readyz", START_SECONDS, lambda: service.poll() is None):
+            sys.exit(f"make fuzz: the service does not start:\n{log.read_text(errors='replace')}")
         yield base, local.token(demo.USER, SCOPE)
     finally:
         processes.end(service)
-
-
-def _wait_for(service: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and service.poll() is None:
-        with contextlib.suppress(URLError, OSError), urllib.request.urlopen(url, timeout=2):
-            return
-        time.sleep(0.1)
-    sys.exit(f"make fuzz: the service does not start:\n{log.read_text(errors='replace')}")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Sequence
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.error import HTTPError
 
 
 def start(
@@ -30,6 +33,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def come_to_answer(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
+    """Waits until a URL answers with that status; False when the seconds are over, or what should answer has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and are_running():
+        if _status(url) == status:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _status(url: str) -> int | None:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return int(response.status)
+    except HTTPError as error:
+        return error.code
+    except OSError:
+        return None
 
 
 def end(process: subprocess.Popen[bytes], ending: signal.Signals = signal.SIGTERM, seconds: float = 30) -> None:

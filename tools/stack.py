@@ -12,13 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.error import URLError
 
 import psycopg
 
@@ -87,15 +84,15 @@ class Stack:
         return process
 
     def _wait_until_it_serves(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            for name in ("valkey", "gunicorn", "nginx"):
-                if getattr(self, name).poll() is not None:
-                    raise StackError(f"{name} ended:\n{self.log(name)}")
-            with contextlib.suppress(URLError, OSError), urllib.request.urlopen(f"{self.base}/healthz", timeout=2):
-                return
-            time.sleep(0.05)
-        raise StackError(f"The stack does not serve:\n{self.log('gunicorn')}\n{self.log('nginx')}")
+        parts = {name: getattr(self, name) for name in ("valkey", "gunicorn", "nginx")}
+
+        def are_running() -> bool:
+            return all(part.poll() is None for part in parts.values())
+
+        if not processes.come_to_answer(f"{self.base}/healthz", START_SECONDS, are_running):
+            ended = [name for name, part in parts.items() if part.poll() is not None]
+            logs = "\n".join(self.log(name) for name in ended or parts)
+            raise StackError(f"{' and '.join(ended) or 'The stack'} {'ended' if ended else 'does not serve'}:\n{logs}")
 
     def log(self, name: str) -> str:
         """What a part has printed."""
