@@ -403,7 +403,7 @@ def test_on_a_terminal_progress_is_a_bar_with_the_rate_and_the_time_left(
 ) -> None:
     path = tmp_path / "many.csv"
     row = as_csv(snapshot(user_id, account_id)).splitlines()[1]
-    path.write_text(as_csv() + f"{row}\n" * 60_000)
+    path.write_text(as_csv() + f"{row}\n" * 150_000)
     ours, theirs = pty.openpty()
 
     running = started(database_url, "snapshots", "import", str(path), stderr=theirs)
@@ -416,4 +416,4 @@ def test_on_a_terminal_progress_is_a_bar_with_the_rate_and_the_time_left(
 
     assert running.wait(30) == 0
     assert re.search(rb"many.csv: [\d,]+ rows, [\d,]+/s  \[#+-*\]  +\d+%  00:00:\d\d", said), said[-2000:]
-    assert b"60,000 rows, 1 new, 59,999 duplicates, 0 with faults" in said
+    assert b"150,000 rows, 1 new, 149,999 duplicates, 0 with faults" in said
