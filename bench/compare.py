@@ -96,9 +96,9 @@ def differing(services: dict[str, Service], scenario: Scenario) -> list[str]:
     """The peers whose answer is not ours, byte for byte; a capture is asked for the second time, when ids are known."""
     request = scenario.request.replace("$STAMP", "1999-01-01T00:00:00")
     if scenario.query is None:
-        _body(services["ours"].base, request)
-    ours = _body(services["ours"].base, request)
-    return [name for name in PEERS if name in services and _body(services[name].base, request) != ours]
+        _body(services["ours"].bases[0], request)
+    ours = _body(services["ours"].bases[0], request)
+    return [name for name in PEERS if name in services and _body(services[name].bases[0], request) != ours]
 
 
 def _body(base: str, raw: str) -> bytes:
@@ -129,7 +129,7 @@ def measure(
     """Each service and the floor in turns; before the first number of connections, one turn for warming up."""
     seconds = _seconds(scenario)[connections]
     turns: dict[str, Callable[[float], wrk.Load]] = {
-        name: partial(_load, service.base, scenario, connections) for name, service in services.items()
+        name: partial(_load, service.bases, scenario, connections) for name, service in services.items()
     }
     if scenario.query:
         turns["pgbench"] = partial(_pgbench, database_url, scenario, connections)
@@ -157,10 +157,10 @@ def _seconds(scenario: Scenario) -> dict[int, int]:
     return SECONDS_OF_LARGE_CAPTURES if scenario.rows >= 1000 and scenario.query is None else SECONDS
 
 
-def _load(base: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
-    load = wrk.load(base, [scenario.request], connections=connections, seconds=seconds)
+def _load(bases: list[str], scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
+    load = wrk.load(bases, [scenario.request], connections=connections, seconds=seconds)
     if load.successes < load.requests:
-        raise wrk.WrkError(f"{base} refused some of: {scenario.name}")
+        raise wrk.WrkError(f"{bases[0]} refused some of: {scenario.name}")
     return load
 
 

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
             tempfile.TemporaryDirectory(prefix="snapshots-overload-") as state,
             stack.running(Path(state), free_port(), API_READ_LIMIT="1000000/minute") as running,
         ):
-            served = _measure(partial(wrk.load, running.base, requests, seconds=SECONDS, cores=cores[1:2]), rounds)
+            served = _measure(partial(wrk.load, [running.base], requests, seconds=SECONDS, cores=cores[1:2]), rounds)
     except (stack.StackError, wrk.WrkError) as error:
         sys.exit(f"make overload: {error}")
     print(f"\nOf the peak, served at twice its load: median {statistics.median(served):.2f} of {rounds} rounds.")

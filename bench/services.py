@@ -1,4 +1,4 @@
-"""The three services that are measured, on one database and one Valkey, each with two worker processes."""
+"""The three services that are measured, on one database and one Valkey, each with two processes that serve."""
 
 import contextlib
 import os
@@ -12,15 +12,16 @@ from config import completed
 from tools import local, processes, stack
 
 ROOT = Path(__file__).parent.parent
-WORKERS = 2
+PROCESSES = 2
 LIMIT = "100000000/minute"
 START_SECONDS = 30
 
 
 class Service(NamedTuple):
     name: str
-    base: str
-    pid: int
+    bases: list[str]
+    """A URL for each of its processes."""
+    pids: list[int]
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
             REDIS_URL=f"valkey+unix://{folder}/valkey.sock",
             JWT_SECRET_KEY=local.secret(),
             API_READ_LIMIT=LIMIT,
-            WEB_CONCURRENCY=str(WORKERS),
+            WEB_CONCURRENCY="1",
             SOCKET="",
             HOST="127.0.0.1",
         )
@@ -48,14 +49,14 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
             start(valkey)
             found = {}
             for name in names:
-                port = processes.free_port()
-                pid = start(_command(name, port), PORT=str(port))
-                found[name] = Service(name, f"http://127.0.0.1:{port}", pid)
-            for service in found.values():
-                url = f"{service.base}/api/v1/balance-snapshots"
+                ports = [processes.free_port() for _ in range(PROCESSES)]
+                pids = [start(_command(name, port), PORT=str(port)) for port in ports]
+                found[name] = Service(name, [f"http://127.0.0.1:{port}" for port in ports], pids)
+            for name, base in [(name, base) for name, service in found.items() for base in service.bases]:
+                url = f"{base}/api/v1/balance-snapshots"
                 if not processes.come_to_answer(url, START_SECONDS, lambda: True, status=401):
                     said = (Path(folder) / "log").read_text(errors="replace")[-4000:]
-                    raise stack.StackError(f"{service.name} does not start:\n{said}")
+                    raise stack.StackError(f"{name} does not start:\n{said}")
             yield found
             parts.close()
 
@@ -64,4 +65,4 @@ def _command(name: str, port: int) -> list[str]:
     if name == "ours":
         return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
     command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app", "--port", str(port)]
-    return [*command, "--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"]
+    return [*command, "--no-access-log", "--log-level", "warning"]

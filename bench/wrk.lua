@@ -10,6 +10,20 @@ local pause = tonumber(os.getenv("PAUSE_MS"))
 local began = tonumber(os.getenv("SINCE"))
 local sent = 0
 
+-- A thread for each place that requests go to, with as many connections as the others. Instants are told apart by thread.
+local places = {}
+for host, port in (os.getenv("PLACES")):gmatch("(%S+):(%d+)") do
+    places[#places + 1] = wrk.lookup(host, port)[1]
+end
+local threads = 0
+offset = 0
+
+function setup(thread)
+    thread.addr = places[threads % #places + 1]
+    thread:set("offset", threads * 1000000)
+    threads = threads + 1
+end
+
 if pause > 0 then
     -- Exponentially distributed, so that they arrive as requests of many callers do and not in waves.
     function delay()
@@ -24,7 +38,7 @@ function request()
         return text
     end
     -- An instant of its own for every request: a second more for each one sent.
-    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", began + sent)))
+    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", began + offset + sent)))
 end
 
 function done(summary, latency, _)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 _PATIENCE_SECONDS = 30
 SCRIPT = Path(__file__).with_suffix(".lua")
@@ -30,7 +31,7 @@ class Load(NamedTuple):
 
 
 def load(
-    base: str,
+    bases: Sequence[str],
     requests: Sequence[str],
     *,
     connections: int,
@@ -40,6 +41,8 @@ def load(
 ) -> Load:
     """Sends these requests in turn over so many connections, each pausing a random time of that mean between two.
 
+    `bases`: URLs that the connections are shared among; how a server spreads connections over its processes is
+    chance, and not what is measured.
     `requests`: raw HTTP/1.1 requests; `$STAMP` in one stands for an instant that no other request of this load holds.
     Raises WrkError.
     """
@@ -51,11 +54,20 @@ def load(
         for number, request in enumerate(requests, 1):
             (Path(folder) / f"{number}").write_text(request)
         done = subprocess.run(
-            [*pinned, wrk, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds:.0f}s"]
-            + ["--timeout", "60s", "--script", str(SCRIPT), base],
+            [
+                *pinned,
+                wrk,
+                "--threads",
+                str(min(len(bases), connections)),
+                "--connections",
+                str(connections),
+                "--duration",
+                f"{seconds:.0f}s",
+            ]
+            + ["--timeout", "60s", "--script", str(SCRIPT), bases[0]],
             env=os.environ
             | {"REQUESTS": folder, "COUNT": str(len(requests)), "PAUSE_MS": f"{pause_ms:.0f}"}
-            | {"SINCE": str(unused_second())},
+            | {"SINCE": str(unused_second()), "PLACES": " ".join(urlsplit(base).netloc for base in bases)},
             capture_output=True,
             text=True,
             check=False,
@@ -68,10 +80,10 @@ def load(
         raise WrkError(f"wrk met with broken connections: {answers[0]}")
     if seen["requests"] == 0:
         if seconds >= _PATIENCE_SECONDS:
-            raise WrkError(f"{base} answered nothing in {seconds} s.")
+            raise WrkError(f"{bases[0]} answered nothing in {seconds} s.")
         # A longer look, once.
         again: dict[str, Any] = {"pause_ms": pause_ms, "cores": cores}
-        return load(base, requests, connections=connections, seconds=_PATIENCE_SECONDS, **again)
+        return load(bases, requests, connections=connections, seconds=_PATIENCE_SECONDS, **again)
     duration = seen["duration_us"] / 1e6
     return Load(
         seen["requests"] / duration,
