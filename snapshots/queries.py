@@ -95,13 +95,13 @@ def insert_accounts(connection: Connection[Any], *, items: str, trace_id: str | 
     _execute(connection, "insert_accounts", items=items, trace_id=trace_id)
 
 
-def insert_snapshots(connection: Connection[Any], *, items: str) -> list[str]:
-    """`items`: the batch, a JSON array. The ids of what is new."""
-    return [row[0] for row in _execute(connection, "insert_snapshots", items=items)]
+def insert_snapshots(connection: Connection[Any], *, items: str) -> list[Match]:
+    """`items`: the batch, a JSON array. What is new, in no order."""
+    return [Match("created", *row) for row in _execute(connection, "insert_snapshots", items=items)]
 
 
 def match_snapshots(connection: Connection[Any], *, items: str, created: list[str]) -> list[Match]:
-    """`items`: the batch, a JSON array; `created`: what `insert_snapshots` returned. One match an item."""
+    """`items`: the batch, a JSON array; `created`: the ids of what is new. One match an item, in their order."""
     rows = _execute(connection, "match_snapshots", items=items, created=created)
     return [Match(*row) for row in rows]
 

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -615,6 +617,22 @@ def test_the_answer_is_in_the_order_of_the_request_and_counts(
     assert {a["captured_at"]: a["id"] for a in answers if a["status"] == "duplicate"} == known
     listed = {s["captured_at"]: s["id"] for s in user.recent(account_id).json["snapshots"]}
     assert listed == {answer["captured_at"]: answer["id"] for answer in answers}
+
+
+def test_a_batch_of_new_snapshots_is_answered_in_the_order_of_the_request(sync_job: Caller, user_id: str) -> None:
+    items = [
+        snapshot(user_id, account, captured_at=DAY.format(day), source=source)
+        for account in (str(uuid4()) for _ in range(20))
+        for day in (1, 2, 3)
+        for source in ("manual_sync", "account_sync")
+    ]
+    random.shuffle(items)
+
+    first, again = captured(sync_job, *items), sync_job.capture(*items).json["snapshots"]
+
+    key = itemgetter("account_id", "captured_at", "source")
+    assert [key(answer) for answer in first] == [key(item) for item in items]
+    assert again == [answer | {"status": "duplicate"} for answer in first]
 
 
 def test_ids_are_uuid_v7_and_ascend_in_the_order_of_capture(sync_job: Caller, user_id: str) -> None:

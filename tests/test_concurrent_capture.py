@@ -217,13 +217,21 @@ def test_of_contradicting_batches_at_once_exactly_one_is_stored(
 
 
 @pytest.mark.parametrize("size", [2, 1000])
-def test_a_batch_takes_five_round_trips_whatever_its_size(size: int, database_url: str, user_id: str) -> None:
-    """BEGIN, three statements, COMMIT."""
+def test_a_batch_takes_four_round_trips_and_one_that_was_stored_five_whatever_their_size(
+    size: int, database_url: str, user_id: str
+) -> None:
+    """BEGIN, two statements or three, COMMIT."""
     items = loaded(portfolio(user_id, accounts=2, snapshots=size // 2))
-    with psycopg.connect(database_url, autocommit=True) as connection, tempfile.TemporaryFile() as trace:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert [round_trips(connection, items) for _ in range(2)] == [4, 5]
+
+
+def round_trips(connection: psycopg.Connection[Any], items: list[dict[str, Any]]) -> int:
+    """How many it takes to store a batch."""
+    with tempfile.TemporaryFile() as trace:
         connection.pgconn.trace(trace.fileno())
         batch.store(connection, items)
         connection.pgconn.untrace()
         trace.seek(0)
         # The server says so once a round trip (https://www.postgresql.org/docs/current/protocol-flow.html).
-        assert len(re.findall(rb"\tB\t\d+\tReadyForQuery", trace.read())) == 5
+        return len(re.findall(rb"\tB\t\d+\tReadyForQuery", trace.read()))

@@ -290,7 +290,8 @@ def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amoun
         talkative,
         f"{API}/balance-snapshots",
         "POST",
-        json.dumps({"snapshots": [item]}),
+        # The second takes the statement that a batch of new snapshots does without.
+        json.dumps({"snapshots": [item, item]}),
         Authorization=bearer,
         X_Trace_Id=trace_id,
         Content_Type="application/json",

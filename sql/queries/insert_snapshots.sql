@@ -1,11 +1,14 @@
 -- Stores the snapshots of a batch whose natural key is new and whose account is its user's. Second of the three
--- statements of a capture; the third says what became of each item. Sorted by the natural key, so that senders of
+-- statements of a capture; unless all items are here, the third says what became of each. Sorted by the natural key, so that senders of
 -- the same batch wait for one another in one order. Ids ascend in the order of the batch.
 --
 -- Parameters:
 --   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 -- Columns:
---   id  text  a snapshot that is new
+--   id           text             a snapshot that is new
+--   account_id   text
+--   captured_at  text             UTC, ISO 8601
+--   source       snapshot_source
 
 INSERT INTO balance_snapshots (
     id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
@@ -38,4 +41,4 @@ FROM json_to_recordset(%(items)s::json) AS item (
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
 ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinal
 ON CONFLICT DO NOTHING
-RETURNING id::text;
+RETURNING id::text, account_id::text, utc_iso8601(captured_at) AS captured_at, source;
