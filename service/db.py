@@ -128,6 +128,7 @@ def writing() -> Iterator[Connection]:
 def _lend(begun: float) -> Connection:
     if time.monotonic() > begun + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has waited too long for its turn.")
+    # Counting who waits costs more than looking, and hardly anybody does.
     if _pool().get_stats()["pool_available"]:
         connection = _take(begun)
     else:
@@ -140,8 +141,8 @@ def _lend(begun: float) -> Connection:
 
 def _take_back(connection: Connection) -> None:
     connection.deadline = float("inf")
-    _IN_USE.dec()
     _pool().putconn(connection)
+    _IN_USE.dec()
 
 
 def _take(begun: float) -> Connection:

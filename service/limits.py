@@ -23,7 +23,7 @@ _VALKEY_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "valkey
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     """Limits the routes of a blueprint together, a user. Registered after authentication, before any view."""
     limiter = Limiter(auth.subject, strategy=token_bucket.NAME, **storage(settings.redis_url))
-    _ReadOnce(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(reads)
+    _ParsedOnce(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(reads)
 
     @app.after_request
     def _headers(response: Response) -> Response:
@@ -41,7 +41,7 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     limiter.init_app(app)
 
 
-class _ReadOnce(RouteLimit):
+class _ParsedOnce(RouteLimit):
     """A limit whose text is parsed once, where the library does it for each request."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -57,7 +57,8 @@ def storage(redis_url: str | None) -> dict[str, Any]:
     if redis_url is None:
         return {"storage_uri": "memory://"}
     # The client for Valkey speaks to Redis alike. It tries again at once where a connection has ended, as all do when
-    # the store restarts, and not where there is no answer: a read waits for it.
+    # the store restarts, and not where there is no answer: a read waits for it. A connection that ends between a
+    # token and its answer costs a second token.
     scheme, _, rest = redis_url.partition("://")
     return {
         "storage_uri": f"{_VALKEY_SCHEMES.get(scheme, scheme)}://{rest}",

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging.config
 import sys
+import threading
 from typing import Any, TextIO
 
 import structlog
@@ -14,13 +15,12 @@ _SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
 ]
+# Kept, because json.dumps makes an encoder anew where it is given a default.
 _encode = json.JSONEncoder(default=repr).encode
 _RENDERING: list[Any] = [
     structlog.processors.format_exc_info,
     structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
 ]
-# One list for ever: loggers keep it, and tests listen by changing it.
-_OURS = [*_SHARED, *_RENDERING]
 
 
 def logging_config(level: str) -> dict[str, Any]:
@@ -59,10 +59,9 @@ def configure(level: str) -> None:
     logging.config.dictConfig(logging_config(level))
     _Output.stream = sys.stdout
     structlog.configure(
-        processors=_OURS,
+        processors=[*_SHARED, *_RENDERING],
         logger_factory=_Output,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
     )
 
 
@@ -70,12 +69,13 @@ class _Output:
     """Standard output, a line an event. A disk that is full, or a reader that has gone, fails no request."""
 
     stream: TextIO
+    _lock = threading.Lock()
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def msg(self, line: str) -> None:
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError, ValueError):
             self.stream.write(f"{line}\n")
             self.stream.flush()
 

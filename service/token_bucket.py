@@ -157,6 +157,8 @@ class SharedBuckets:
                 self._ask("probe", bucket, 0)
             except Exception:  # noqa: S112 - the loss is logged, the return will be
                 continue
+            # Other threads' connections may be dead without having been told so.
+            self._store.connection_pool.disconnect()
             self._is_lost = False
             _log.warning("limiter_store_returned")
 

@@ -28,8 +28,8 @@ class ErasedError(psycopg.OperationalError):
 def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: str | None = None) -> list[Match]:
     """What became of each item of a batch that `schemas.capture.CaptureBatch` has loaded.
 
-    Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises ContradictionError and psycopg.Error;
-    after either, and after a lost answer, the same batch may be stored again.
+    Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises
+    ContradictionError and psycopg.Error; after either, and after a lost answer, the same batch may be stored again.
     """
     batch = json.dumps([{"ordinal": n, **item} for n, item in enumerate(items)], default=str)
     with connection.transaction():

@@ -60,7 +60,11 @@ _INSTANT = _Checked("instant", Instant())
 
 @snapshots.command("import")
 @click.argument("paths", metavar="FILE...", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Say what would happen, and store nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would happen, and store nothing. Captures of the same accounts wait for it.",
+)
 @click.option("--skip-faults", is_flag=True, help="Store what is right of a file that has faults.")
 @click.option("--errors", "errors_path", type=click.Path(), help="Write every fault to this file, as CSV.")
 @with_appcontext

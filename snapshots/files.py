@@ -20,7 +20,7 @@ from schemas.capture import CaptureItem
 
 COLUMNS = tuple(CaptureItem().fields)
 # Characters; a snapshot takes some hundreds.
-LONGEST_LINE = 100_000
+LONGEST_ROW = 100_000
 REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
 
 
@@ -67,7 +67,9 @@ class Source:
                 yield from _json_rows(lines) if is_json else _csv_rows(lines)
             except UnicodeDecodeError:
                 raise FileError(lines.number + 1, "Is not UTF-8, or what follows is not.") from None
-            except (gzip.BadGzipFile, zlib.error, EOFError, csv.Error) as error:
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                raise FileError(lines.number + 1, f"{error}.") from None
+            except csv.Error as error:
                 raise FileError(lines.number, f"{error}.") from None
 
 
@@ -100,11 +102,12 @@ def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int
 
 
 class _Lines:
-    """The lines of a text, counted. One without an end is not read into memory whole."""
+    """The lines of a text, counted. A row without an end is not read into memory whole."""
 
     def __init__(self, text: TextIO) -> None:
-        self._lines = iter(partial(text.readline, LONGEST_LINE + 1), "")
+        self._lines = iter(partial(text.readline, LONGEST_ROW + 1), "")
         self.number = 0
+        self._length = 0
 
     def peek(self) -> str:
         """The next line, which is still to come."""
@@ -118,9 +121,15 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
-        if len(line) > LONGEST_LINE:
-            raise FileError(self.number, f"The line is longer than {LONGEST_LINE:,} characters.")
+        self._length += len(line)
+        if self._length > LONGEST_ROW:
+            raise FileError(self.number, f"The row is longer than {LONGEST_ROW:,} characters.")
         return line
+
+    def begin_row(self) -> int:
+        """The number of the line that the next row begins with."""
+        self._length = 0
+        return self.number + 1
 
 
 def _csv_rows(lines: _Lines) -> Iterator[Row]:
@@ -128,7 +137,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row]:
     header = next(reader, [])
     _check_header(header)
     nullable = [name not in REQUIRED for name in header]
-    begins = lines.number + 1
+    begins = lines.begin_row()
     for cells in reader:
         if len(cells) == len(header):
             yield Row(
@@ -140,7 +149,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row]:
             )
         elif cells:
             yield Row(begins, fault=f"Has {len(cells)} cells, and the header {len(header)}.")
-        begins = lines.number + 1
+        begins = lines.begin_row()
 
 
 def _check_header(header: list[str]) -> None:
@@ -161,6 +170,7 @@ def _json_rows(lines: _Lines) -> Iterator[Row]:
                 yield Row(lines.number, fault="Is not JSON, or names a member twice.")
             else:
                 yield Row(lines.number, item)
+        lines.begin_row()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from snapshots import cli
-from snapshots.files import COLUMNS, LONGEST_LINE
+from snapshots.files import COLUMNS, LONGEST_ROW
 from tests.command_line import DATA_FAULT, SYSTEM_FAULT, USAGE, Flasks, Stored, as_csv, as_ndjson, series, started
 from tests.support import USER, Caller, captured, snapshot, until
 
@@ -276,14 +276,15 @@ def test_a_file_that_is_none_is_told_in_a_line(flask: Flasks, tmp_path: Path, co
         ("broken.ndjson", b"{\n", "line 1: Is not JSON"),
         (
             "endless.ndjson",
-            b'{"balance": "' + b"1" * LONGEST_LINE,
-            "line 1: The line is longer than 100,000",
+            b'{"balance": "' + b"1" * LONGEST_ROW,
+            "line 1: The row is longer than 100,000",
         ),
-        ("endless.csv", as_csv().encode() + b"1" * (LONGEST_LINE + 1), "line 2: The line is longer than"),
+        ("endless.csv", as_csv().encode() + b"1" * (LONGEST_ROW + 1), "line 2: The row is longer than"),
+        ("unquoted.csv", as_csv().encode() + b'"' + b'\n","' * LONGEST_ROW, "The row is longer than"),
         ("twice.ndjson", b'{"balance": "1", "balance": "2"}\n', "names a member twice"),
         ("flipped.csv.gz", flipped(as_csv(*series(USER, USER, 28))), "line"),
         ("cut.csv.gz", gzip.compress(as_csv(*series(str(uuid4()), str(uuid4()), 28)).encode())[:-60], "ended before"),
-        ("plain.csv.gz", as_csv().encode(), "gzip"),
+        ("plain.csv.gz", as_csv().encode(), "line 1: Not a gzipped file"),
     ],
 )
 def test_a_file_that_breaks_off_or_is_of_another_kind_is_told(

@@ -3,11 +3,12 @@
 Its settings are completed by what this machine keeps, as those of `make run` are.
 """
 
+import os
 import signal
 import subprocess
 import sys
 
-from config import ConfigError
+from config import ConfigError, given
 from tools import local
 from tools.migrate import MigrationError, migrate
 from tools.postgres import PostgresError
@@ -18,7 +19,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         with local.database() as url:
-            migrate(url)
+            if not given(os.environ, "DATABASE_URL"):
+                migrate(url)
             command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
             sys.exit(subprocess.run(command, env=local.environment(url), check=False).returncode)
     except (ConfigError, MigrationError, PostgresError) as error:
