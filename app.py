@@ -5,7 +5,7 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import Settings
-from service import auth, db, docs, health, limits, logs, metrics, problems, tracing
+from service import auth, db, docs, health, inputs, limits, logs, metrics, problems, tracing
 from snapshots import ABOUT, capture, cli, reads
 
 PREFIX = "/api/v1"
@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> Flask:
     # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
     tracing.init_app(app, is_behind_proxy=bool(settings.socket))
     metrics.init_app(app)
+    inputs.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)

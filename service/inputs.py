@@ -1,14 +1,38 @@
 """What comes in: loaded by a marshmallow schema, or refused with a 400 that names every fault (ruling 11)."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import marshmallow as ma
-from flask import current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from service.problems import Fault, Refusal
+
+# Of a body that nobody wanted, so much is read; the proxy in front lets less than that come.
+_MOST_UNWANTED_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+
+def init_app(app: Flask) -> None:
+    """Reads a body that nobody wanted to its end, before the request is answered.
+
+    Else gunicorn looks for that end when the answer is out. What the caller, who has his answer, sends next on the
+    connection can be read along with it, and would then never be answered.
+    """
+
+    @app.after_request
+    def _finish_body(response: Response) -> Response:
+        if request.content_length or "Transfer-Encoding" in request.headers:
+            body = request.environ["wsgi.input"]
+            # Where it breaks off, gunicorn closes the connection.
+            with contextlib.suppress(Exception):
+                for _ in range(_MOST_UNWANTED_BYTES // _READ_BYTES):
+                    if not body.read(_READ_BYTES):
+                        break
+        return response
 
 
 def query(schema: ma.Schema) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -211,6 +212,27 @@ def past_nginx(running: Stack, request: bytes) -> Reply:
         response = http.client.HTTPResponse(connection)
         response.begin()
         return Reply(response)
+
+
+@pytest.mark.parametrize("kind", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_a_request_is_not_answered_before_its_unwanted_body_has_come(running: Stack, kind: bytes) -> None:
+    """Or what follows it on the connection could be taken for a part of it, and never be answered."""
+    body = b"0123\n" if b"Length" in kind else b"5\r\n0123\n\r\n0\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(running.environment["SOCKET"])
+        connection.sendall(b"DELETE /healthz HTTP/1.1\r\nHost: x\r\n" + kind + b"\r\n\r\n")
+        early, _, _ = select.select([connection], [], [], 0.5)
+        connection.sendall(body)
+        unwanted = http.client.HTTPResponse(connection, method="DELETE")
+        unwanted.begin()
+        unwanted.read()
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        following = http.client.HTTPResponse(connection)
+        following.begin()
+
+    assert not early
+    assert (unwanted.status, following.status) == (405, 200)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/.problems/bad_request"])
