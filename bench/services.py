@@ -18,7 +18,6 @@ START_SECONDS = 30
 
 
 class Service(NamedTuple):
-    name: str
     bases: list[str]
     """A URL for each of its processes."""
     pids: list[int]
@@ -51,7 +50,7 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
             for name in names:
                 ports = [processes.free_port() for _ in range(PROCESSES)]
                 pids = [start(_command(name, port), PORT=str(port)) for port in ports]
-                found[name] = Service(name, [f"http://127.0.0.1:{port}" for port in ports], pids)
+                found[name] = Service([f"http://127.0.0.1:{port}" for port in ports], pids)
             for name, base in [(name, base) for name, service in found.items() for base in service.bases]:
                 url = f"{base}/api/v1/balance-snapshots"
                 if not processes.come_to_answer(url, START_SECONDS, lambda: True, status=401):

@@ -160,7 +160,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A `make run` that has been started and is ready."""
     run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
     yield run
-    run.end()
+    if run.process.poll() is None:
+        run.end()
 
 
 @pytest.fixture

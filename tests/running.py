@@ -5,12 +5,9 @@ import re
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from tests.support import until
-from tools.processes import free_port
+from tools.processes import come_to_answer, free_port
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60
@@ -40,7 +37,8 @@ class Run:
         return self._log.read_text()
 
     def wait_until_ready(self) -> "Run":
-        until(lambda: self.process.poll() is None and answers(f"{self.base}/readyz"), START_SECONDS, self._log)
+        is_ready = come_to_answer(f"{self.base}/readyz", START_SECONDS, lambda: self.process.poll() is None)
+        assert is_ready, self.output
         return self
 
     @property
@@ -74,11 +72,3 @@ class Run:
 def clean_environ() -> dict[str, str]:
     ours = {"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "REDIS_URL", "WEB_CONCURRENCY", "TEST_DATABASE_URL"}
     return {name: value for name, value in os.environ.items() if name not in ours}
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False

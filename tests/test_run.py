@@ -33,14 +33,6 @@ def curl(line: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
-    yield run
-    if run.process.poll() is None:
-        run.end()
-
-
 def test_every_line_it_prints_works_when_pasted(run: Run) -> None:
     latest, history, recent, capture = run.lines("curl ")
 

@@ -1,6 +1,6 @@
 -- Stores the snapshots of a batch whose natural key is new and whose account is its user's. Second of the three
--- statements of a capture; unless all items are here, the third says what became of each. Sorted by the natural key, so that senders of
--- the same batch wait for one another in one order. Ids ascend in the order of the batch.
+-- statements of a capture; unless all items are new, the third says what became of each. Sorted by the natural key,
+-- so that senders of the same batch wait for one another in one order. Ids ascend in the order of the batch.
 --
 -- Parameters:
 --   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
