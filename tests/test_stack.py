@@ -477,6 +477,16 @@ def short_lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
         yield running
 
 
+def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    user_id = str(uuid4())
+    with stack.running(tmp_path, free_port()) as first:
+        assert capture(first, snapshot(user_id, str(uuid4()))).status == 201
+
+    with stack.running(tmp_path, free_port()) as second:
+        assert read(second, user_id).json["total_count"] == 1
+
+
 def test_a_service_that_is_asked_to_end_finishes_what_it_is_answering(short_lived: Stack) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(short_lived.admin_url) as other, ThreadPoolExecutor(1) as thread:
