@@ -102,7 +102,11 @@ def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[
 
 
 def erase(connection: Connection[Any], user_id: str) -> tuple[int, int]:
-    """Removes a user: how many accounts and how many snapshots there were. Within the caller's transaction."""
-    queries.lock_accounts(connection, user_id=user_id)
-    snapshots = queries.delete_snapshots(connection, user_id=user_id)
-    return queries.delete_accounts(connection, user_id=user_id), snapshots
+    """Erase a user, within the caller's transaction; return the numbers of accounts and of snapshots erased.
+
+    An account that a capture registers meanwhile was captured after the erasure, and stays.
+    """
+    account_ids = queries.lock_accounts(connection, user_id=user_id)
+    snapshots = queries.delete_snapshots(connection, user_id=user_id, account_ids=account_ids)
+    accounts = queries.delete_accounts(connection, user_id=user_id, account_ids=account_ids)
+    return accounts, snapshots

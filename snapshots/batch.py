@@ -1,4 +1,4 @@
-"""Storing a batch of snapshots: all or nothing, and as often as it is delivered (rulings 21 to 23)."""
+"""Storing a batch of snapshots: all or nothing, and as often as it is delivered (rules 21 to 23)."""
 
 import json
 from typing import Any
@@ -22,11 +22,11 @@ class ContradictionError(Exception):
 
 
 class ErasedError(psycopg.OperationalError):
-    """An account was erased while it was captured for; the batch may be sent again."""
+    """An account was erased during its capture; nothing is stored, and the batch may be sent again."""
 
 
 def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: str | None = None) -> list[Match]:
-    """What became of each item of a batch that `schemas.capture.CaptureBatch` has loaded.
+    """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
     Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises
     ContradictionError and psycopg.Error; after either, and after a lost answer, the same batch may be stored again.
@@ -42,6 +42,6 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: st
         faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
         if faults:
             raise ContradictionError(faults)
-        if len(matches) < len(items):
+        if any(match.status == "erased" for match in matches):
             raise ErasedError
     return matches

@@ -33,10 +33,10 @@ class Contradiction(NamedTuple):
 
 
 class Match(NamedTuple):
-    """What became of one item of a captured batch."""
+    """The outcome of one item of a captured batch."""
 
     status: str
-    """created, duplicate, contradicts_stored, contradicts_batch or other_owner."""
+    """created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased."""
     id: str | None
     account_id: str
     captured_at: str
@@ -101,7 +101,10 @@ def insert_snapshots(connection: Connection[Any], *, items: str) -> list[Match]:
 
 
 def match_snapshots(connection: Connection[Any], *, items: str, created: list[str]) -> list[Match]:
-    """`items`: the batch, a JSON array; `created`: the ids of what is new. One match an item, in their order."""
+    """Return one match for each item, in their order.
+
+    `items`: the batch, a JSON array; `created`: the ids that `insert_snapshots` returned.
+    """
     rows = _execute(connection, "match_snapshots", items=items, created=created)
     return [Match(*row) for row in rows]
 
@@ -153,19 +156,19 @@ def list_snapshots_to_export(
     )
 
 
-def lock_accounts(connection: Connection[Any], *, user_id: str) -> int:
-    """How many accounts the user has, that nobody captures for until the transaction ends."""
-    return _execute(connection, "lock_accounts", user_id=user_id).rowcount
+def lock_accounts(connection: Connection[Any], *, user_id: str) -> list[str]:
+    """Lock a user's accounts until the transaction ends, and return their ids."""
+    return [str(row[0]) for row in _execute(connection, "lock_accounts", user_id=user_id)]
 
 
-def delete_snapshots(connection: Connection[Any], *, user_id: str) -> int:
-    """How many there were."""
-    return _count(_execute(connection, "delete_snapshots", user_id=user_id))
+def delete_snapshots(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:
+    """Delete all snapshots of these accounts, and return their number."""
+    return _count(_execute(connection, "delete_snapshots", user_id=user_id, account_ids=account_ids))
 
 
-def delete_accounts(connection: Connection[Any], *, user_id: str) -> int:
-    """How many there were."""
-    return _execute(connection, "delete_accounts", user_id=user_id).rowcount
+def delete_accounts(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:
+    """Delete these accounts, and return their number."""
+    return _execute(connection, "delete_accounts", user_id=user_id, account_ids=account_ids).rowcount
 
 
 def _count(cursor: Cursor[Any]) -> int:

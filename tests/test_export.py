@@ -2,8 +2,6 @@
 
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -114,23 +112,3 @@ def test_erasing_is_asked_for_first(
 
     assert flask("users", "erase", user_id, given=answer).returncode == code
     assert len(stored()) == left
-
-
-def test_a_capture_while_its_user_is_erased_waits_and_is_then_to_be_repeated(
-    database_url: str, sync_job: Caller, user_id: str, account_id: str
-) -> None:
-    item = snapshot(user_id, account_id)
-    captured(sync_job, item)
-    answers = []
-    with psycopg.connect(database_url) as erasing:
-        erasing.execute("SELECT FROM accounts WHERE user_id = %s FOR UPDATE", [user_id])
-        erasing.execute("DELETE FROM balance_snapshots WHERE user_id = %s", [user_id])
-        erasing.execute("DELETE FROM accounts WHERE user_id = %s", [user_id])
-        capture = threading.Thread(target=lambda: answers.append(sync_job.capture(item)))
-        capture.start()
-        time.sleep(0.3)
-        erasing.commit()
-        capture.join()
-
-    assert answers[0].status_code in (201, 503), answers[0].text
-    assert sync_job.capture(item).status_code == (200 if answers[0].status_code == 201 else 201)

@@ -1,4 +1,5 @@
--- Keeps captures away from a user's accounts until the transaction ends.
+-- Locks a user's accounts: until the transaction ends, captures for them wait. An account that a capture registers
+-- afterwards is not among them.
 --
 -- Parameters:
 --   user_id  uuid  d3300000-0000-4000-8000-000000000001

@@ -1,12 +1,12 @@
--- What became of each item of a batch, in the order of the batch. Third of the three statements of a capture, and
--- one of its own because only a new statement sees what other senders have committed meanwhile.
+-- The outcome of each item of a batch: one row for every item, in the order of the batch. Third of the three statements
+-- of a capture, because only a new statement sees what others have committed meanwhile: captures, and erasures.
 --
 -- Parameters:
 --   items    json    [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 --   created  uuid[]  {}  the ids that the second statement returned
 -- Columns:
---   status       text             created, duplicate, contradicts_stored, contradicts_batch or other_owner
---   id           text             of the stored snapshot; NULL for other_owner
+--   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased
+--   id           text             of the stored snapshot; NULL for other_owner and erased
 --   account_id   text
 --   captured_at  text             UTC, ISO 8601
 --   source       snapshot_source
@@ -48,7 +48,7 @@ matched AS (
             OR item.currency IS DISTINCT FROM stored.currency
         ) AS is_contradiction
     FROM item
-    INNER JOIN accounts ON item.account_id = accounts.id
+    LEFT JOIN accounts ON item.account_id = accounts.id
     LEFT JOIN balance_snapshots AS stored
         ON
             item.user_id = stored.user_id
@@ -60,6 +60,7 @@ matched AS (
 SELECT
     CASE
         WHEN is_other_owner THEN 'other_owner'
+        WHEN id IS NULL THEN 'erased'
         WHEN is_contradiction AND NOT is_new THEN 'contradicts_stored'
         WHEN is_new AND bool_or(is_contradiction) OVER (PARTITION BY id) THEN 'contradicts_batch'
         WHEN is_new AND occurrence = 1 THEN 'created'

@@ -1,0 +1,236 @@
+"""A capture and an erasure of its user at once: each order of their statements is forced and has one outcome.
+
+A capture has two or three statements (snapshots/batch.py), an erasure three (snapshots/backfill.py).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, LiteralString, TypeVar
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from config import Settings
+from snapshots import backfill, queries
+from tests.conftest import serving
+from tests.support import Answer, Caller, captured, faults, snapshot, until, user_token
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
+CAPTURE, ERASURE = "capture", "erasure"
+_PAUSE: LiteralString = """
+    CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END'
+"""
+
+
+class Race:
+    """A capture and an erasure, each of which can be paused between two of its statements."""
+
+    def __init__(self, sync_job: Caller, url: str, stack: contextlib.ExitStack) -> None:
+        self.sync_job = sync_job
+        self.erasing: Connection = stack.enter_context(psycopg.connect(url, autocommit=True, application_name=ERASURE))
+        self._observer: Connection = stack.enter_context(psycopg.connect(url, autocommit=True))
+        self._observer.execute(_PAUSE)
+        self._threads = stack.enter_context(ThreadPoolExecutor(2))
+
+    def capture(self, *items: dict[str, Any]) -> Answer:
+        # The trace id is the name of the capture's session.
+        return self.sync_job.post({"snapshots": list(items)}, **{"X-Trace-Id": CAPTURE})
+
+    def erase(self, user_id: str) -> tuple[int, int]:
+        with self.erasing.transaction():
+            return backfill.erase(self.erasing, user_id)
+
+    def begin(self, name: str, call: Callable[[], T]) -> Future[T]:
+        """Start a call in a thread; return when its session waits for a lock."""
+        future = self._threads.submit(call)
+        until(lambda: future.done() or self._waits(name), 20)
+        assert not future.done(), f"the {name} did not wait: {future.result()}"
+        return future
+
+    @contextlib.contextmanager
+    def paused(self, name: str, after: LiteralString, call: Callable[[], T]) -> Iterator[Future[T]]:
+        """Start a call in a thread, and hold it after this statement, until the context ends."""
+        condition = f"current_setting('application_name') = '{name}'"
+        self._observer.execute(
+            f"CREATE TRIGGER pauses AFTER {after} FOR EACH STATEMENT WHEN ({condition}) EXECUTE FUNCTION pause()"
+        )
+        self._observer.execute("SELECT pg_advisory_lock(1)")
+        try:
+            yield self.begin(name, call)
+        finally:
+            self._observer.execute("SELECT pg_advisory_unlock(1)")
+
+    def stored(self, account_id: str) -> int:
+        """The number of the account's snapshots."""
+        return self._observer.execute("SELECT FROM balance_snapshots WHERE account_id = %s", [account_id]).rowcount
+
+    def _waits(self, name: str) -> bool:
+        sessions = "SELECT FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+        return self._observer.execute(sessions + " AND datname = current_database()", [name]).rowcount == 1
+
+
+@pytest.fixture
+def race(migrated_database_url: str, settings: Settings) -> Iterator[Race]:
+    """A race on a database of its own, which may have triggers."""
+    with serving(replace(settings, database_url=migrated_database_url)) as app, contextlib.ExitStack() as stack:
+        sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+        yield Race(sync_job, migrated_database_url, stack)
+
+
+def assert_to_be_repeated(answer: Answer) -> None:
+    assert answer.status_code == 503, answer.text
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+# The erasure comes first
+
+
+def test_a_capture_waits_for_an_erasure_and_registers_the_account_anew(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    item = snapshot(user_id, account_id)
+    [before] = captured(race.sync_job, item)
+
+    with race.erasing.transaction():
+        backfill.erase(race.erasing, user_id)
+        capture = race.begin(CAPTURE, lambda: race.capture(item))
+
+    assert capture.result().status_code == 201
+    assert capture.result().json["snapshots"][0]["id"] != before["id"]
+    assert race.stored(account_id) == 1
+
+
+def test_a_capture_waits_for_an_erasure_that_is_rolled_back_and_is_a_duplicate(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    item = snapshot(user_id, account_id)
+    [before] = captured(race.sync_job, item)
+
+    with race.erasing.transaction(force_rollback=True):
+        backfill.erase(race.erasing, user_id)
+        capture = race.begin(CAPTURE, lambda: race.capture(item))
+
+    assert capture.result().json["snapshots"] == [{**before, "status": "duplicate"}]
+    assert race.stored(account_id) == 1
+
+
+def test_a_capture_that_begins_when_accounts_are_only_locked_fails_whole_and_succeeds_when_repeated(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    old, new = snapshot(user_id, account_id), snapshot(user_id, account_id, captured_at="2025-01-02")
+    others = snapshot(str(uuid4()), str(uuid4()))
+    captured(race.sync_job, old)
+
+    with race.erasing.transaction():
+        accounts = queries.lock_accounts(race.erasing, user_id=user_id)
+        capture = race.begin(CAPTURE, lambda: race.capture(others, new))
+        queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
+        queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
+
+    assert_to_be_repeated(capture.result())
+    assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
+    assert race.capture(others, new).json["created_count"] == 2
+
+
+def test_a_capture_that_begins_when_accounts_are_only_locked_succeeds_when_the_erasure_is_rolled_back(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    old, new = snapshot(user_id, account_id), snapshot(user_id, account_id, captured_at="2025-01-02")
+    captured(race.sync_job, old)
+
+    with race.erasing.transaction(force_rollback=True):
+        queries.lock_accounts(race.erasing, user_id=user_id)
+        capture = race.begin(CAPTURE, lambda: race.capture(new))
+
+    assert capture.result().status_code == 201
+    assert race.stored(account_id) == 2
+
+
+# The capture comes first
+
+
+def test_an_erasure_between_the_statements_for_accounts_and_for_snapshots_fails_the_capture_whole(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    item, others = snapshot(user_id, account_id), snapshot(str(uuid4()), str(uuid4()))
+    captured(race.sync_job, item)
+
+    with race.paused(CAPTURE, "INSERT ON accounts", lambda: race.capture(others, item)) as capture:
+        assert race.erase(user_id) == (1, 1)
+
+    assert_to_be_repeated(capture.result())
+    assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
+    assert race.capture(others, item).json["created_count"] == 2
+
+
+def test_an_erasure_waits_for_a_capture_that_has_stored_a_snapshot_and_erases_that_too(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    old, new = snapshot(user_id, account_id), snapshot(user_id, account_id, captured_at="2025-01-02")
+    captured(race.sync_job, old)
+
+    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(new)) as capture:
+        erasure = race.begin(ERASURE, lambda: race.erase(user_id))
+
+    assert capture.result().status_code == 201
+    assert erasure.result() == (1, 2)
+    assert race.stored(account_id) == 0
+
+
+def test_an_erasure_before_duplicates_are_looked_up_fails_the_capture_and_it_succeeds_when_repeated(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    item = snapshot(user_id, account_id)
+    captured(race.sync_job, item)
+
+    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(item)) as capture:
+        assert race.erase(user_id) == (1, 1)
+
+    assert_to_be_repeated(capture.result())
+    assert race.capture(item).status_code == 201
+
+
+def test_an_account_that_is_erased_and_captured_anew_during_a_capture_is_no_contradiction(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    item = snapshot(user_id, account_id)
+    captured(race.sync_job, item)
+
+    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(item)) as capture:
+        race.erase(user_id)
+        captured(race.sync_job, {**item, "captured_at": "2025-01-02"})
+
+    assert_to_be_repeated(capture.result())
+    assert race.stored(account_id) == 1
+
+
+def test_a_conflict_names_its_own_item_when_the_account_before_it_in_the_batch_is_erased(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    erased, stored = snapshot(user_id, account_id), snapshot(str(uuid4()), str(uuid4()))
+    captured(race.sync_job, erased, stored)
+    contradictory = {**stored, "balance": "7.00"}
+
+    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(erased, contradictory)) as capture:
+        race.erase(user_id)
+
+    assert capture.result().status_code == 409
+    assert list(faults(capture.result())) == ["/snapshots/1"]
+
+
+def test_an_account_that_is_registered_during_an_erasure_stays_and_the_erasure_succeeds(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    new = snapshot(user_id, str(uuid4()))
+    captured(race.sync_job, snapshot(user_id, account_id))
+
+    with race.paused(ERASURE, "DELETE ON balance_snapshots", lambda: race.erase(user_id)) as erasure:
+        assert race.capture(new).status_code == 201
+
+    assert erasure.result() == (1, 1)
+    assert (race.stored(account_id), race.stored(new["account_id"])) == (0, 1)
