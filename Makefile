@@ -43,7 +43,7 @@ check: .venv/dev ## style, types, SQL, migrations, lock files
 	.venv/bin/ruff format --check .
 	$(PY) -m mypy .
 	.venv/bin/sqlfluff lint --disable-progress-bar sql/migrations sql/queries
-	.venv/bin/squawk --assume-in-transaction --pg-version 15 sql/migrations/*.sql
+	$(PY) -m tools.check_migrations sql/migrations/*.sql
 	@$(MAKE) --no-print-directory check-lock
 
 .PHONY: check-lock

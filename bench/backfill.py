@@ -25,7 +25,7 @@ USER = "be000000-0000-4000-8000-0000000000bf"
 def measure(folder: Path) -> list[dict[str, Any]]:
     """Seconds and mebibytes of each way, on a database of their own."""
     rows = []
-    with postgres.running(folder / "postgres-backfill") as url:
+    with local.embedded(folder / "postgres-backfill") as url:
         migrate(url)
         file, out = folder / "backfill.csv", folder / "backfill.out"
         _write(file)

@@ -13,7 +13,7 @@ from typing import LiteralString
 
 import psycopg
 
-from tools import postgres
+from tools import local
 from tools.migrate import migrate
 
 USER = "be000000-0000-4000-8000-000000000001"
@@ -57,7 +57,7 @@ _FILL: tuple[LiteralString, ...] = (
 @contextmanager
 def database(folder: Path, size: int) -> Iterator[str]:
     """The URL of a database of about so many snapshots, made on the first time. Raises tools.postgres.PostgresError."""
-    with postgres.running(folder / f"postgres-{size}") as url:
+    with local.embedded(folder / f"postgres-{size}") as url:
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             row = connection.execute("SELECT count(*) FROM accounts WHERE id = %s", [DAILY]).fetchone()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.migrate import MIGRATIONS
+from tools.local import MIGRATIONS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(

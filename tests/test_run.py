@@ -89,6 +89,24 @@ def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "postgres").exists()
 
 
+def test_a_database_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line == f"make run: {tmp_path}/postgres was made by another version; make clean removes it."
+
+
 @pytest.fixture
 def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Starts runs that end with the test."""

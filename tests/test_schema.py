@@ -1,10 +1,6 @@
-"""The database by itself: bad data is impossible even by hand, migrations end where they should, functions compute."""
+"""The schema by itself: bad data is impossible even by hand, and functions compute."""
 
-import re
-import time
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,15 +9,10 @@ import pytest
 from psycopg import sql
 
 from schemas.fields import MINOR_UNITS, SOURCES
-from tools import schema
-from tools.migrate import MIGRATIONS, migrate
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 USER, ANOTHER_USER = (UUID(int=n) for n in (1, 2))
-# Long enough never to be met: it ends a test that would hang.
-PATIENCE_SECONDS = 30
-FILES = sorted(MIGRATIONS.glob("*.sql"))
 
 
 @pytest.fixture
@@ -264,73 +255,6 @@ def test_the_database_knows_every_currency_that_capture_takes(connection: Connec
 
 def test_the_database_has_the_sources_of_the_api(connection: Connection) -> None:
     assert value(connection, "enum_range(NULL::snapshot_source)::text[]") == list(SOURCES)
-
-
-# Migrations
-
-
-def test_migrations_end_in_the_schema_that_is_written_down(migrated_database_url: str) -> None:
-    assert schema.dump(migrated_database_url) == schema.SCHEMA.read_text()
-
-
-def test_the_schema_that_is_written_down_can_be_loaded(empty_database_url: str) -> None:
-    with psycopg.connect(empty_database_url) as connection:
-        connection.execute(schema.SCHEMA.read_bytes())
-
-    assert schema.dump(empty_database_url) == schema.SCHEMA.read_text()
-
-
-def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(
-    empty_database_url: str, migrated_database_url: str
-) -> None:
-    """All of them are held up where the first file begins: those that did not wait for one another would collide."""
-    with (
-        ThreadPoolExecutor(8) as threads,
-        psycopg.connect(empty_database_url) as obstacle,
-        psycopg.connect(empty_database_url, autocommit=True) as observer,
-    ):
-        obstacle.execute("CREATE FUNCTION minor_unit(currency text) RETURNS integer LANGUAGE sql RETURN 1")
-        pending = [threads.submit(migrate, empty_database_url) for _ in range(8)]
-        wait_for_waiting_sessions(observer, 8)
-        obstacle.rollback()
-        done = [migration.result() for migration in pending]
-
-    applied = re.findall(r"^Applied: (\S+)", "\n".join(done), re.MULTILINE)
-    assert applied == [file.name for file in FILES]
-    assert schema.dump(empty_database_url) == schema.dump(migrated_database_url)
-
-
-def wait_for_waiting_sessions(observer: Connection, count: int) -> None:
-    """Until so many sessions of the observer's database wait for another's lock."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        waiting = value(
-            observer,
-            "count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        if waiting == count:
-            return
-        time.sleep(0.005)
-    pytest.fail(f"{waiting} sessions wait, not {count}.")
-
-
-def test_migrating_again_changes_nothing(migrated_database_url: str) -> None:
-    before = schema.dump(migrated_database_url)
-
-    assert migrate(migrated_database_url) == "The database is up to date."
-
-    assert schema.dump(migrated_database_url) == before
-    with psycopg.connect(migrated_database_url) as connection:
-        versions = connection.execute("SELECT version FROM schema_migrations ORDER BY version").fetchall()
-    assert versions == [(file.name.partition("_")[0],) for file in FILES]
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_no_migration_goes_back(file: Path, connection: Connection) -> None:
-    down = file.read_text().partition("-- migrate:down")[2]
-
-    with pytest.raises(psycopg.errors.RaiseException, match="migrations only go forward"):
-        connection.execute(down.encode())
 
 
 # Functions

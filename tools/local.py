@@ -1,6 +1,7 @@
 """What a machine keeps between runs, in one ignored folder: the database's files and the secret for tokens."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import jwt
 from config import check_database_url, completed, given
 from tools import postgres
 
+MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
 TOKEN_LIFETIME = timedelta(days=30)
 
@@ -26,8 +28,32 @@ def database(*, share: bool = True) -> Iterator[str]:
         check_database_url(url)
         yield url
         return
-    with postgres.running(STATE / "postgres", share=share) as url:
+    with embedded(STATE / "postgres", share=share) as url:
         yield url
+
+
+@contextlib.contextmanager
+def embedded(data: Path, *, share: bool = True) -> Iterator[str]:
+    """The URL of the embedded server on this data directory, as of `tools.postgres.running`.
+
+    Until the first release the initial migration is edited in place, so a database that an earlier edition of it made
+    cannot be brought up to date. Raises tools.postgres.PostgresError for one.
+    """
+    stamp = data.with_name(f"{data.name}.schema")
+    schema = _initial_schema()
+    with postgres.alone_in(data.parent):
+        if data.exists() and (not stamp.exists() or stamp.read_text() != schema):
+            raise postgres.PostgresError(f"{data} was made by another version; make clean removes it.")
+        stamp.write_text(schema)
+    with postgres.running(data, share=share) as url:
+        yield url
+
+
+def _initial_schema() -> str:
+    """A digest of the initial migration without its comments."""
+    lines = min(MIGRATIONS.glob("*.sql")).read_text().splitlines()
+    code = [line for line in lines if line and not line.lstrip().startswith("--")]
+    return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def secret() -> str:

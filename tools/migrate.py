@@ -14,10 +14,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from config import ConfigError
-from tools.local import database
+from tools.local import MIGRATIONS, database
 from tools.postgres import PostgresError
 
-MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 WAIT_SECONDS = 10
 
 
@@ -25,9 +24,9 @@ class MigrationError(Exception):
     """The database is not up to date; the message says why."""
 
 
-def migrate(database_url: str) -> str:
-    """Migrates the database; what was done, in words. Raises MigrationError."""
-    command = [_dbmate(), "--migrations-dir", str(MIGRATIONS), "--no-dump-schema", "--migration-lock", "migrate"]
+def migrate(database_url: str, migrations: Path = MIGRATIONS) -> str:
+    """Migrate the database; return what was done, in words. Raises MigrationError."""
+    command = [_dbmate(), "--migrations-dir", str(migrations), "--no-dump-schema", "--migration-lock", "migrate"]
     done = subprocess.run(
         command,
         # Not on the command line, which everybody on the machine can read.

@@ -7,7 +7,8 @@ import tempfile
 from pathlib import Path
 
 from tools import postgres
-from tools.migrate import MIGRATIONS, migrate
+from tools.local import MIGRATIONS
+from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
 HEAD = "-- The schema that sql/migrations end in, for reading: `make schema` writes it, a test compares it.\n\n"

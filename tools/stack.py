@@ -50,7 +50,7 @@ class Stack:
         nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if nginx is None:
             raise StackError("nginx is not installed: apt-get install nginx-light")
-        self.admin_url = self._parts.enter_context(postgres.running(state / "postgres", share=False))
+        self.admin_url = self._parts.enter_context(local.embedded(state / "postgres", share=False))
         (self.folder / "postgres.log").symlink_to(state / "postgres.log")
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)

@@ -2,9 +2,8 @@
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '60s';
 
--- Digits after the point that an ISO 4217 currency has; NULL for a code that this database never took.
--- A code that ISO withdraws stays here, because rows that carry it stay; whether a code is current is
--- for the capture schema to say.
+-- The number of decimals of an ISO 4217 currency; NULL for an unknown code. Codes that ISO withdraws stay in this list,
+-- because rows that carry them stay; the capture schema decides which codes are current.
 CREATE FUNCTION minor_unit(currency text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -41,16 +40,15 @@ RETURN CASE
         THEN 4
 END;
 
--- The amount with the digits it is shown with: at least its currency's minor unit, more where they are
--- significant (ruling 7). Stored this way, amounts print, subtract and add up to the right scale by
--- PostgreSQL's own numeric rules.
+-- The amount with the decimals it is shown with: at least those of its currency, more where they are significant
+-- (rule 7). Amounts are stored this way, so that PostgreSQL's own numeric rules print, subtract and add them up to the
+-- right scale.
 CREATE FUNCTION in_currency(amount numeric, currency text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(amount, greatest(min_scale(amount), minor_unit(currency)));
 
--- The change in percent, rounded half away from zero to 2 decimals and shown with 1 where that says it
--- all; NULL from zero (rulings 2 and 3). Divides whole numbers, since a quotient that was rounded once
--- would be rounded twice.
+-- The change in percent, rounded half away from zero to 2 decimals, without a trailing zero in the second; NULL when
+-- `previous` is zero (rules 2 and 3). `div` divides exactly: rounding a rounded quotient would round twice.
 CREATE FUNCTION change_percent(previous numeric, current numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN trim_scale(
@@ -58,25 +56,23 @@ RETURN trim_scale(
     * div(20000 * abs(current - previous) + abs(previous), nullif(2 * abs(previous), 0))
 ) + 0.0;
 
--- Whether an amount may be stored: finite, up to 15 digits before the point and 4 after it, and written with
--- the digits it is shown with (ruling 7). False for NaN, which compares above every number.
+-- Whether an amount may be stored: finite, up to 15 digits before the point and 4 after it, and with the decimals it is
+-- shown with (rule 7). False for NaN, which compares above every number.
 CREATE FUNCTION is_amount(amount numeric, currency text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN abs(amount) < 1e15 AND scale(amount) <= 4 AND scale(amount) = scale(in_currency(amount, currency));
 
--- An instant as the API prints it: UTC with Z, six fraction digits or none (ruling 8).
+-- An instant as the API prints it: UTC with Z, six fraction digits or none (rule 8). to_json prints ISO 8601 whatever
+-- DateStyle says, in half the time of to_char, but trims the zeros at the end of a fraction: hence two branches.
 CREATE FUNCTION utc_iso8601(instant timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN to_char(
-    instant AT TIME ZONE 'UTC',
-    CASE
-        WHEN extract(MICROSECONDS FROM instant) % 1000000 = 0 THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
-        ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
-    END
-);
+RETURN CASE
+    WHEN instant = date_trunc('second', instant) THEN substr(to_json(instant AT TIME ZONE 'UTC')::text, 2, 19) || 'Z'
+    ELSE to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+END;
 
--- A UUIDv7 (RFC 9562, section 6.2, method 3) of an instant, `ordinal` microseconds later: the ids of one
--- batch, made from one instant and the ordinal of each row, ascend in the order of the batch.
+-- A UUIDv7 (RFC 9562, section 6.2, method 3) of the instant `ordinal` microseconds after the given one: the ids of a
+-- batch, made from one instant and each row's ordinal, ascend in the order of the batch.
 CREATE FUNCTION uuid_v7(instant timestamptz, ordinal integer) RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN (
@@ -93,7 +89,7 @@ CREATE TYPE snapshot_source AS ENUM (
     'account_sync', 'holdings_sync', 'manual_sync', 'scheduled_sync', 'initial_connection'
 );
 
--- An account belongs to the user it was first captured for (ruling 23).
+-- An account belongs to the user it was first captured for (rule 23).
 CREATE TABLE accounts (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -101,9 +97,9 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_user_id_id_key UNIQUE (user_id, id)
 );
 
--- What an account was worth, and when. The primary key is the order of a chart; the natural key makes a
--- delivery repeatable (ruling 22) and is the order of a chart of one source. It begins with the source so that
--- no plan for all sources takes it for a short cut and walks through an account.
+-- The balance of an account at an instant. The primary key is the order of a chart. The natural key makes a capture
+-- repeatable (rule 22) and is the order of a chart of one source; it begins with the source so that no query over all
+-- sources uses it (docs/decisions/0004-keys.md).
 CREATE TABLE balance_snapshots (
     id uuid NOT NULL DEFAULT uuid_v7(clock_timestamp(), 0),
     user_id uuid NOT NULL,
@@ -117,7 +113,7 @@ CREATE TABLE balance_snapshots (
     captured_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT statement_timestamp(),
     CONSTRAINT balance_snapshots_pkey PRIMARY KEY (user_id, account_id, captured_at, id),
-    CONSTRAINT balance_snapshots_natural_key UNIQUE (source, user_id, account_id, captured_at),
+    CONSTRAINT balance_snapshots_natural_key UNIQUE (source, account_id, captured_at, user_id),
     CONSTRAINT balance_snapshots_account_of_user FOREIGN KEY (user_id, account_id)
     REFERENCES accounts (user_id, id),
     CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (get_byte(uuid_send(id), 6) >> 4 = 7),
