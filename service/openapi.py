@@ -48,10 +48,11 @@ def operation(
 
 
 # What every operation may answer, and those that take a body: ours, and the proxy's in front of us.
-_ALWAYS = (400, 401, 413, 414, 429, 431, 500, 502, 503, 504)
+_ALWAYS = (400, 401, 413, 414, 431, 500, 502, 503, 504)
 _WITH_BODY = (415,)
-# These only the proxy answers, which does not say for which path.
-_OF_PROXY = (401, 413, 414, 431, 502, 504)
+_LIMITED = (429,)
+# Usually sent by the proxy, which leaves `instance` out.
+_OF_PROXY = (413, 414, 431, 502, 504)
 _PROBLEMS = {
     400: "The query or the body is not valid: `errors` says where and why, unless it is no JSON at all. Correct it.",
     401: "The token is missing, expired or not valid. Get a new one.",
@@ -62,8 +63,7 @@ _PROBLEMS = {
     413: "The body is over 1 MiB. Split it.",
     414: "The URL is too long.",
     415: "The body is not `application/json`.",
-    429: "The user's limit of reads is used up: wait as `Retry-After` says. Without the headers of the limit, the token"
-    " was refused, as too many from this address were: get a new one.",
+    429: "The user's limit of reads is used up. Wait as `Retry-After` says.",
     431: "The headers are too large.",
     500: "A defect of the service. Tell us the `trace_id`.",
     502: "The service cannot be reached. Wait as `Retry-After` says and repeat.",
@@ -198,7 +198,9 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool, 
         for status, (schema, example) in told.answers.items()
     }
     instance = re.sub(r"<\w+>", _EXAMPLE_ID, rule.rule)
-    for status in sorted({*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ())}):
+    for status in sorted(
+        {*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ()), *(_LIMITED if is_limited else ())}
+    ):
         example = {"instance": instance, **told.problems.get(status, {})}
         answers[str(status)] = _problem(status, example, problem_base_url) | {"headers": _headers(status, is_limited)}
     described: Part = {
