@@ -40,7 +40,8 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     blueprint = Blueprint("docs", __name__)
     document = cache(lambda: openapi.contract(app, title=title, **contract))
 
-    @blueprint.get("/")
+    # `GET http://example.com HTTP/1.1` has an empty path, which a strict rule would redirect.
+    @blueprint.get("/", strict_slashes=False)
     @public
     def links() -> dict[str, Any]:
         return {"links": {"docs": url_for("docs.page"), "openapi": url_for("docs.openapi_json")}}
@@ -63,6 +64,8 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     @blueprint.get("/docs/<file>")
     @public
     def file(file: str) -> Response:
-        return send_from_directory(_FILES, file)
+        # Caches do not store it, so no client has a version or a part to compare. Werkzeug's comparison answers 412 to
+        # `If-Match: *`, without a problem, and 416 to a range in another unit than bytes.
+        return send_from_directory(_FILES, file, conditional=False, etag=False)
 
     app.register_blueprint(blueprint)

@@ -174,8 +174,8 @@ def test_a_path_that_is_not_exactly_a_routes_is_a_404(app: Flask, user: Caller, 
     problem(response, 404, "Not Found")
 
 
-@pytest.mark.parametrize("path", [f"/{LATEST}", f"/{LATEST}/", "//elsewhere.example/%2e%2e"])
-def test_slashes_before_the_path_never_redirect(app: Flask, user: Caller, path: str) -> None:
+@pytest.mark.parametrize("path", ["", f"/{LATEST}", f"/{LATEST}/", "//elsewhere.example/%2e%2e"])
+def test_no_path_redirects(app: Flask, user: Caller, path: str) -> None:
     response = app.test_client().get("/", headers=user.authorization, environ_overrides={"PATH_INFO": path})
     assert response.status_code in (200, 404)
     assert "Location" not in response.headers
@@ -261,6 +261,33 @@ def test_head_answers_as_get_without_the_body(
     assert head.data == b""
     for name in ("Content-Type", "Content-Length", "X-Trace-Id"):
         assert head.headers[name] == get.headers[name]
+
+
+PRECONDITIONS = [
+    {"If-Match": '"x"'},
+    {"If-Match": "*"},
+    {"If-None-Match": '"x"'},
+    {"If-None-Match": "*"},
+    {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+    {"Range": "bytes=0-10"},
+    {"Range": "bytes=999999999-"},
+    {"Range": "bytes=0-1,5-6"},
+    {"Range": "lines=1-2"},
+    {"Range": "bytes=0-10", "If-Range": '"x"'},
+]
+
+
+@pytest.mark.parametrize("headers", PRECONDITIONS, ids=str)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/docs/swagger-ui.css", "/docs/start.js", "/docs", "/openapi.json"])
+def test_preconditions_and_ranges_are_ignored(
+    anonymous: FlaskClient, path: str, method: str, headers: dict[str, str]
+) -> None:
+    with anonymous.open(path, method=method, headers=headers) as conditional, anonymous.get(path) as plain:
+        assert conditional.status_code == 200
+        assert conditional.data == (plain.data if method == "GET" else b"")
+        assert conditional.content_type == plain.content_type
 
 
 # Order of checks
