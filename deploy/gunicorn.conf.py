@@ -5,11 +5,15 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from gunicorn import glogging, util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -23,7 +27,6 @@ wsgi_app = "wsgi:app"
 bind = f"unix:{_settings.socket}" if _settings.socket else _settings.address
 workers = _settings.web_concurrency
 threads = _settings.web_threads
-worker_class = "gthread"
 # Each worker opens its own pool and its own limiter, after the fork.
 preload_app = False
 control_socket_disable = True
@@ -36,6 +39,8 @@ keepalive = 75
 # What is too long for nginx is refused there; what comes this far is taken, but for more headers than the parser holds.
 limit_request_line = 8190
 limit_request_fields = 32768
+# No header sets SCRIPT_NAME or PATH_INFO, which gunicorn would take from any peer on this host.
+forwarder_headers = ""
 logconfig_dict = logging_config(_settings.log_level)
 
 
@@ -52,28 +57,50 @@ _counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
 
 
-def _refuse(connection: Any, status: int, reason: str, _message: str) -> None:
-    """What no application sees, in place of gunicorn's page: a problem, or nginx's own where nginx is in front."""
+class _Worker(ThreadWorker):
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
+        """Answer a request that never reached the application with a problem, instead of an HTML page.
+
+        The original logs the request line or its URL, and the query in it.
+        """
+        if isinstance(exc, errors.ParseException):
+            status = HTTPStatus.BAD_REQUEST
+            detail = "The request is not well-formed HTTP, or has too many headers."
+            self.log.warning("Refused a request: %s", type(exc).__name__)
+        else:
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            detail = "The service failed to answer; the error is logged."
+            stack = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__)]
+            self.log.error("Failed to answer a request: %s", type(exc).__name__, extra={"stack": stack})
+        try:
+            util.write_nonblock(client, _problem(status, detail))
+        except OSError:
+            self.log.debug("The client did not wait for the problem.")
+
+
+worker_class = _Worker
+
+
+def _problem(status: HTTPStatus, detail: str) -> bytes:
     problem = {
-        "type": f"{_settings.problem_base_url}{reason.lower().replace(' ', '_')}",
-        "title": reason,
+        "type": f"{_settings.problem_base_url}{status.phrase.lower().replace(' ', '_')}",
+        "title": status.phrase,
         "status": status,
-        "detail": "The request is not well-formed HTTP, or has too many headers.",
+        "detail": detail,
         "trace_id": uuid4().hex,
     }
     body = json.dumps(problem).encode()
     head = [
-        f"HTTP/1.1 {status} {reason}",
+        f"HTTP/1.1 {status} {status.phrase}",
         "Connection: close",
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         f"X-Trace-Id: {problem['trace_id']}",
-        "X-Accel-Redirect: /.problems/bad_request",
     ]
-    util.write_nonblock(connection, "\r\n".join([*head, "", ""]).encode() + body)
-
-
-util.write_error = _refuse
+    if status == HTTPStatus.BAD_REQUEST:
+        # nginx answers with its own problem, whose trace id is that of its access log.
+        head.append("X-Accel-Redirect: /.problems/bad_request")
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def on_starting(_server: Any) -> None:

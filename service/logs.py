@@ -44,8 +44,8 @@ def logging_config(level: str) -> dict[str, Any]:
         },
         "root": {"level": level, "handlers": ["stdout"]},
         "loggers": {
-            # Gunicorn's own handlers print plain text.
-            "gunicorn.error": {"level": level, "handlers": [], "propagate": True},
+            # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
+            "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
             # The limiter's line about a refusal says no more than the line of the request.
             "flask-limiter": {"level": "WARNING"},
             # Psycopg sets a level of its own where none is set.

@@ -119,6 +119,25 @@ def test_the_proxys_own_errors_are_problems(running: Stack) -> None:
     assert ask(running, f"{API}/balance-snapshots").headers.get_all("WWW-Authenticate") == ["Bearer"]
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://[::1/?needle=secret", 400),
+        (b"http://[::1]/?needle=secret", 200),
+        (b"http://x?needle=secret", 200),
+        (b"needle=secret", 400),
+    ],
+)
+def test_a_query_in_an_unusual_request_line_is_not_logged(running: Stack, target: bytes, status: int) -> None:
+    reply = raw(running, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert reply.status == status
+    until(lambda: reply.headers["X-Trace-Id"] in running.log("nginx"), 10)
+    for part in ("nginx", "gunicorn"):
+        assert "needle" not in running.log(part)
+        assert "secret" not in running.log(part)
+
+
 @pytest.mark.parametrize("length", [5000, 7900])
 def test_a_long_url_that_passes_the_proxy_is_the_services_to_judge(running: Stack, length: int) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
