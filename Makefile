@@ -71,7 +71,7 @@ migrate: .venv/local ## bring the database of DATABASE_URL up to date, or the em
 
 .PHONY: flask
 flask: .venv/local ## a command of the service on the database of DATABASE_URL or the embedded one: CMD="snapshots export --user ..."
-	@exec $(PY) -m tools.flask $(CMD)
+	@exec $(PY) -m tools.flask_cli $(CMD)
 
 .PHONY: sql
 sql: .venv/local ## run a query of sql/queries in psql with its example: Q=get_balance_history [SET="limit=3"]

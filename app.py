@@ -1,13 +1,14 @@
-"""The service, wired together."""
+"""The service, wired together, and the app of its commands."""
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from config import Settings
+from config import CommandSettings, Settings
 from service import auth, db, docs, health, inputs, limits, logs, metrics, problems, tracing
 from snapshots import ABOUT, capture, cli, reads
 
+NAME = "balance_snapshots"
 PREFIX = "/api/v1"
 MOST_BODY_BYTES = 1024 * 1024
 
@@ -15,7 +16,7 @@ MOST_BODY_BYTES = 1024 * 1024
 def create_app(settings: Settings) -> Flask:
     """The WSGI application. It opens connections of its own: call it in the process that serves."""
     logs.configure(settings.log_level)
-    app = Flask("balance_snapshots", static_folder=None)
+    app = Flask(NAME, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
@@ -38,7 +39,6 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
-    cli.init_app(app, settings.database_url)
     if settings.docs:
         docs.init_app(
             app,
@@ -48,4 +48,12 @@ def create_app(settings: Settings) -> Flask:
             limited=reads.blueprint,
             problem_base_url=settings.problem_base_url,
         )
+    return app
+
+
+def create_command_app(settings: CommandSettings) -> Flask:
+    """Create the app of the flask command: it serves nothing, and logs where it cannot spoil a command's output."""
+    logs.configure(settings.log_level, "stderr")
+    app = Flask(NAME, static_folder=None)
+    cli.init_app(app, settings.database_url)
     return app

@@ -2,7 +2,8 @@
 
 Each field of `Settings` is the environment variable of the same name in upper case; for each, a variable of its name
 and `_FILE` may name a file that holds the value, as secrets are handed to containers. A variable set to nothing counts
-as not set. The table in the README says the same; a test holds it to `table()`.
+as not set. `CommandSettings` are the few that a command needs. The table in the README says the same; a test holds it
+to `table()`.
 """
 
 import os
@@ -77,12 +78,43 @@ _url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class CommandSettings:
+    """The settings of a command: those of the service that do not concern serving."""
+
     database_url: str = _setting(
         ma.fields.String(required=True, validate=_is_database),
         "The PostgreSQL to serve from, as a URL that libpq takes: `postgresql://user@host/name`.",
         is_secret=True,
     )
+    log_level: str = _setting(
+        ma.fields.String(load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
+        "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """The settings that the environment holds.
+
+        Raises ConfigError, with one line for each variable at fault.
+        """
+        schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
+        found = {name: value for name in schema.fields if (value := given(environ, name))}
+        try:
+            loaded = schema.load(found)
+        except ma.ValidationError as error:
+            raise ConfigError(_lines(error.messages_dict)) from None
+        settings = cls(**{name.lower(): value for name, value in loaded.items()})
+        settings._validate()
+        return settings
+
+    def _validate(self) -> None:
+        """Raise ConfigError for values that contradict one another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(CommandSettings):
+    """The settings of the service."""
+
     jwt_algorithm: str = _setting(
         ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
         "The one algorithm that tokens may be signed with: " + ", ".join(ALGORITHMS) + ".",
@@ -126,10 +158,6 @@ class Settings:
         ma.fields.Boolean(load_default=True),
         "Whether `/`, `/docs` and `/openapi.json` are served: `true` or `false`.",
     )
-    log_level: str = _setting(
-        ma.fields.String(load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
-        "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
-    )
     host: str = _setting(
         ma.fields.String(load_default="127.0.0.1"),
         "The address gunicorn listens on; keep it where only the reverse proxy reaches it.",
@@ -152,27 +180,8 @@ class Settings:
     )
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that the environment holds.
-
-        Raises ConfigError, with one line for each variable at fault.
-        """
-        schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
-        found = {name: value for name in schema.fields if (value := given(environ, name))}
-        try:
-            loaded = schema.load(found)
-        except ma.ValidationError as error:
-            raise ConfigError(_lines(error.messages_dict)) from None
-        settings = cls(**{name.lower(): value for name, value in loaded.items()})
-        settings._check_keys()
-        if settings.web_concurrency > 1 and not settings.redis_url:
-            workers = f"{settings.web_concurrency} workers (WEB_CONCURRENCY)"
-            raise ConfigError(f"REDIS_URL: {workers} need a Redis or Valkey to share the rate limit in.")
-        return settings
-
-    @classmethod
     def load(cls) -> Self:
-        """The settings of this process, or its end with a line for each fault."""
+        """Load the settings of this process, or exit with one line for each variable at fault."""
         try:
             return cls.from_env(os.environ)
         except ConfigError as error:
@@ -191,7 +200,13 @@ class Settings:
         pem = (self.jwt_public_key or "").replace("\\n", "\n")
         return jwt.get_algorithm_by_name(self.jwt_algorithm).prepare_key(pem)
 
-    def _check_keys(self) -> None:
+    def _validate(self) -> None:
+        self._validate_keys()
+        if self.web_concurrency > 1 and not self.redis_url:
+            workers = f"{self.web_concurrency} workers (WEB_CONCURRENCY)"
+            raise ConfigError(f"REDIS_URL: {workers} need a Redis or Valkey to share the rate limit in.")
+
+    def _validate_keys(self) -> None:
         if self.jwt_algorithm == "HS256":
             if len((self.jwt_secret_key or "").encode()) < 32:
                 raise ConfigError("JWT_SECRET_KEY: HS256 needs a secret of at least 32 bytes.")

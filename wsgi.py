@@ -1,4 +1,4 @@
-"""What gunicorn and the flask command import: the service, with the settings of this process."""
+"""What gunicorn imports: the service, with the settings of this process."""
 
 from app import create_app
 from config import Settings

@@ -29,8 +29,8 @@ def measure(folder: Path) -> list[dict[str, Any]]:
         migrate(url)
         file, out = folder / "backfill.csv", folder / "backfill.out"
         _write(file)
-        environment = completed(os.environ, DATABASE_URL=url, JWT_SECRET_KEY=local.secret(), LOG_LEVEL="ERROR")
-        flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+        environment = completed(os.environ, DATABASE_URL=url, LOG_LEVEL="ERROR")
+        flask = [sys.executable, "-m", "flask", "--app", "commands"]
         columns = ", ".join(COLUMNS)
         psql, _ = postgres.client("psql", url, "-q", "-v", "ON_ERROR_STOP=1")
         copy_in = f"\\copy balance_snapshots ({columns}) FROM '{file}' CSV HEADER"

@@ -1,13 +1,18 @@
-"""Logs as JSON, one line an event, on standard output: ours and those of every library."""
+"""Logs as JSON, one line for each event: ours and those of every library.
+
+The service logs on standard output. A command logs on standard error, because standard output is its result.
+"""
 
 import contextlib
 import json
 import logging.config
 import sys
 import threading
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
+
+Stream = Literal["stdout", "stderr"]
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -23,8 +28,8 @@ _RENDERING: list[Any] = [
 ]
 
 
-def logging_config(level: str) -> dict[str, Any]:
-    """What `logging.config.dictConfig` takes; gunicorn is given the same."""
+def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
+    """The argument of `logging.config.dictConfig`; gunicorn is given the same."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -36,13 +41,13 @@ def logging_config(level: str) -> dict[str, Any]:
             }
         },
         "handlers": {
-            "stdout": {
+            "stream": {
                 "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
+                "stream": f"ext://sys.{stream}",
                 "formatter": "json",
             }
         },
-        "root": {"level": level, "handlers": ["stdout"]},
+        "root": {"level": level, "handlers": ["stream"]},
         "loggers": {
             # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
             "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
@@ -54,10 +59,10 @@ def logging_config(level: str) -> dict[str, Any]:
     }
 
 
-def configure(level: str) -> None:
-    """Sets up logging for this process. What we log ourselves goes straight out: a line a request is to cost little."""
-    logging.config.dictConfig(logging_config(level))
-    _Output.stream = sys.stdout
+def configure(level: str, stream: Stream = "stdout") -> None:
+    """Set up logging for this process. Our own events skip the standard library: each request logs a line."""
+    logging.config.dictConfig(logging_config(level, stream))
+    _Output.stream = getattr(sys, stream)
     structlog.configure(
         processors=[*_SHARED, *_RENDERING],
         logger_factory=_Output,
@@ -66,7 +71,7 @@ def configure(level: str) -> None:
 
 
 class _Output:
-    """Standard output, a line an event. A disk that is full, or a reader that has gone, fails no request."""
+    """The stream, a line for each event. A disk that is full, or a reader that has gone, fails no request."""
 
     stream: TextIO
     _lock = threading.Lock()

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import IO, Any, NoReturn
 
 import click
@@ -183,10 +184,28 @@ def _watched(source: files.Source, name: str) -> Iterator[files.Row]:
 @click.option("--source", type=click.Choice(SOURCES), help="Of this source alone.")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 @with_appcontext
-def export(form: str, **asked: Any) -> None:
-    """Writes a user's snapshots to standard output, in a form that import takes back."""
+def export(
+    *,
+    user_id: str,
+    account_id: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    source: str | None,
+    form: str,
+) -> None:
+    """Write a user's snapshots to standard output, in a form that import takes back."""
+    if start_date and end_date and start_date >= end_date:
+        raise click.BadParameter("Must be before --end.", param_hint="'--start'")
     with _ending_well("The export is not complete."), _connection() as connection, connection.transaction():
-        number = files.write(queries.list_snapshots_to_export(connection, **asked), sys.stdout, form)
+        snapshots = queries.list_snapshots_to_export(
+            connection,
+            user_id=user_id,
+            account_id=account_id,
+            start_date=start_date,
+            end_date=end_date,
+            source=source,
+        )
+        number = files.write(snapshots, sys.stdout, form)
         sys.stdout.flush()
     _say(f"{number:,} snapshots")
 

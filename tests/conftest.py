@@ -165,8 +165,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.fixture
-def flask(app: Flask) -> Flasks:
-    return in_process(app)
+def flask(database_url: str) -> Flasks:
+    return in_process(database_url)
 
 
 @pytest.fixture

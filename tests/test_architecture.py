@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "snapshots": {"snapshots", "schemas", "service"},
     "app": {"snapshots", "service", "config"},
     "wsgi": {"app", "config"},
+    "commands": {"app", "config"},
     "deploy": {"service", "config"},
     "tools": {"tools", "app", "snapshots", "schemas", "config"},
 }

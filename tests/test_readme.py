@@ -47,7 +47,7 @@ def test_the_commands_of_the_readme_work_on_the_database_of_make_run(run: Run, t
         done = subprocess.run(make, cwd=ROOT, env=run.environ, capture_output=True, text=True, check=True)
         return f"{done.stdout}{done.stderr}"
 
-    import_, export, erase = re.findall(r"^flask --app wsgi (.+?)(?:  +#.*| > .*)?$", README, re.MULTILINE)
+    import_, export, erase = re.findall(r"^flask --app commands (.+?)(?:  +#.*| > .*)?$", README, re.MULTILINE)
     assert 'make flask CMD="snapshots export --user ..."' in README
     (tmp_path / "balances.csv").write_text(flask(export).partition(" snapshots")[0].rpartition("\n")[0] + "\n")
     (tmp_path / "more.ndjson.gz").write_bytes(gzip.compress(b""))
