@@ -88,8 +88,10 @@ class Network:
                 attempt = waiting.enter_context(socket.socket())
                 attempt.setblocking(False)
                 attempt.connect_ex(self._listener.getsockname())
-            yield
-        self._passes.set()
+            try:
+                yield
+            finally:
+                self._passes.set()
 
     def close(self) -> None:
         for end in [self._listener, *self._open]:
@@ -157,14 +159,16 @@ def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, 
     with ThreadPoolExecutor(THREADS) as threads:
         readers = [threads.submit(reads, n) for n in range(THREADS)]
         outages = []
-        for _ in range(2):
+        try:
+            for _ in range(2):
+                time.sleep(0.2)
+                began = time.monotonic()
+                server.kill()
+                server.start()
+                outages.append((began, time.monotonic() - began))
             time.sleep(0.2)
-            began = time.monotonic()
-            server.kill()
-            server.start()
-            outages.append((began, time.monotonic() - began))
-        time.sleep(0.2)
-        ended.set()
+        finally:
+            ended.set()
         answers = [answer for reader in readers for answer in reader.result()]
 
     # On a machine too slow to restart within a second, the reads of that outage are not judged.

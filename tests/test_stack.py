@@ -480,10 +480,12 @@ def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
     before = set(children_of(running.gunicorn.pid))
     with ThreadPoolExecutor(4) as threads:
         readers = [threads.submit(reads, n) for n in range(4)]
-        running.gunicorn.send_signal(signal.SIGHUP)
-        until(lambda: not before & set(children_of(running.gunicorn.pid)), 20)
-        time.sleep(0.3)
-        ended.set()
+        try:
+            running.gunicorn.send_signal(signal.SIGHUP)
+            until(lambda: not before & set(children_of(running.gunicorn.pid)), 20)
+            time.sleep(0.3)
+        finally:
+            ended.set()
         statuses = [status for reader in readers for status in reader.result()]
 
     assert len(statuses) > 10

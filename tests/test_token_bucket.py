@@ -172,7 +172,7 @@ def test_in_process_memory_it_is_exact_under_threads(local: Take) -> None:
     start = threading.Barrier(8)
 
     def hit(_: int) -> int:
-        start.wait()
+        start.wait(timeout=10)
         return drain(local, 100)
 
     with ThreadPoolExecutor(8) as threads:
