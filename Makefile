@@ -42,7 +42,7 @@ check: .venv/dev ## style, types, SQL, migrations, lock files
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	$(PY) -m mypy .
-	.venv/bin/sqlfluff lint --disable-progress-bar sql/migrations sql/queries
+	.venv/bin/sqlfluff lint --disable-progress-bar sql/migrations sql/queries sql/grants.sql
 	$(PY) -m tools.check_migrations sql/migrations/*.sql
 	@$(MAKE) --no-print-directory check-lock
 

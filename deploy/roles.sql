@@ -1,24 +1,37 @@
--- Two roles: one that owns the schema and migrates it, one that serves and can neither change the schema nor what is stored.
--- Run once, by an administrator, in the service's database, before the first migration; give both a password or a certificate.
+-- Create two roles: snapshots_owner owns the schema and migrates it; snapshots_service serves requests and can
+-- neither change the schema nor what is stored. What snapshots_service may do is in sql/grants.sql, which every
+-- migration run applies.
+--
+-- Run it in the service's database, before the first migration, as a superuser or, where a provider keeps that for
+-- itself, as the owner of the database with CREATEROLE. It may be run again. Then give both roles a password.
 --
 --   psql "$ADMIN_URL" -f deploy/roles.sql
---   DATABASE_URL=postgresql://snapshots_owner@... python -m tools.migrate
---   DATABASE_URL=postgresql://snapshots_service@... gunicorn ...
 
-CREATE ROLE snapshots_owner LOGIN;
-CREATE ROLE snapshots_service LOGIN;
+\set ON_ERROR_STOP on
+BEGIN;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'snapshots_owner') THEN
+        CREATE ROLE snapshots_owner LOGIN;
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'snapshots_service') THEN
+        CREATE ROLE snapshots_service LOGIN;
+    END IF;
+END;
+$$;
 
 REVOKE ALL ON SCHEMA public FROM public;
 GRANT USAGE, CREATE ON SCHEMA public TO snapshots_owner;
 GRANT USAGE ON SCHEMA public TO snapshots_service;
 
--- What the owner will make: rows are read and added, never changed or removed.
-ALTER DEFAULT PRIVILEGES FOR ROLE snapshots_owner IN SCHEMA public
-GRANT SELECT, INSERT ON TABLES TO snapshots_service;
+-- A GRANT by somebody who may not grant is only a warning.
+DO $$
+BEGIN
+    IF NOT has_schema_privilege('snapshots_owner', 'public', 'CREATE') THEN
+        RAISE EXCEPTION 'Schema public is not yours: run this as a superuser or as the owner of the database.';
+    END IF;
+END;
+$$;
 
--- The server's log tells of slow statements and long waits by the request's trace id, which is their application_name (put
--- %a into log_line_prefix), and holds no amounts: neither parameters nor the rows that a message's detail may quote.
-ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms';
-ALTER ROLE snapshots_service SET log_lock_waits = on;
-ALTER ROLE snapshots_service SET log_parameter_max_length = 0;
-ALTER ROLE snapshots_service SET log_error_verbosity = terse;
+COMMIT;

@@ -23,7 +23,7 @@ def test_what_compose_mounts_exists() -> None:
         if volume.startswith("./")
     ]
 
-    assert len(mounts) == 3
+    assert len(mounts) == 4
     assert [mount for mount in mounts if not (DEPLOY / mount).is_file()] == []
 
 

@@ -1,4 +1,4 @@
-"""Brings a database up to date: runs the files of sql/migrations that it does not have, with dbmate.
+"""Bring a database up to date: run the files of sql/migrations that it lacks, with dbmate, then sql/grants.sql.
 
 Several may start at once: an advisory lock lets one work while the others wait.
 """
@@ -17,6 +17,7 @@ from config import ConfigError
 from tools.local import MIGRATIONS, database
 from tools.postgres import PostgresError
 
+GRANTS = MIGRATIONS.parent / "grants.sql"
 WAIT_SECONDS = 10
 
 
@@ -38,7 +39,20 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> str:
     )
     if done.returncode != 0:
         raise MigrationError(f"The migration failed: {(done.stderr or done.stdout).strip()}")
+    try:
+        _grant(database_url)
+    except psycopg.Error as error:
+        raise MigrationError(f"The service's rights could not be granted: {error}") from None
     return done.stdout.strip() or "The database is up to date."
+
+
+def _grant(database_url: str) -> None:
+    """Give the serving role its rights, where there is one: development and tests do without."""
+    with psycopg.connect(database_url, connect_timeout=WAIT_SECONDS) as connection:
+        if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'snapshots_service'").fetchone():
+            # Of two sessions that grant rights on one table at the same time, PostgreSQL fails one.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('grants.sql'))")
+            connection.execute(GRANTS.read_bytes())
 
 
 def _dbmate() -> str:

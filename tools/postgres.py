@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -56,6 +57,12 @@ def client(name: str, database_url: str, *arguments: str) -> tuple[list[str], di
         **os.environ,
         **({"PGPASSWORD": str(password)} if password else {}),
     }
+
+
+def run_script(database_url: str, script: Path) -> None:
+    """Run a file in psql, as an operator does. Raises PostgresError."""
+    command, environment = client("psql", database_url, "--no-psqlrc", "--quiet", "--file", str(script))
+    _run(command, environment)
 
 
 @contextlib.contextmanager
@@ -170,10 +177,10 @@ def _wait_until_ready(server: subprocess.Popen[bytes], url: str, log: Path) -> N
     raise PostgresError(f"PostgreSQL did not start; {log} ends with:\n{_tail(log)}")
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PostgresError(f"{Path(command[-1]).name} failed:\n{done.stderr.strip()}")
+        raise PostgresError(f"{shlex.join(command)} failed:\n{done.stderr.strip()}")
 
 
 def _tail(log: Path) -> str:

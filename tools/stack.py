@@ -116,10 +116,9 @@ def nginx_command(nginx: str, folder: Path, port: int, upstream: str, problem_ba
 
 
 def _with_roles(admin_url: str) -> tuple[str, str]:
-    """The URLs of the owner and of the service, whom the first start makes."""
-    with psycopg.connect(admin_url, autocommit=True) as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'snapshots_service'").fetchone():
-            connection.execute((DEPLOY / "roles.sql").read_bytes())
+    """Create the two roles and return the URLs of the owner and of the service."""
+    for name in ("roles.sql", "database-logging.sql"):
+        postgres.run_script(admin_url, DEPLOY / name)
     owner, service = (
         admin_url.replace("//snapshots@", f"//{role}@") for role in ("snapshots_owner", "snapshots_service")
     )
