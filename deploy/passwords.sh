@@ -1,10 +1,22 @@
-#!/bin/sh
-# Gives the two roles of roles.sql the passwords that the URLs in their secrets hold. Run once, by the postgres image.
-set -eu
+#!/bin/bash
+# Give the two roles of roles.sql the passwords of the URLs that migrations and the service connect with. The postgres
+# image runs this once, when it creates the database. SECRETS holds the files owner_url and service_url.
+set -euo pipefail
+
 for role in owner service; do
-    url=$(cat "/run/secrets/${role}_url")
-    password=${url#*://*:}
-    psql --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --set ON_ERROR_STOP=1 --set "password=${password%%@*}" <<SQL
+    file="${SECRETS:-/run/secrets}/${role}_url"
+    url=$(<"$file")
+    # As libpq reads it: the password goes from the first colon behind the scheme to the first @.
+    if [[ ! $url =~ ^postgres(ql)?://snapshots_${role}:([^@/]+)@ ]]; then
+        echo "$file must hold postgresql://snapshots_${role}:PASSWORD@..." >&2
+        exit 1
+    fi
+    # Percent-decode: %2F becomes \x2F, and printf turns that into a slash.
+    encoded=${BASH_REMATCH[2]//\\/\\\\}
+    printf -v PASSWORD %b "${encoded//%/\\x}"
+    export PASSWORD
+    psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<SQL
+\getenv password PASSWORD
 ALTER ROLE snapshots_$role PASSWORD :'password';
 SQL
 done
