@@ -81,13 +81,11 @@ sql: .venv/local ## run a query of sql/queries in psql with its example: Q=get_b
 explain: .venv/local ## show a query's plan: Q=get_balance_history [SET="limit=3"]
 	@$(PY) -m tools.sql explain "$(Q)" $(SET)
 
-.PHONY: schema
-schema: .venv/local ## write sql/schema.sql anew from the migrations
-	@$(PY) -m tools.schema
-
-.PHONY: openapi
-openapi: .venv/local ## write docs/openapi.json anew from the views and schemas
+.PHONY: docs
+docs: .venv/dev ## regenerate docs/openapi.json, sql/schema.sql and the tables in docs/*.md from the code
 	@$(PY) -m tools.openapi
+	@$(PY) -m tools.schema
+	@$(PY) -m cogapp -r -I . docs/*.md
 
 .PHONY: clean
 clean: ## remove what the commands above made: .venv and .local

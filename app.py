@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
 from service import auth, db, docs, health, inputs, limits, logs, metrics, problems, tracing
-from snapshots import ABOUT, capture, cli, reads
+from snapshots import ABOUT, __version__, capture, cli, reads
 
 NAME = "balance_snapshots"
 PREFIX = "/api/v1"
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> Flask:
         docs.init_app(
             app,
             title="Balance Snapshots",
-            version="1.0.0",
+            version=__version__,
             about=ABOUT,
             limited=reads.blueprint,
             problem_base_url=settings.problem_base_url,

@@ -2,8 +2,8 @@
 
 Each field of `Settings` is the environment variable of the same name in upper case; for each, a variable of its name
 and `_FILE` may name a file that holds the value, as secrets are handed to containers. A variable set to nothing counts
-as not set. `CommandSettings` are the few that a command needs. The table in the README says the same; a test holds it
-to `table()`.
+as not set. `CommandSettings` are the few that a command needs. `make docs` writes the table of them into
+docs/operating.md.
 """
 
 import os
@@ -223,8 +223,8 @@ class Settings(CommandSettings):
                 raise ConfigError(f"JWT_PUBLIC_KEY: not a public key for {self.jwt_algorithm} in PEM.")
 
 
-def table() -> str:
-    """The settings as the Markdown table of the README."""
+def settings_table() -> str:
+    """Return the settings as a Markdown table."""
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
     for setting in fields(Settings):
         load = setting.metadata["load"]

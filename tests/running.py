@@ -20,7 +20,8 @@ class Run:
     def __init__(self, state: Path, **environ: str) -> None:
         self.state = state
         self.port = free_port()
-        self.base = f"http://127.0.0.1:{self.port}"
+        self.address = f"127.0.0.1:{self.port}"
+        self.base = f"http://{self.address}"
         self._log = state / f"run-{self.port}.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from config import ConfigError, Settings, table
+from config import ConfigError, Settings, settings_table
 
 ROOT = Path(__file__).parent.parent
 LEAST = {"DATABASE_URL": "postgresql://localhost/x", "JWT_SECRET_KEY": "k" * 32}
@@ -186,7 +186,7 @@ def test_a_start_with_bad_settings_ends_with_a_line_each_and_no_traceback(comman
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    variables = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", table(), re.MULTILINE)
+    variables = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", settings_table(), re.MULTILINE)
 
     assert dict(variables)["DATABASE_URL"] == "required"
     assert dict(variables)["API_READ_LIMIT"] == "`100/minute`"

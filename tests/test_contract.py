@@ -51,7 +51,7 @@ def answers(contract: dict[str, Any], path: str, method: str = "get") -> dict[st
 
 
 def test_the_committed_copy_is_what_is_served() -> None:
-    assert openapi.FILE.read_text() == openapi.document(), "make openapi writes it anew"
+    assert openapi.FILE.read_text() == openapi.document(), "make docs updates it"
 
 
 def test_it_is_valid_openapi_of_version_3_1(contract: dict[str, Any]) -> None:

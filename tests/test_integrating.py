@@ -1,60 +1,48 @@
-"""docs/integrating.md stays true: its examples run against `make run`, and print what it says."""
+"""docs/integrating.md stays true: what it shows is pasted into a shell while `make run` is up."""
 
-import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from snapshots.capture import SCOPE
+from tests.documents import ROOT, assert_shown, checkout, examples, paste
 from tests.running import Run
 from tests.support import SECRET, user_token
-from tools import demo
+from tools import demo, postgres
 from tools.processes import free_port
 
-GUIDE = (Path(__file__).parent.parent / "docs" / "integrating.md").read_text()
-LINES: list[str] = re.findall(r"```sh\n(curl .*?)```", GUIDE, re.DOTALL)
-PROGRAMS: list[tuple[str, str]] = re.findall(r"```python\n(.*?)```\n```text\n(.*?)```", GUIDE, re.DOTALL)
+EXAMPLES = examples((ROOT / "docs" / "integrating.md").read_text())
 
 
-def test_each_use_has_an_example_in_curl_and_one_in_python() -> None:
-    assert (len(LINES), len(PROGRAMS)) == (3, 3)
+def test_every_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> None:
+    with postgres.running(run.state / "postgres") as database_url:
+        settings = {"DATABASE_URL": database_url}
+        commands = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environ = run.environ | settings | commands
+        for example, printed in paste(EXAMPLES, checkout(tmp_path / "checkout"), environ, run.address):
+            assert_shown(example, printed)
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_a_line_of_curl_answers(run: Run, number: int) -> None:
-    line = LINES[number].replace("curl ", "curl --fail-with-body ", 1)
-    done = subprocess.run(["bash", "-c", line], env=run.environ, capture_output=True, text=True, check=False)
+def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
+    shown = [example for example in EXAMPLES if example.shown]
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["snapshots"]
+    assert sum(example.text.startswith("curl") for example in shown) == 5
+    assert sum(example.language == "python" for example in shown) == 3
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_a_program_prints_what_the_guide_says(run: Run, number: int) -> None:
-    program, printed = PROGRAMS[number]
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=run.environ, capture_output=True, text=True, timeout=60, check=False
-    )
-
-    assert (done.stdout, done.stderr) == (printed, "")
-
-
-def test_the_jobs_retries_outlast_a_service_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_the_sync_job_retries_until_the_service_has_started(tmp_path: Path) -> None:
     port = free_port()
     token = user_token(demo.USER, scope=SCOPE)
     environ = {**os.environ, "API": f"http://127.0.0.1:{port}/api/v1", "TOKEN": token}
-    program, _ = PROGRAMS[0]
+    (job,) = [example for example in EXAMPLES if "def capture(" in example.text]
 
-    job = subprocess.Popen([sys.executable, "-c", program], env=environ, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", job.text], env=environ, stdout=subprocess.PIPE, text=True)
     run = Run(tmp_path, PORT=str(port), JWT_SECRET_KEY=SECRET)
     try:
-        printed, _ = job.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=60)
     finally:
-        job.kill()
+        process.kill()
         run.end()
 
-    assert printed == "created 1\n"
+    assert printed == job.shown

@@ -1,4 +1,4 @@
-"""`make openapi`: writes the contract that the service serves to docs/openapi.json, where a change of it shows."""
+"""Write the contract that the service serves to docs/openapi.json, where a change of it shows in review."""
 
 import json
 from pathlib import Path

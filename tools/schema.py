@@ -11,7 +11,7 @@ from tools.local import MIGRATIONS
 from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
-HEAD = "-- The schema that sql/migrations end in, for reading: `make schema` writes it, a test compares it.\n\n"
+HEAD = "-- The schema that sql/migrations end in, for reading: `make docs` writes it, a test compares it.\n\n"
 
 
 def dump(database_url: str) -> str:
