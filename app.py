@@ -51,6 +51,12 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def close_app(app: Flask) -> None:
+    """Close the connections that the app of the service opened, and stop its threads."""
+    limits.close(app)
+    db.close(app)
+
+
 def create_command_app(settings: CommandSettings) -> Flask:
     """Create the app of the flask command: it serves nothing, and logs where it cannot spoil a command's output."""
     logs.configure(settings.log_level, "stderr")

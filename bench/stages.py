@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from flask import Flask
 
-from app import create_app
+from app import close_app, create_app
 from bench import compare
 from config import Settings, completed
 from service import db, token_bucket
@@ -75,7 +75,7 @@ def measure(database_url: str) -> dict[str, dict[str, float]]:
         for part, (where, name) in CALLS.items():
             at_last.enter_context(patch.object(where, name, watch.timed(part, getattr(where, name))))
         app = _app(database_url, store.url, watch)
-        at_last.callback(app.extensions["pool"].close)
+        at_last.callback(close_app, app)
         found = {read: _medians(app, watch, request) for read, request in reads.items()}
     print("\n| Microseconds | " + " | ".join(found) + " |\n" + "| --- " * (len(found) + 1) + "|")
     for part in ("all of it", *sorted(watch.seconds, key=lambda part: -found["list of 30"][part])):

@@ -78,6 +78,17 @@ class _Worker(ThreadWorker):
             self.log.debug("The client did not wait for the problem.")
 
 
+    def murder_keepalived(self) -> None:
+        """Close idle connections that have expired; all of them in a worker that is about to exit.
+
+        The original waits for a client to close them, or for graceful_timeout.
+        """
+        if not self.alive:
+            for connection in self.keepalived_conns:
+                connection.timeout = 0
+        super().murder_keepalived()
+
+
 worker_class = _Worker
 
 

@@ -91,6 +91,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     pool.open(wait=False)
 
 
+def close(app: Flask) -> None:
+    """Close the pool: its threads end, and so do its connections."""
+    app.extensions["pool"].close()
+
+
 def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
     """What the query answers, in one round trip. Asked again while it fails for the connection and WAIT_SECONDS last.
 

@@ -41,6 +41,12 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     limiter.init_app(app)
 
 
+def close(app: Flask) -> None:
+    """Close the connections to the store, and stop waiting for its return."""
+    for limiter in app.extensions["limiter"]:
+        limiter.limiter.close()
+
+
 class _ParsedOnce(RouteLimit):
     """A limit whose text is parsed once, where the library does it for each request."""
 

@@ -120,6 +120,7 @@ class SharedBuckets:
         self._fallback = fallback
         self._lock = threading.Lock()
         self._is_lost = False
+        self._closed = threading.Event()
 
     def take(self, key: str, bucket: Bucket, cost: int) -> State:
         if not self._is_lost:
@@ -150,8 +151,7 @@ class SharedBuckets:
         threading.Thread(target=self._wait_for_return, args=[bucket], name="limiter", daemon=True).start()
 
     def _wait_for_return(self, bucket: Bucket) -> None:
-        while self._is_lost:
-            time.sleep(STORE_RETRY_SECONDS)
+        while self._is_lost and not self._closed.wait(STORE_RETRY_SECONDS):
             try:
                 # The very call that requests will make: a server may answer a ping and refuse to write.
                 self._ask("probe", bucket, 0)
@@ -162,6 +162,11 @@ class SharedBuckets:
             self._is_lost = False
             _log.warning("limiter_store_returned")
 
+    def close(self) -> None:
+        """Close the connections and stop the thread that waits for the store."""
+        self._closed.set()
+        self._store.connection_pool.disconnect()
+
 
 class TokenBucketRateLimiter(RateLimiter):
     """The strategy. A hit is one call of the store; `last_state` tells the rest without another."""
@@ -170,8 +175,10 @@ class TokenBucketRateLimiter(RateLimiter):
         super().__init__(storage)
         local = LocalBuckets()
         self._take: Take = local.take
+        self._shared: SharedBuckets | None = None
         if isinstance(storage, RedisStorage):
-            self._take = SharedBuckets(storage, local).take
+            self._shared = SharedBuckets(storage, local)
+            self._take = self._shared.take
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         is_taken = self._ask(item, identifiers, cost).is_taken
@@ -184,6 +191,11 @@ class TokenBucketRateLimiter(RateLimiter):
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
         state = self._ask(item, identifiers, 0)
         return WindowStats(state.full_at, state.remaining)
+
+    def close(self) -> None:
+        """Close what is shared with other workers."""
+        if self._shared:
+            self._shared.close()
 
     def _ask(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int) -> State:
         bucket = Bucket.of(item)

@@ -19,7 +19,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app import close_app, create_app
 from config import Settings
 from tests.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.running import Run
@@ -119,12 +119,12 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Flask]:
-    """An app with these settings, its pool closed afterwards."""
+    """An app with these settings, closed afterwards."""
     app = create_app(settings)
     try:
         yield app
     finally:
-        app.extensions["pool"].close()
+        close_app(app)
 
 
 @pytest.fixture

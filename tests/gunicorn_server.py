@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,9 @@ class Reply:
 class Gunicorn:
     """A running gunicorn."""
 
-    def __init__(self, port: int, log: Path) -> None:
+    def __init__(self, port: int, log: Path, process: subprocess.Popen[bytes]) -> None:
         self.port = port
+        self.process = process
         self._log = log
 
     @property
@@ -51,17 +53,18 @@ class Gunicorn:
 @contextlib.contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
     """Start gunicorn with these settings and stop it afterwards."""
-    gunicorn = Gunicorn(free_port(), folder / "gunicorn.log")
+    port = free_port()
     with (folder / "gunicorn.log").open("wb") as log:
         process = processes.start(
             [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
             cwd=ROOT,
-            env={**clean_environ(), "PORT": str(gunicorn.port), **environ},
+            env={**clean_environ(), "PORT": str(port), **environ},
             stdout=log,
             stderr=log,
         )
+    gunicorn = Gunicorn(port, folder / "gunicorn.log", process)
     try:
-        url = f"http://127.0.0.1:{gunicorn.port}/healthz"
+        url = f"http://127.0.0.1:{port}/healthz"
         assert come_to_answer(url, 30, lambda: process.poll() is None), gunicorn.log
         yield gunicorn
     finally:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from app import create_app
+from app import close_app, create_app
 from config import Settings
 
 FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -14,7 +14,7 @@ def document() -> str:
     settings = Settings.from_env({"DATABASE_URL": "postgresql://", "JWT_SECRET_KEY": "-" * 32, "LOG_LEVEL": "ERROR"})
     app = create_app(settings)
     answer = app.test_client().get("/openapi.json")
-    app.extensions["pool"].close()
+    close_app(app)
     return json.dumps(answer.json, indent=2, ensure_ascii=False) + "\n"
 
 
