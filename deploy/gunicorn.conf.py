@@ -77,7 +77,6 @@ class _Worker(ThreadWorker):
         except OSError:
             self.log.debug("The client did not wait for the problem.")
 
-
     def murder_keepalived(self) -> None:
         """Close idle connections that have expired; all of them in a worker that is about to exit.
 
