@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> Flask:
 
     # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
     tracing.init_app(app, is_behind_proxy=bool(settings.socket))
-    metrics.init_app(app)
+    metrics.init_app(app, threads=settings.web_threads)
     inputs.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> Flask:
             limited=reads.blueprint,
             problem_base_url=settings.problem_base_url,
         )
+    metrics.start_at_zero(app)
     return app
 
 

@@ -37,7 +37,6 @@ _SESSION = {
 }
 
 _IN_USE = Gauge("db_connections_in_use", "Connections that requests hold.", multiprocess_mode="livesum")
-_WAITING = Gauge("db_requests_waiting", "Requests that wait for a connection.", multiprocess_mode="livesum")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -133,12 +132,7 @@ def writing() -> Iterator[Connection]:
 def _lend(begun: float) -> Connection:
     if time.monotonic() > begun + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has waited too long for its turn.")
-    # Counting who waits costs more than looking, and hardly anybody does.
-    if _pool().get_stats()["pool_available"]:
-        connection = _take(begun)
-    else:
-        with _WAITING.track_inprogress():
-            connection = _take(begun)
+    connection = _take(begun)
     _IN_USE.inc()
     connection.deadline = begun + DEADLINE_SECONDS
     return connection

@@ -1,20 +1,30 @@
-"""What is counted, for Prometheus: GET /metrics, over all workers. Keep it where only the scraper reaches it."""
+"""GET /metrics for Prometheus, summed over all workers. Keep it where only the scraper reaches it."""
 
 import os
 import time
 
-from flask import Blueprint, Flask, Response, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Histogram, generate_latest
+from flask import Blueprint, Flask, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service import tracing
 from service.auth import public
 
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _DURATION = Histogram(
     "http_request_duration_seconds",
-    "Time to answer, by route template and status.",
+    "Time from the arrival of a request, at the proxy if there is one, to its response.",
     ["method", "route", "status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+    buckets=_BUCKETS,
 )
+_QUEUE = Histogram(
+    "http_request_queue_seconds",
+    "Time that a request waited for a thread, from its arrival at the proxy.",
+    buckets=_BUCKETS,
+)
+_IN_FLIGHT = Gauge("http_requests_in_flight", "Requests that occupy a thread.", multiprocess_mode="livesum")
+_THREADS = Gauge("http_threads", "Threads that serve requests.", multiprocess_mode="livesum")
+_FAILURES = (500, 503)
 
 blueprint = Blueprint("metrics", __name__)
 
@@ -22,7 +32,7 @@ blueprint = Blueprint("metrics", __name__)
 @blueprint.get("/metrics")
 @public
 def metrics() -> Response:
-    """The counts of all workers under gunicorn (deploy/gunicorn.conf.py), of this process otherwise."""
+    """Return the metrics of all workers under gunicorn (deploy/gunicorn.conf.py), of this process otherwise."""
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
@@ -30,12 +40,32 @@ def metrics() -> Response:
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def init_app(app: Flask) -> None:
-    """Times every request. A method or path that the app does not know makes no series of its own."""
+def init_app(app: Flask, *, threads: int) -> None:
+    """Time every request. Requests without a route share one series, so that callers cannot make new ones."""
+    _THREADS.set(threads)
+
+    @app.before_request
+    def _enter() -> None:
+        _IN_FLIGHT.inc()
+        queue_seconds = tracing.queue_seconds()
+        if queue_seconds is not None:
+            _QUEUE.observe(queue_seconds)
+
+    @app.teardown_request
+    def _leave(_error: BaseException | None) -> None:
+        _IN_FLIGHT.dec()
 
     @app.after_request
     def _observe(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.url_rule else "none"
-        _DURATION.labels(method, route, response.status_code).observe(time.perf_counter() - g.started)
+        _DURATION.labels(method, route, response.status_code).observe(time.monotonic() - tracing.arrived())
         return response
+
+
+def start_at_zero(app: Flask) -> None:
+    """Create the series of failures. Prometheus cannot see the increase of a series that appears with its first one."""
+    for rule in app.url_map.iter_rules():
+        for method in (rule.methods or set()) - {"HEAD"}:
+            for status in _FAILURES:
+                _DURATION.labels(method, rule.rule, status)

@@ -16,7 +16,7 @@ from limits import RateLimitItem
 from limits.storage import RedisStorage, StorageTypes
 from limits.strategies import STRATEGIES, RateLimiter
 from limits.util import WindowStats
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 NAME = "token-bucket"
 # How often a store that was given up is tried again, beside the requests.
@@ -25,8 +25,15 @@ STORE_RETRY_SECONDS = 1.0
 _MANY_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
-_FALLBACKS = Counter("limiter_fallbacks", "Times that the limiter gave its shared store up for its own memory.")
-_DECISIONS = Counter("limiter_decisions", "Requests that the limiter let through or refused.", ["decision"])
+_FALLBACKS = Counter("limiter_fallbacks", "Times that a worker lost the limiter's shared store.")
+_STORE_LOST = Gauge(
+    "limiter_store_lost",
+    "Workers that limit from their own memory, without the shared store.",
+    multiprocess_mode="livesum",
+)
+_DECISIONS = Counter("limiter_decisions", "Requests that the limiter admitted or refused.", ["decision"])
+_ADMITTED = _DECISIONS.labels("admitted")
+_REFUSED = _DECISIONS.labels("refused")
 _log = structlog.get_logger(__name__)
 
 
@@ -147,6 +154,7 @@ class SharedBuckets:
                 return
             self._is_lost = True
         _FALLBACKS.inc()
+        _STORE_LOST.inc()
         _log.warning("limiter_store_lost", reason=type(error).__name__)
         threading.Thread(target=self._wait_for_return, args=[bucket], name="limiter", daemon=True).start()
 
@@ -160,6 +168,7 @@ class SharedBuckets:
             # Other threads' connections may be dead without having been told so.
             self._store.connection_pool.disconnect()
             self._is_lost = False
+            _STORE_LOST.dec()
             _log.warning("limiter_store_returned")
 
     def close(self) -> None:
@@ -182,7 +191,7 @@ class TokenBucketRateLimiter(RateLimiter):
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         is_taken = self._ask(item, identifiers, cost).is_taken
-        _DECISIONS.labels("admitted" if is_taken else "refused").inc()
+        (_ADMITTED if is_taken else _REFUSED).inc()
         return is_taken
 
     def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:

@@ -27,7 +27,8 @@ def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
     @app.before_request
     def _begin() -> None:
         g.started = time.perf_counter()
-        g.arrived = time.monotonic() - (_queued() if is_behind_proxy else 0)
+        g.queue_seconds = _queue_seconds() if is_behind_proxy else None
+        g.arrived = time.monotonic() - (g.queue_seconds or 0)
         g.trace_id = _incoming() or uuid4().hex
         structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
 
@@ -63,13 +64,19 @@ def arrived() -> float:
     return float(g.arrived)
 
 
-def _queued() -> float:
-    """The seconds since the proxy passed the request on."""
+def queue_seconds() -> float | None:
+    """Seconds that the request being answered waited behind the proxy for a thread; None where nobody knows."""
+    seconds: float | None = g.queue_seconds
+    return seconds
+
+
+def _queue_seconds() -> float | None:
     try:
         seconds = time.time() - float(request.headers.get("X-Request-Start", ""))
     except ValueError:
-        return 0
-    return seconds if 0 < seconds < _LONGEST_QUEUE_SECONDS else 0
+        return None
+    # The proxy's clock counts in milliseconds.
+    return max(seconds, 0) if -0.001 <= seconds < _LONGEST_QUEUE_SECONDS else None
 
 
 def _incoming() -> str | None:

@@ -20,7 +20,9 @@ SCOPE = "balance-snapshots:write"
 
 blueprint = Blueprint("capture", __name__)
 
-_CAPTURED = Counter("snapshots_captured", "Snapshots that captures brought, new ones and duplicates.", ["status"])
+_CAPTURED = Counter("snapshots_captured", "Captured snapshots, newly created or duplicates.", ["status"])
+_CREATED = _CAPTURED.labels("created")
+_DUPLICATES = _CAPTURED.labels("duplicate")
 _batch = CaptureBatch()
 _no_parameters = NoParameters()
 _ANSWERS = {200: (Receipt, examples.DUPLICATE), 201: (Receipt, examples.CREATED)}
@@ -53,8 +55,8 @@ def _conflict(error: batch.ContradictionError) -> Refusal:
 
 def _answer(matches: list[Match]) -> Response:
     created = sum(match.status == "created" for match in matches)
-    _CAPTURED.labels("created").inc(created)
-    _CAPTURED.labels("duplicate").inc(len(matches) - created)
+    _CREATED.inc(created)
+    _DUPLICATES.inc(len(matches) - created)
     receipt = {
         "snapshots": [
             {

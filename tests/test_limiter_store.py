@@ -194,6 +194,22 @@ def test_it_returns_to_the_store_that_was_restarted_empty(sharing: Flask, server
     assert reads(sharing, user_id, 6) == [200] * 5 + [429]
 
 
+def test_a_worker_shows_that_it_lost_the_store_until_it_returns(sharing: Flask, server: ValkeyServer) -> None:
+    def lost() -> float:
+        return REGISTRY.get_sample_value("limiter_store_lost") or 0
+
+    before = lost()
+    reads(sharing, str(uuid4()), 1)
+    assert lost() == before
+
+    server.stop()
+    reads(sharing, str(uuid4()), 2)
+    assert lost() == before + 1
+
+    server.start()
+    until(lambda: lost() == before, 5)
+
+
 def test_it_returns_to_the_store_that_was_frozen_and_finds_its_buckets(
     sharing: Flask, server: ValkeyServer, log: Log
 ) -> None:

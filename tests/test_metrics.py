@@ -1,17 +1,22 @@
-"""What is counted, and what the alerts and the dashboard ask for."""
+"""What GET /metrics counts. What the alerts and the dashboard make of it: test_alerts.py, test_monitoring.py."""
 
-import json
-import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support import Caller, captured, snapshot, user_token
-
-DEPLOY = Path(__file__).parent.parent / "deploy"
+from config import Settings
+from service.auth import public
+from tests.conftest import serving
+from tests.support import Caller, captured, snapshot, until, user_token
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -38,16 +43,19 @@ def test_requests_are_timed_by_route_template_and_status(anonymous: FlaskClient,
     assert count(anonymous, "http_request_duration_seconds_count", **labels) == before + 3
 
 
-def test_what_the_service_does_not_know_makes_no_series_of_its_own(anonymous: FlaskClient) -> None:
+def test_requests_without_a_route_add_no_series_once_one_was_counted(anonymous: FlaskClient) -> None:
+    def series() -> set[tuple[str, tuple[tuple[str, str], ...]]]:
+        return {key for key in samples(anonymous) if dict(key[1]).get("route", "none") == "none"}
+
     anonymous.get(f"/{uuid4()}")
     anonymous.open("/healthz", method="BREW")
-    before = len(samples(anonymous))
+    before = series()
 
     for _ in range(3):
         anonymous.get(f"/{uuid4()}")
         anonymous.open("/healthz", method=f"M{uuid4().hex}")
 
-    assert len(samples(anonymous)) == before
+    assert series() == before
 
 
 def test_captures_and_duplicates_are_counted(anonymous: FlaskClient, sync_job: Caller, user_id: str) -> None:
@@ -70,24 +78,89 @@ def test_the_limiters_decisions_are_counted(anonymous: FlaskClient, user: Caller
     assert count(anonymous, "limiter_decisions_total", decision="admitted") == before + 1
 
 
-def test_connections_in_use_are_shown(app: Flask, anonymous: FlaskClient) -> None:
-    known = samples(anonymous)
+def test_no_connection_is_in_use_between_requests(anonymous: FlaskClient, user: Caller) -> None:
+    user.latest()
 
-    assert known["db_connections_in_use", ()] == 0
-    assert known["db_requests_waiting", ()] == 0
+    assert count(anonymous, "db_connections_in_use") == 0
 
 
-def test_alerts_and_dashboard_ask_for_metrics_that_exist(app: Flask, anonymous: FlaskClient, sync_job: Caller) -> None:
-    captured(sync_job, snapshot(str(uuid4()), str(uuid4())))
-    Caller(app, user_token(str(uuid4()))).latest()
-    known = {name for name, _ in samples(anonymous)}
-    dashboard = json.loads((DEPLOY / "grafana-dashboard.json").read_text())
-    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    expressions += re.findall(r"^\s+expr: (.+)$", (DEPLOY / "alerts.yaml").read_text(), re.MULTILINE)
+@pytest.fixture
+def behind_proxy(settings: Settings, tmp_path: Path) -> Iterator[FlaskClient]:
+    with serving(replace(settings, socket=str(tmp_path / "service.sock"))) as app:
+        yield app.test_client()
 
-    assert len(expressions) > 8
-    for expression in expressions:
-        # A name is what stands before a selector or a range.
-        names = set(re.findall(r"\b([a-z_]+)(?=[{\[])", expression))
-        assert names
-        assert names - {"up"} <= known, expression
+
+def request_seconds(client: FlaskClient, **headers: str) -> tuple[float, float, float]:
+    """Send a request; return what it added to its duration, to the time in the queue, and to the queued requests."""
+    route = {"method": "GET", "route": "/healthz", "status": "200"}
+
+    def measured() -> list[float]:
+        return [
+            count(client, "http_request_duration_seconds_sum", **route),
+            count(client, "http_request_queue_seconds_sum"),
+            count(client, "http_request_queue_seconds_count"),
+        ]
+
+    before = measured()
+    client.get("/healthz", headers={name.replace("_", "-"): value for name, value in headers.items()})
+    duration, queue, queued = (now - then for now, then in zip(measured(), before, strict=True))
+    return duration, queue, queued
+
+
+def test_time_in_the_queue_behind_the_proxy_counts_as_queueing_and_as_duration(behind_proxy: FlaskClient) -> None:
+    duration, queue, queued = request_seconds(behind_proxy, X_Request_Start=f"{time.time() - 20:.3f}")
+
+    assert 20 <= queue < 30
+    assert queue <= duration < 30
+    assert queued == 1
+
+
+@pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "-inf", "0", "9999999999.000"])
+def test_an_arrival_that_cannot_be_true_is_ignored(behind_proxy: FlaskClient, header: str) -> None:
+    duration, _, queued = request_seconds(behind_proxy, X_Request_Start=header)
+
+    assert 0 <= duration < 10
+    assert queued == 0
+
+
+def test_without_a_proxy_nobody_may_say_when_a_request_arrived(anonymous: FlaskClient) -> None:
+    duration, _, queued = request_seconds(anonymous, X_Request_Start=f"{time.time() - 20:.3f}")
+
+    assert duration < 10
+    assert queued == 0
+
+
+def test_requests_in_flight_are_counted_while_they_run(
+    app: Flask, anonymous: FlaskClient, database_url: str, user_id: str
+) -> None:
+    def in_flight() -> float:
+        """Those in flight but for the scrape itself."""
+        return count(anonymous, "http_requests_in_flight") - 1
+
+    assert in_flight() == 0
+    with ThreadPoolExecutor(2) as callers, psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE accounts, balance_snapshots IN ACCESS EXCLUSIVE MODE")
+        for _ in range(2):
+            callers.submit(Caller(app, user_token(user_id)).latest)
+        until(lambda: in_flight() == 2, 2)
+        other.rollback()
+    assert in_flight() == 0
+
+
+def test_a_request_that_fails_is_in_flight_no_longer(settings: Settings) -> None:
+    with serving(settings) as app:
+
+        @app.get("/raise")
+        @public
+        def _raise() -> str:
+            raise RuntimeError
+
+        client = app.test_client()
+
+        assert client.get("/raise").status_code == 500
+        assert count(client, "http_requests_in_flight") == 1
+
+
+def test_threads_are_those_of_the_settings(settings: Settings) -> None:
+    with serving(replace(settings, web_threads=7)) as app:
+        assert count(app.test_client(), "http_threads") == 7
