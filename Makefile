@@ -74,11 +74,11 @@ flask: .venv/local ## a command of the service on the database of DATABASE_URL o
 	@exec $(PY) -m tools.flask_cli $(CMD)
 
 .PHONY: sql
-sql: .venv/local ## run a query of sql/queries in psql with its example: Q=get_balance_history [SET="limit=3"]
+sql: .venv/local ## run a query of sql/queries with its example and roll back: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql run "$(Q)" $(SET)
 
 .PHONY: explain
-explain: .venv/local ## show a query's plan: Q=get_balance_history [SET="limit=3"]
+explain: .venv/local ## show a query's plan: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql explain "$(Q)" $(SET)
 
 .PHONY: docs

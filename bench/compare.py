@@ -52,7 +52,7 @@ class Scenario(NamedTuple):
 
 def scenarios() -> list[Scenario]:
     token = local.token(data.USER)
-    account = {"user_id": data.USER, "account_id": data.DAILY, "trace_id": uuid4().hex}
+    account = {"user_id": data.USER, "account_id": data.DAILY}
     found = [
         Scenario("latest, 8 accounts", wrk.get("/api/v1/balance-snapshots", token), "get_latest_snapshots", account, 8),
         Scenario(

@@ -48,7 +48,7 @@ def measure(folder: Path, size: int) -> list[dict[str, Any]]:
             times: dict[str, list[float]] = {place: [] for place in where}
             for number in range(ROUNDS + 20):
                 for place, (_, user_id, account_id) in where.items():
-                    known = {"user_id": user_id, "account_id": account_id, "trace_id": "bench"}
+                    known = {"user_id": user_id, "account_id": account_id}
                     asked = {**known, **differing[place], **parameters}
                     began = time.perf_counter()
                     connections[place].execute(statement, asked).fetchall()

@@ -7,7 +7,7 @@
 \set ON_ERROR_STOP on
 BEGIN;
 
--- A request's trace id is its application_name: put %a into log_line_prefix.
+-- The service logs the process that served a request as db_pid: put %p into log_line_prefix to find its lines.
 ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms';
 ALTER ROLE snapshots_service SET log_lock_waits = on;
 -- Parameters hold amounts, and so do the rows that the detail of an error quotes.

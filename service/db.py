@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from flask import Flask, current_app
+from flask import Flask, current_app, g
 from prometheus_client import Gauge
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -134,6 +134,7 @@ def _lend(begun: float) -> Connection:
         raise psycopg.OperationalError("The request has waited too long for its turn.")
     connection = _take(begun)
     _IN_USE.inc()
+    g.db_pid = connection.info.backend_pid
     connection.deadline = begun + DEADLINE_SECONDS
     return connection
 

@@ -49,6 +49,8 @@ def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
             route=request.url_rule.rule if request.url_rule else None,
             status=response.status_code,
             subject=g.get("subject"),
+            # The server process that ran its statements: %p of PostgreSQL's log_line_prefix, pid in pg_stat_activity.
+            db_pid=g.get("db_pid"),
             duration_ms=round((time.perf_counter() - g.started) * 1000, 3),
         )
         return response

@@ -25,15 +25,15 @@ class ErasedError(psycopg.OperationalError):
     """An account was erased during its capture; nothing is stored, and the batch may be sent again."""
 
 
-def store(connection: Connection[Any], items: list[dict[str, Any]], trace_id: str | None = None) -> list[Match]:
+def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
     Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises
     ContradictionError and psycopg.Error; after either, and after a lost answer, the same batch may be stored again.
     """
-    batch = json.dumps([{"ordinal": n, **item} for n, item in enumerate(items)], default=str)
+    batch = json.dumps(items, default=str)
     with connection.transaction():
-        queries.insert_accounts(connection, items=batch, trace_id=trace_id)
+        queries.insert_accounts(connection, items=batch)
         created = queries.insert_snapshots(connection, items=batch)
         if len(created) == len(items):
             # Where all of it is new, nothing contradicts it. Ids ascend in the order of the batch.

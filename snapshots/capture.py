@@ -9,7 +9,7 @@ from schemas import examples
 from schemas.answers import Receipt
 from schemas.capture import CaptureBatch
 from schemas.reads import NoParameters
-from service import db, inputs, tracing
+from service import db, inputs
 from service.auth import requires_scope
 from service.openapi import operation
 from service.problems import Fault, Refusal
@@ -42,7 +42,7 @@ def capture_snapshots() -> Response:
     inputs.query(_no_parameters)
     try:
         with db.writing() as connection:
-            matches = batch.store(connection, items, tracing.trace_id())
+            matches = batch.store(connection, items)
     except batch.ContradictionError as error:
         raise _conflict(error) from None
     return _answer(matches)

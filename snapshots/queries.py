@@ -1,8 +1,7 @@
 """One function for each file of sql/queries: it takes a connection, runs the statement, returns its answer.
 
-Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source; `trace_id` names the
-request to the server (its first 63 bytes; None: there is none). A file's head says what it answers. All raise
-psycopg.Error.
+Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source. A file's head says what
+it answers. All raise psycopg.Error.
 """
 
 from collections.abc import Iterator
@@ -43,9 +42,9 @@ class Match(NamedTuple):
     source: str
 
 
-def get_latest_snapshots(connection: Connection[Any], *, user_id: str, trace_id: str) -> str:
+def get_latest_snapshots(connection: Connection[Any], *, user_id: str) -> str:
     """The response in JSON."""
-    row = _execute(connection, "get_latest_snapshots", user_id=user_id, trace_id=trace_id).fetchone()
+    row = _execute(connection, "get_latest_snapshots", user_id=user_id).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -58,7 +57,6 @@ def get_balance_history(
     start_date: datetime,
     end_date: datetime,
     source: str | None,
-    trace_id: str,
 ) -> AccountRead | None:
     """None: there is no such account."""
     row = _execute(
@@ -69,13 +67,12 @@ def get_balance_history(
         start_date=start_date,
         end_date=end_date,
         source=source,
-        trace_id=trace_id,
     ).fetchone()
     return row and AccountRead(*row)
 
 
 def list_recent_snapshots(
-    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None, trace_id: str
+    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None
 ) -> AccountRead | None:
     """None: there is no such account."""
     row = _execute(
@@ -85,14 +82,13 @@ def list_recent_snapshots(
         account_id=account_id,
         limit=limit,
         source=source,
-        trace_id=trace_id,
     ).fetchone()
     return row and AccountRead(*row)
 
 
-def insert_accounts(connection: Connection[Any], *, items: str, trace_id: str | None) -> None:
-    """`items`: the batch, a JSON array whose objects know their `ordinal`."""
-    _execute(connection, "insert_accounts", items=items, trace_id=trace_id)
+def insert_accounts(connection: Connection[Any], *, items: str) -> None:
+    """`items`: the batch, a JSON array."""
+    _execute(connection, "insert_accounts", items=items)
 
 
 def insert_snapshots(connection: Connection[Any], *, items: str) -> list[Match]:
@@ -110,7 +106,7 @@ def match_snapshots(connection: Connection[Any], *, items: str, created: list[st
 
 
 def create_import(connection: Connection[Any]) -> None:
-    """Within a transaction, at whose end the table goes."""
+    """Within a transaction: the table is dropped at its end."""
     _execute(connection, "create_import")
 
 

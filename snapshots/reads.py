@@ -7,7 +7,7 @@ from schemas import examples
 from schemas.answers import History, Latest
 from schemas.fields import UUID
 from schemas.reads import HistoryParameters, NoParameters, RecentParameters
-from service import auth, db, inputs, tracing
+from service import auth, db, inputs
 from service.openapi import operation
 from snapshots import queries, sheets
 
@@ -49,7 +49,7 @@ def recent_snapshots(account_id: str) -> Response:
 
 
 def _who() -> dict[str, str]:
-    return {"user_id": auth.subject(), "trace_id": tracing.trace_id()}
+    return {"user_id": auth.subject()}
 
 
 def _whose(account_id: str) -> dict[str, str]:

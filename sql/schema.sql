@@ -8,9 +8,17 @@ CREATE TYPE public.snapshot_source AS ENUM (
     'initial_connection'
 );
 
+CREATE FUNCTION public.captured_amounts(balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric) RETURNS numeric[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
+
 CREATE FUNCTION public.change_percent(previous numeric, current numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (trim_scale(((0.01 * sign((current - previous))) * div((((20000)::numeric * abs((current - previous))) + abs(previous)), NULLIF(((2)::numeric * abs(previous)), (0)::numeric)))) + 0.0);
+
+CREATE FUNCTION public.history_json_v1(snapshots text, total_count bigint, start_balance numeric, end_balance numeric, currency text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((('{"snapshots":['::text || COALESCE(snapshots, ''::text)) || '],"total_count":'::text) || total_count) || CASE WHEN (currency IS NULL) THEN (',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'::text || ',"currency":null}'::text) ELSE ((((((((((',"start_balance":"'::text || start_balance) || '","end_balance":"'::text) || end_balance) || '","total_change_amount":"'::text) || (end_balance - start_balance)) || '","total_change_percent":'::text) || COALESCE((public.change_percent(start_balance, end_balance))::text, 'null'::text)) || ',"currency":"'::text) || currency) || '"}'::text) END);
 
 CREATE FUNCTION public.minor_unit(currency text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -37,6 +45,10 @@ $$;
 CREATE FUNCTION public.utc_iso8601(instant timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN CASE WHEN (instant = date_trunc('second'::text, instant)) THEN (substr((to_json((instant AT TIME ZONE 'UTC'::text)))::text, 2, 19) || 'Z'::text) ELSE to_char((instant AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text) END;
+
+CREATE FUNCTION public.snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, previous_balance numeric) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((((((((((((((((((((('{"id":"'::text || id) || '","account_id":"'::text) || account_id) || '","balance":"'::text) || balance) || '","available_balance":'::text) || COALESCE((('"'::text || available_balance) || '"'::text), 'null'::text)) || ',"holdings_value":'::text) || COALESCE((('"'::text || holdings_value) || '"'::text), 'null'::text)) || ',"cash_value":'::text) || COALESCE((('"'::text || cash_value) || '"'::text), 'null'::text)) || ',"currency":"'::text) || currency) || '","source":"'::text) || source) || '","captured_at":"'::text) || public.utc_iso8601(captured_at)) || '","created_at":"'::text) || public.utc_iso8601(created_at)) || '","change_amount":'::text) || COALESCE((('"'::text || (balance - previous_balance)) || '"'::text), 'null'::text)) || ',"change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || '}'::text);
 
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE

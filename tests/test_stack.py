@@ -305,23 +305,40 @@ def _end_sessions(connection: psycopg.Connection[Any]) -> None:
     )
 
 
+def database_lines(running: Stack, trace_id: str) -> list[str]:
+    """The database's log lines of the server process that a request's line in the service's log names."""
+
+    def requests() -> list[dict[str, Any]]:
+        return [
+            json.loads(line) for line in running.log("gunicorn").splitlines() if trace_id in line and "db_pid" in line
+        ]
+
+    until(lambda: len(requests()) == 1, 5)
+    mark = f"[{requests()[0]['db_pid']}]"
+    return [line for line in running.log("postgres").splitlines() if mark in line]
+
+
 @pytest.mark.parametrize(
-    "path", ["balance-snapshots", "accounts/{}/balance-history?{}", "accounts/{}/balance-snapshots"]
+    ("path", "query"),
+    [
+        ("balance-snapshots", "get_latest_snapshots"),
+        ("accounts/{}/balance-history?start_date=2025-01-01&end_date=2025-01-02", "get_balance_history"),
+        ("accounts/{}/balance-snapshots", "list_recent_snapshots"),
+    ],
 )
-def test_the_trace_id_of_a_read_stands_in_the_databases_log(talkative: Stack, path: str) -> None:
+def test_the_line_of_a_read_names_the_process_whose_lines_are_in_the_databases_log(
+    talkative: Stack, path: str, query: str
+) -> None:
     trace_id = f"sql-{uuid4().hex}"
+
     bearer = f"Bearer {user_token(str(uuid4()))}"
-    asked = path.format(uuid4(), "start_date=2025-01-01&end_date=2025-01-02")
+    reply = ask(talkative, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
 
-    assert ask(talkative, f"{API}/{asked}", Authorization=bearer, X_Trace_Id=trace_id).status in (200, 404)
-
-    until(lambda: trace_id in talkative.log("postgres"), 5)
-    lines = [line for line in talkative.log("postgres").splitlines() if trace_id in line]
-    assert len(lines) >= 1
-    assert {"duration" in line for line in lines} == {True}
+    assert reply.status in (200, 404)
+    until(lambda: any(f"-- {query}" in line for line in database_lines(talkative, trace_id)), 5)
 
 
-def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amount_does(talkative: Stack) -> None:
+def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an_amount(talkative: Stack) -> None:
     trace_id = f"sql-{uuid4().hex}"
     item = snapshot(str(uuid4()), str(uuid4()), balance="271828.18")
     bearer = f"Bearer {user_token('sync-job', scope='balance-snapshots:write')}"
@@ -330,7 +347,7 @@ def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amoun
         talkative,
         f"{API}/balance-snapshots",
         "POST",
-        # The second takes the statement that a batch of new snapshots does without.
+        # The second item takes the statement that a batch of new snapshots does without.
         json.dumps({"snapshots": [item, item]}),
         Authorization=bearer,
         X_Trace_Id=trace_id,
@@ -339,30 +356,8 @@ def test_the_trace_id_of_a_capture_stands_at_each_of_its_statements_and_no_amoun
 
     assert reply.status == 201
     for name in ("insert_accounts", "insert_snapshots", "match_snapshots"):
-        until(lambda name=name: _is_logged(talkative, trace_id, f"-- {name}"), 5)  # type: ignore[misc]
+        until(lambda name=name: any(f"-- {name}" in line for line in database_lines(talkative, trace_id)), 5)  # type: ignore[misc]
     assert "271828.18" not in talkative.log("postgres")
-
-
-def _is_logged(running: Stack, trace_id: str, text: str) -> bool:
-    return any(trace_id in line and text in line for line in running.log("postgres").splitlines())
-
-
-def test_a_long_trace_id_is_named_to_the_database_by_its_first_63_characters(talkative: Stack) -> None:
-    trace_id = f"{uuid4().hex}{uuid4().hex}"
-
-    assert read(talkative, str(uuid4()), X_Trace_Id=trace_id).headers["X-Trace-Id"] == trace_id
-
-    until(lambda: trace_id[:63] in talkative.log("postgres"), 5)
-
-
-def test_the_database_names_no_request_that_has_ended(running: Stack) -> None:
-    read(running, str(uuid4()), X_Trace_Id="ended")
-
-    with psycopg.connect(running.admin_url) as connection:
-        names = connection.execute(
-            "SELECT DISTINCT application_name FROM pg_stat_activity WHERE usename = 'snapshots_service'"
-        ).fetchall()
-    assert names == [("balance-snapshots",)]
 
 
 def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:

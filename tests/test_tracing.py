@@ -266,6 +266,19 @@ def test_the_line_of_an_authenticated_request_names_its_subject(user: Caller, ou
     assert [line["subject"] for line in output.lines] == [user_id]
 
 
+def test_the_line_of_a_request_names_the_database_process_that_answered_it(settings: Settings, user_id: str) -> None:
+    with serving(settings) as app, printing() as output:
+        pool = app.extensions["pool"]
+        pool.resize(1, 1)
+        with pool.connection() as connection:
+            pid = connection.info.backend_pid
+
+        Caller(app, user_token(user_id)).latest()
+        app.test_client().get("/nowhere")
+
+    assert [line["db_pid"] for line in output.lines] == [pid, None]
+
+
 def test_a_line_break_in_the_path_does_not_break_the_line(anonymous: FlaskClient, output: Output) -> None:
     anonymous.get("/a%0A%7B%22event%22%3A%22forged%22%7D%E2%80%A8b")
     assert [line["event"] for line in output.lines] == ["request"]

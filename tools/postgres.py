@@ -28,11 +28,11 @@ START_SECONDS = 60
 # while the files stay root's.
 _AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
-# %a is the trace id of the request that a line is about.
+# %p is the db_pid in the service's line about a request.
 _CONFIGURATION = """
 listen_addresses = ''
 unix_socket_permissions = 0700
-log_line_prefix = '%m [%p] %a '
+log_line_prefix = '%m [%p] '
 """
 
 

@@ -1,19 +1,22 @@
-"""Runs a file of sql/queries by itself, in psql, with the example parameters of its head.
+"""Run a file of sql/queries by itself, with the example parameters of its head, and roll back.
 
 python -m tools.sql run|explain NAME [PARAMETER=VALUE ...]
 """
 
+import json
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from config import ConfigError
+import psycopg
+
+from config import ConfigError, given
 from snapshots.queries import DIRECTORY
-from tools import local
+from tools import demo, local
 from tools.migrate import MigrationError, migrate
-from tools.postgres import PostgresError, client
+from tools.postgres import PostgresError
 
 
 class Parameter(NamedTuple):
@@ -32,16 +35,24 @@ class Query(NamedTuple):
     """A file of sql/queries, as its head describes it."""
 
     name: str
+    after: str | None
+    """The query that must have run before it in its transaction."""
     parameters: list[Parameter]
     columns: list[Column]
     statement: str
+
+    @property
+    def example(self) -> dict[str, str | None]:
+        """The parameters of its head."""
+        return {parameter.name: parameter.example for parameter in self.parameters}
 
 
 def read(path: Path) -> Query:
     """The query of a file. Raises ValueError when its head is not as CONTRIBUTING.md says."""
     text = path.read_text()
     head = re.match(
-        r"(?P<answers>(?:-- .+\n)+)--\n"
+        r"(?P<summary>(?:-- .+\n)+)--\n"
+        r"(?:-- After: (?P<after>\w+)\n)?"
         r"(?:-- Parameters:\n(?P<parameters>(?:--   .+\n)+))?"
         r"(?:-- Columns:\n(?P<columns>(?:--   .+\n)+))?\n",
         text,
@@ -50,6 +61,7 @@ def read(path: Path) -> Query:
         raise ValueError(f"{path.name} has no head")
     return Query(
         path.stem,
+        head["after"],
         [
             Parameter(cells[0], cells[1], None if cells[2] == "NULL" else cells[2])
             for cells in _table(head["parameters"])
@@ -63,37 +75,53 @@ def _table(lines: str | None) -> list[list[str]]:
     return [re.split(r"\s{2,}", line[2:].strip()) for line in (lines or "").splitlines()]
 
 
-def as_psql(query: Query, given: dict[str, str], explain: bool) -> tuple[str, list[str]]:
-    """The statement for psql and the arguments that set its variables."""
-    values = {p.name: p.example for p in query.parameters} | given
-    variables = []
-    statement = query.statement.replace("%%", "%")
-    for name, value in values.items():
-        literal = "NULL" if value in (None, "NULL") else f":'{name}'"
-        statement = statement.replace(f"%({name})s", literal)
-        variables += ["--set", f"{name}={value}"]
-    return ("EXPLAIN (ANALYZE, BUFFERS, VERBOSE)\n" if explain else "") + statement, variables
+def prepare(connection: psycopg.Connection[Any], query: Query) -> None:
+    """Run the query that must have run before this one, if there is one."""
+    if query.after:
+        before = read(DIRECTORY / f"{query.after}.sql")
+        prepare(connection, before)
+        connection.execute(before.statement.encode(), before.example)
+
+
+def run(connection: psycopg.Connection[Any], query: Query, parameters: dict[str, str | None]) -> str:
+    """The rows as a JSON array of objects, indented; the JSON that a `body` holds is part of it."""
+    cursor = connection.execute(query.statement.encode(), parameters)
+    if cursor.description is None:
+        return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else "done"
+    names = [column.name for column in cursor.description]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    for row in rows:
+        if "body" in row:
+            row["body"] = json.loads(row["body"])
+    return json.dumps(rows, indent=2, default=str)
+
+
+def explain(connection: psycopg.Connection[Any], query: Query, parameters: dict[str, str | None]) -> str:
+    """The plan that ran."""
+    statement = f"EXPLAIN (ANALYZE, BUFFERS, VERBOSE)\n{query.statement}"
+    return "\n".join(line for (line,) in connection.execute(statement.encode(), parameters))
 
 
 def main(arguments: list[str]) -> None:
     names = sorted(path.stem for path in DIRECTORY.glob("*.sql"))
     if len(arguments) < 2 or arguments[0] not in ("run", "explain") or arguments[1] not in names:
-        sys.exit(f"Say which query: make sql Q={names[0]}. There are {', '.join(names)}.")
+        sys.exit(f'Usage: make sql Q=name [SET="parameter=value ..."]; the queries are {", ".join(names)}.')
     query = read(DIRECTORY / f"{arguments[1]}.sql")
-    known = [parameter.name for parameter in query.parameters]
-    given = dict(argument.partition("=")[::2] for argument in arguments[2:])
-    if not given.keys() <= set(known) or any("=" not in argument for argument in arguments[2:]):
-        sys.exit(f'Say parameters as SET="name=value"; {query.name} has {", ".join(known)}.')
-    statement, variables = as_psql(query, given, explain=arguments[0] == "explain")
-    # Rolled back, so that trying a query changes nothing.
-    script = f"BEGIN;\n{statement}\nROLLBACK;\n"
+    settings = dict(argument.partition("=")[::2] for argument in arguments[2:])
+    if not settings.keys() <= query.example.keys() or any("=" not in argument for argument in arguments[2:]):
+        sys.exit(f'Usage: SET="parameter=value ..."; the parameters of {query.name}: {", ".join(query.example)}.')
+    parameters = query.example | {name: None if value == "NULL" else value for name, value in settings.items()}
     try:
         with local.database() as url:
             migrate(url)
-            options = ["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", *variables]
-            command, environment = client("psql", url, *options)
-            sys.exit(subprocess.run(command, input=script, text=True, check=False, env=environment).returncode)
-    except (ConfigError, PostgresError, MigrationError) as error:
+            with psycopg.connect(url) as connection:
+                if not given(os.environ, "DATABASE_URL"):
+                    # The examples are of the demo portfolio, which only `make run` leaves in the database.
+                    demo.load(connection)
+                prepare(connection, query)
+                print((run if arguments[0] == "run" else explain)(connection, query, parameters))
+                connection.rollback()
+    except (ConfigError, PostgresError, MigrationError, psycopg.Error) as error:
         sys.exit(str(error))
 
 

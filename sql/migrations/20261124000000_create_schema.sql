@@ -128,6 +128,60 @@ CREATE TABLE balance_snapshots (
     )
 );
 
+-- The amounts of a capture, to compare two captures of one key: arrays are equal whatever the digits of their numbers, and
+-- where both have NULL.
+CREATE FUNCTION captured_amounts(
+    balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric
+) RETURNS numeric[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
+
+-- The functions whose names end in a version write the API's JSON, compact. Another wire format is a function of another
+-- version: the code before it goes on calling this one until a later migration drops it. None escapes what it writes: no
+-- value holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL puts the body of such a
+-- function in the place of its call.
+
+-- A snapshot and its change from the previous balance of its series, which is NULL where there is none to compare with.
+CREATE FUNCTION snapshot_json_v1(
+    id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
+    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz, previous_balance numeric
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN '{"id":"' || id
+|| '","account_id":"' || account_id
+|| '","balance":"' || balance
+|| '","available_balance":' || coalesce('"' || available_balance || '"', 'null')
+|| ',"holdings_value":' || coalesce('"' || holdings_value || '"', 'null')
+|| ',"cash_value":' || coalesce('"' || cash_value || '"', 'null')
+|| ',"currency":"' || currency
+|| '","source":"' || source
+|| '","captured_at":"' || utc_iso8601(captured_at)
+|| '","created_at":"' || utc_iso8601(created_at)
+|| '","change_amount":' || coalesce('"' || (balance - previous_balance) || '"', 'null')
+|| ',"change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
+|| '}';
+
+-- Snapshots of one account, as JSON with commas between them (NULL: there are none), and the summary from the oldest to
+-- the newest of them. `currency` is NULL unless they share one.
+CREATE FUNCTION history_json_v1(
+    snapshots text, total_count bigint, start_balance numeric, end_balance numeric, currency text
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN '{"snapshots":[' || coalesce(snapshots, '')
+|| '],"total_count":' || total_count
+|| CASE
+    WHEN currency IS NULL
+        THEN
+            ',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'
+            || ',"currency":null}'
+    ELSE
+        ',"start_balance":"' || start_balance
+        || '","end_balance":"' || end_balance
+        || '","total_change_amount":"' || (end_balance - start_balance)
+        || '","total_change_percent":' || coalesce(change_percent(start_balance, end_balance)::text, 'null')
+        || ',"currency":"' || currency || '"}'
+END;
+
 CREATE FUNCTION refuse_update() RETURNS trigger
 LANGUAGE plpgsql
 AS $$

@@ -1,17 +1,11 @@
--- Makes room for the rows of a file, until the transaction ends.
+-- Creates the staging table of an import, which lasts until the transaction ends. `line` is a row's place in the file;
+-- `is_contradicted` is true of a row whose key another row has with other values.
 --
 
-CREATE TEMPORARY TABLE import (
-    line bigint NOT NULL,
-    user_id uuid NOT NULL,
-    account_id uuid NOT NULL,
-    balance numeric NOT NULL,
-    available_balance numeric,
-    holdings_value numeric,
-    cash_value numeric,
-    currency text NOT NULL,
-    source snapshot_source NOT NULL,
-    captured_at timestamptz NOT NULL,
-    -- By another line, which has other values under the same key.
-    is_contradicted boolean NOT NULL DEFAULT FALSE
-) ON COMMIT DROP;
+CREATE TEMPORARY TABLE import ON COMMIT DROP AS
+SELECT
+    NULL::bigint AS line,
+    NULL::boolean AS is_contradicted,
+    balance_snapshots.*
+FROM balance_snapshots
+WITH NO DATA;

@@ -1,6 +1,7 @@
--- Stores what is new of an import: of each natural key the first line, unless other lines contradict it or the account is
--- another user's.
+-- Stores the snapshots of an import that are new: of each natural key the first line, unless other lines contradict it or
+-- the account is another user's.
 --
+-- After: create_import
 -- Columns:
 --   created_count  bigint
 
@@ -23,7 +24,7 @@ WITH created AS (
         statement_timestamp()
     FROM import
     INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
-    WHERE NOT import.is_contradicted
+    WHERE import.is_contradicted IS NOT TRUE
     ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.line
     ON CONFLICT DO NOTHING
     RETURNING id

@@ -3,7 +3,7 @@
 -- so that senders of the same batch wait for one another in one order. Ids ascend in the order of the batch.
 --
 -- Parameters:
---   items  json  [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
+--   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 -- Columns:
 --   id           text             a snapshot that is new
 --   account_id   text
@@ -15,7 +15,7 @@ INSERT INTO balance_snapshots (
     captured_at, created_at
 )
 SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at)
-    uuid_v7(statement_timestamp(), item.ordinal),
+    uuid_v7(statement_timestamp(), item.ordinality::integer),
     item.user_id,
     item.account_id,
     in_currency(item.balance, item.currency),
@@ -26,19 +26,8 @@ SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at
     item.source,
     item.captured_at,
     statement_timestamp()
-FROM json_to_recordset(%(items)s::json) AS item (
-    ordinal integer,
-    user_id uuid,
-    account_id uuid,
-    balance numeric,
-    available_balance numeric,
-    holdings_value numeric,
-    cash_value numeric,
-    currency text,
-    source snapshot_source,
-    captured_at timestamptz
-)
+FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
-ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinal
+ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinality
 ON CONFLICT DO NOTHING
 RETURNING id::text, account_id::text, utc_iso8601(captured_at) AS captured_at, source;

@@ -1,6 +1,7 @@
 -- The lines of an import that contradict what is stored, one another, or the owner of their account, in their order. A
 -- statement after the one that stores, because only that sees what others have stored meanwhile.
 --
+-- After: create_import
 -- Columns:
 --   line    bigint
 --   status  text    contradicts_stored, contradicts_batch, other_owner or erased
@@ -9,7 +10,7 @@ SELECT
     import.line,
     CASE
         WHEN accounts.user_id <> import.user_id THEN 'other_owner'
-        WHEN stored.id IS NOT NULL AND NOT import.is_contradicted THEN 'contradicts_stored'
+        WHEN stored.id IS NOT NULL AND import.is_contradicted IS NOT TRUE THEN 'contradicts_stored'
         WHEN import.is_contradicted THEN 'contradicts_batch'
         ELSE 'erased'
     END AS status
@@ -24,7 +25,7 @@ LEFT JOIN balance_snapshots AS stored
 WHERE
     import.is_contradicted
     OR accounts.user_id IS DISTINCT FROM import.user_id
-    OR (import.balance, import.available_balance, import.holdings_value, import.cash_value, import.currency)
-    IS DISTINCT FROM
-    (stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value, stored.currency)
+    OR import.currency IS DISTINCT FROM stored.currency
+    OR captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
+    <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
 ORDER BY import.line;

@@ -1,5 +1,6 @@
 -- Marks the lines of an import that contradict one another.
 --
+-- After: create_import
 
 UPDATE import SET is_contradicted = TRUE
 FROM (
@@ -11,7 +12,11 @@ FROM (
     GROUP BY account_id, source, captured_at
     HAVING
         count(*) > 1
-        AND count(DISTINCT row(user_id, balance, available_balance, holdings_value, cash_value, currency)) > 1
+        AND count(
+            DISTINCT row(
+                user_id, currency, captured_amounts(balance, available_balance, holdings_value, cash_value)
+            )
+        ) > 1
 ) AS contradictory
 WHERE
     import.account_id = contradictory.account_id

@@ -2,7 +2,7 @@
 -- of a capture, because only a new statement sees what others have committed meanwhile: captures, and erasures.
 --
 -- Parameters:
---   items    json    [{"ordinal": 0, "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
+--   items    json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
 --   created  uuid[]  {}  the ids that the second statement returned
 -- Columns:
 --   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased
@@ -14,24 +14,13 @@
 WITH item AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY account_id, source, captured_at ORDER BY ordinal) AS occurrence
-    FROM json_to_recordset(%(items)s::json) AS batch (
-        ordinal integer,
-        user_id uuid,
-        account_id uuid,
-        balance numeric,
-        available_balance numeric,
-        holdings_value numeric,
-        cash_value numeric,
-        currency text,
-        source snapshot_source,
-        captured_at timestamptz
-    )
+        row_number() OVER (PARTITION BY account_id, source, captured_at ORDER BY ordinality) AS occurrence
+    FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY
 ),
 
 matched AS (
     SELECT
-        item.ordinal,
+        item.ordinality,
         item.occurrence,
         item.account_id,
         item.captured_at,
@@ -41,11 +30,9 @@ matched AS (
         coalesce(stored.id IN (SELECT created.id FROM unnest(%(created)s::uuid[]) AS created (id)), FALSE) AS is_new,
         accounts.user_id <> item.user_id AS is_other_owner,
         (
-            item.balance IS DISTINCT FROM stored.balance
-            OR item.available_balance IS DISTINCT FROM stored.available_balance
-            OR item.holdings_value IS DISTINCT FROM stored.holdings_value
-            OR item.cash_value IS DISTINCT FROM stored.cash_value
-            OR item.currency IS DISTINCT FROM stored.currency
+            item.currency IS DISTINCT FROM stored.currency
+            OR captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+            <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
         ) AS is_contradiction
     FROM item
     LEFT JOIN accounts ON item.account_id = accounts.id
@@ -71,4 +58,4 @@ SELECT
     utc_iso8601(captured_at) AS captured_at,
     source
 FROM matched
-ORDER BY ordinal;
+ORDER BY ordinality;
