@@ -56,28 +56,6 @@ def test_compose_fills_in_what_the_proxys_configuration_leaves_open() -> None:
     assert left_open == set(COMPOSE["services"]["nginx"]["environment"])
 
 
-def test_the_image_holds_all_that_serves_and_migrates() -> None:
-    copied = {
-        path for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE) for path in line.split()
-    }
-
-    assert [path for path in copied if not (ROOT / path).exists()] == []
-    assert copied >= {"app.py", "commands.py", "config.py", "wsgi.py"} | {
-        "schemas",
-        "service",
-        "snapshots",
-        "sql",
-        "requirements.txt",
-    }
-    assert copied >= {
-        "tools/__init__.py",
-        "tools/migrate.py",
-        "tools/local.py",
-        "tools/postgres.py",
-        "tools/processes.py",
-    }
-
-
 def test_the_image_is_built_from_locked_and_hashed_requirements() -> None:
     assert "--require-hashes --requirement requirements.txt" in DOCKERFILE
     pins = re.findall(r"^\S+==\S+.*$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)

@@ -1,15 +1,15 @@
 """The README stays true: what it shows is pasted into a shell while `make run` is up."""
 
-import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from snapshots.capture import SCOPE
 from tests.documents import ROOT, assert_shown, checkout, examples, paste
-from tests.running import Run
+from tests.running import Run, clean_environ
 from tools import demo, local
 
 README = (ROOT / "README.md").read_text()
@@ -43,8 +43,8 @@ def test_it_has_at_most_a_thousand_words() -> None:
 def test_make_token_prints_a_token_and_keeps_its_secret_private(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    environ = {**os.environ, "STATE_DIR": str(tmp_path)}
-    command = ["make", "-s", "token", f"SUB={demo.USER}", f"SCOPE={SCOPE}"]
+    environ = clean_environ() | {"STATE_DIR": str(tmp_path)}
+    command = ["make", "-s", "token", f"VENV={sys.prefix}", f"SUB={demo.USER}", f"SCOPE={SCOPE}"]
 
     printed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
 
