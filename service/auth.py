@@ -69,7 +69,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     if settings.jwt_jwks_url:
         key_set = KeySet(settings.jwt_jwks_url, settings.jwt_algorithm)
         manager.decode_key_loader(lambda header, _claims: key_set.key(header["kid"]))
-        edition = key_set.edition
+        edition = key_set.version
     else:
         key = settings.verification_key
         manager.decode_key_loader(lambda _header, _claims: key)

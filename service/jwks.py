@@ -9,11 +9,13 @@ from jwt import PyJWKClient, PyJWKSet
 
 # How long a fetched set is trusted: a withdrawn key verifies tokens for that much longer at most.
 LIFESPAN_SECONDS = 300.0
-# The least time between two fetches, so that tokens with made-up key ids or an endpoint that is down
-# cost one fetch in that time and not one a request. A new key waits that much at most.
+# The least time between two fetches, so that tokens with made-up key ids cost one fetch in that time and not one
+# each. A new key is accepted that much later at most.
 COOLDOWN_SECONDS = 5.0
-# How long a request waits for a fetch whose answer it needs.
+# How long a request waits for the keys when there are none, and the endpoint may stay silent.
 TIMEOUT_SECONDS = 2.0
+# How long the one request that has the set fetched for an unknown key id waits for it.
+UNKNOWN_KEY_SECONDS = 0.5
 
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 
@@ -23,8 +25,10 @@ _log = structlog.get_logger(__name__)
 class KeySet:
     """The keys behind one URL, by key id.
 
-    Fetched in the background when a key id is not known, which the request that brings it waits for, and from half
-    the lifespan on, which nobody waits for: an endpoint that is down for less than the other half is not noticed.
+    Fetched in the background: from half the lifespan on, so that an endpoint that is down for less than the other
+    half is not noticed, and for an unknown key id. Of the requests that bring unknown ids, only the one that starts
+    a fetch waits for it, and not where the last fetch failed: otherwise made-up ids and a silent endpoint would hold
+    all threads, and keep tokens whose key is known from being verified. The other requests are refused at once.
     """
 
     def __init__(
@@ -39,43 +43,65 @@ class KeySet:
         self._lifespan = lifespan
         self._cooldown = cooldown
         self._lock = threading.Lock()
-        self._fetching: threading.Thread | None = None
+        self._fetch = threading.Thread()
+        self._has_failed = False
         self._keys: dict[str, Any] = {}
-        self._fetched = self._tried = float("-inf")
+        self._version = 0
+        self._fetched_at = self._started_at = float("-inf")
 
     def key(self, key_id: str) -> Any:
-        """The public key of that id. Raises KeyError when the set has none now."""
-        is_known = key_id in self._keys and self._age() < self._lifespan
-        if not is_known or self._age() > self._lifespan / 2:
-            self._refresh(wait=not is_known)
-        if self._age() >= self._lifespan:
+        """Return the public key with this id. Raises KeyError when the set has none."""
+        if self._is_expired():
+            # Without keys no token is valid, so nobody is kept from anything by waiting.
+            self._start_fetch()
+            self._wait(TIMEOUT_SECONDS)
+        elif key_id not in self._keys:
+            if self._start_fetch() and not self._has_failed:
+                self._wait(UNKNOWN_KEY_SECONDS)
+        else:
+            self._refresh_early()
+        if self._is_expired():
             raise KeyError(key_id)
         return self._keys[key_id]
 
-    def edition(self) -> float | None:
-        """What changes with every fetch, after which a token is verified anew; None: the set is too old."""
-        if self._age() > self._lifespan / 2:
-            self._refresh(wait=False)
-        return self._fetched if self._age() < self._lifespan else None
+    def version(self) -> int | None:
+        """Return a number that changes with every fetch, or None when the set has expired."""
+        if self._is_expired():
+            return None
+        self._refresh_early()
+        return self._version
 
     def _age(self) -> float:
-        return time.monotonic() - self._fetched
+        return time.monotonic() - self._fetched_at
 
-    def _refresh(self, wait: bool) -> None:
+    def _is_expired(self) -> bool:
+        return self._age() >= self._lifespan
+
+    def _refresh_early(self) -> None:
+        if self._age() > self._lifespan / 2:
+            self._start_fetch()
+
+    def _start_fetch(self) -> bool:
+        """Start a fetch, unless one is under way or the last one is too recent. Returns whether it did."""
         with self._lock:
-            is_fetching = self._fetching is not None and self._fetching.is_alive()
-            if not is_fetching and time.monotonic() - self._tried >= self._cooldown:
-                self._tried = time.monotonic()
-                self._fetching = threading.Thread(target=self._fetch, name="jwks", daemon=True)
-                self._fetching.start()
-            fetching = self._fetching
-        if wait and fetching is not None:
-            fetching.join(TIMEOUT_SECONDS)
+            now = time.monotonic()
+            if self._fetch.is_alive() or now - self._started_at < self._cooldown:
+                return False
+            self._started_at = now
+            self._fetch = threading.Thread(target=self._load, name="jwks", daemon=True)
+            self._fetch.start()
+            return True
 
-    def _fetch(self) -> None:
+    def _wait(self, seconds: float) -> None:
+        fetch = self._fetch
+        if fetch.is_alive():
+            fetch.join(seconds)
+
+    def _load(self) -> None:
         try:
             keys = PyJWKSet.from_dict(self._client.fetch_data()).keys
         except Exception as error:  # A network, an HTTP server and a parser, none of them ours.
+            self._has_failed = True
             _log.error("jwks_unavailable", reason=type(error).__name__)
             return
         self._keys = {
@@ -83,4 +109,7 @@ class KeySet:
             for key in keys
             if key.key_id and key.key_type == self._key_type and key.public_key_use in (None, "sig")
         }
-        self._fetched = time.monotonic()
+        # After the keys: what an old key verified must not pass for verified by the new ones.
+        self._version += 1
+        self._fetched_at = time.monotonic()
+        self._has_failed = False

@@ -4,16 +4,14 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
 
-import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
@@ -22,6 +20,7 @@ from config import Settings
 from service import auth, jwks
 from service.jwks import KeySet
 from tests.conftest import serving
+from tests.key_publisher import Publisher, jwk, published
 from tests.support import (
     assert_unauthorized,
     claims,
@@ -36,12 +35,6 @@ ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 def pem(algorithm: str) -> str:
     public = private_key(algorithm).public_key()
     return str(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
-
-
-def jwk(algorithm: str, name: str, **members: Any) -> dict[str, Any]:
-    public = private_key(algorithm, name).public_key()
-    as_dict: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
-    return {**as_dict, "kid": name, **members}
 
 
 @contextlib.contextmanager
@@ -101,61 +94,12 @@ def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(
 # Published key sets
 
 
-class Publisher:
-    """An HTTP server that publishes a key set, counts who fetches it, and can be told to misbehave."""
-
-    def __init__(self) -> None:
-        self.fetches = 0
-        self.status = 200
-        self.body = b""
-        self.answers = threading.Event()
-        self.answers.set()
-        self.drips = False
-        publisher = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                publisher.fetches += 1
-                publisher.answers.wait(10)
-                with contextlib.suppress(OSError):  # a client that stopped waiting
-                    self.send_response(publisher.status)
-                    self.end_headers()
-                    while publisher.drips:  # never longer between two bytes than a client waits for one
-                        self.wfile.write(b" ")
-                        time.sleep(0.02)
-                    self.wfile.write(publisher.body)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/jwks.json"
-
-    def publish(self, *keys: dict[str, Any]) -> None:
-        self.body = json.dumps({"keys": keys}).encode()
-
-    def close(self) -> None:
-        self.drips = False
-        self.answers.set()
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-
-
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
     publisher = Publisher()
     publisher.publish(jwk("ES256", "first"))
     yield publisher
     publisher.close()
-
-
-def published(name: str, algorithm: str = "ES256", **headers: Any) -> str:
-    """A token signed by the key of that name."""
-    return token(claims(), key=private_key(algorithm, name), algorithm=algorithm, **({"kid": name} | headers))
 
 
 @pytest.fixture
@@ -288,6 +232,46 @@ def test_a_key_published_later_is_picked_up_after_the_cooldown(publisher: Publis
     assert has(keys, "first")
     publisher.publish(jwk("ES256", "second"))
     assert eventually(lambda: has(keys, "second"))
+
+
+def test_a_new_key_is_accepted_while_made_up_ids_are_sent(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=0.05)
+    assert has(keys, "first")
+    publisher.publish(jwk("ES256", "second"))
+
+    def is_accepted() -> bool:
+        return has(keys, str(uuid4())) or has(keys, "second")
+
+    assert eventually(is_accepted)
+
+
+def test_unknown_key_ids_leave_threads_for_known_keys(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 30)
+    monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 30)
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    assert has(keys, "first")
+    publisher.answers.clear()
+    with ThreadPoolExecutor(2) as threads:
+        made_up = [threads.submit(has, keys, str(uuid4())) for _ in range(20)]
+        is_known = threads.submit(has, keys, "first").result(5)
+        publisher.answers.set()
+        assert is_known
+        assert not any(lookup.result() for lookup in made_up)
+
+
+def test_nobody_waits_for_an_unknown_key_after_a_failed_fetch(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 30)
+    monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 30)
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    assert has(keys, "first")
+    publisher.status = 500
+    assert not has(keys, "second")
+    publisher.answers.clear()
+    with ThreadPoolExecutor(1) as thread:
+        assert not thread.submit(has, keys, "second").result(5)
+        publisher.answers.set()
 
 
 def test_a_withdrawn_key_stops_working(publisher: Publisher) -> None:
