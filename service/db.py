@@ -1,9 +1,9 @@
-"""The PostgreSQL that is served from: one pool of connections a worker process, and how long anything may take.
+"""The PostgreSQL database: one connection pool for each worker process, and its timeouts.
 
-A request never waits for a database longer than DEADLINE_SECONDS, whatever became of it: down, restarting, frozen, or
-behind a network that swallows packets. Its time counts from when it came in, not from when a thread was free for it: of
-what has queued too long, nothing is asked any more. A read is repeated on another connection while there is time for
-it; a capture is not, but it is given a connection that has just answered.
+A request waits for the database DEADLINE_SECONDS at most, whether it is down, restarting, frozen or behind a network
+that swallows packets. The time counts from the arrival of the request, so requests that queued too long are rejected
+without a query. Reads are retried on another connection. Writes are not retried, but start on a connection that has
+just proved to be alive.
 """
 
 import time
@@ -19,16 +19,16 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from config import Settings
 from service import tracing
 
-# How long a request waits for a connection, and tries again to read.
+# How long after its arrival a request goes on waiting for a connection, and repeating a read.
 WAIT_SECONDS = 1.0
-# How often, meanwhile, it has the pool try to connect.
+# How often the pool tries to connect meanwhile.
 RETRY_SECONDS = 0.1
-# How long a request may be about it altogether, and a new connection be in the making.
+# How long after its arrival a request goes on waiting for a response of the database.
 DEADLINE_SECONDS = 2.5
 CONNECT_SECONDS = 2
 
-# Set once a connection. The plans are made once and hold for every parameter, because each query gates its branches by
-# parameter (docs/decisions/0003-plans.md). The server gives up just before we do, so that it does not work for nobody.
+# Set once for each connection. Plans are generic, because each query gates its branches by parameter
+# (docs/decisions/0003-plans.md). The server gives up just before the client, so that it does no work in vain.
 _SESSION = {
     "plan_cache_mode": "force_generic_plan",
     "statement_timeout": "2s",
@@ -43,34 +43,30 @@ R = TypeVar("R")
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that waits for its server until its deadline and no longer."""
+    """A connection whose every wait for the server ends at a deadline.
 
-    deadline = float("inf")
+    Nothing else ends it when the server is frozen: timeouts of the server do not elapse then, and those of libpq
+    concern the network.
+    """
+
+    deadline: float | None = None
+    """On the monotonic clock; None: wait for ever."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        left = self.deadline - time.monotonic()
+        if self.deadline is None:
+            return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, min(left, timeout or left) if left < float("inf") else timeout)
-        except psycopg.errors._WaitTimeout:
-            # A late answer would be taken for that to the next question.
-            self.pgconn.finish()
+            return super().wait(gen, interval, self.deadline - time.monotonic())
+        except psycopg.OperationalError:
+            if time.monotonic() >= self.deadline:
+                # The late response must not be taken for that to the next query.
+                self.close()
             raise
 
 
-class Pool(ConnectionPool[Connection]):
-    """A pool that knows since when it has had nothing to give.
-
-    A request waits WAIT_SECONDS from then on, and not from its own beginning: what has queued behind those that waited
-    is not to wait as long again. Where nobody has been turned away for a while, nothing is known of an outage.
-    """
-
-    outage_began = float("-inf")
-    failed_at = float("-inf")
-
-
 def init_app(app: Flask, settings: Settings) -> None:
-    """Gives the app its pool. It opens in the background: a database that is down does not stop a start."""
-    pool = Pool(
+    """Give the app its pool. It connects in the background, so that the app starts while the database is down."""
+    pool = ConnectionPool(
         settings.database_url,
         connection_class=Connection,
         kwargs={
@@ -81,8 +77,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         configure=_configure,
         min_size=1,
         max_size=settings.web_threads,
-        # The pool's own attempts to connect come ever more rarely in an outage. Here a failed one is not repeated:
-        # each request that waits has the pool try anew.
+        # The pool would repeat a failed attempt at growing intervals, and notice the end of an outage late. With 0 it
+        # gives up at once, and tries again for each request that waits (_getconn).
         reconnect_timeout=0,
         open=False,
     )
@@ -96,81 +92,74 @@ def close(app: Flask) -> None:
 
 
 def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """What the query answers, in one round trip. Asked again while it fails for the connection and WAIT_SECONDS last.
+    """Return the query's result. Retry on another connection when one is lost, for up to WAIT_SECONDS.
 
-    Raises psycopg.OperationalError when the database does not answer.
+    Raises psycopg.OperationalError when the database does not respond.
     """
-    begun = tracing.arrived()
+    started_at = tracing.arrived()
     while True:
-        connection = _lend(begun)
+        connection = _checkout(started_at)
         try:
             return query(connection, *args, **kwargs)
         except psycopg.OperationalError:
-            if not connection.closed or time.monotonic() - begun > WAIT_SECONDS:
+            if not connection.closed or time.monotonic() > started_at + WAIT_SECONDS:
                 raise
         finally:
-            _take_back(connection)
+            _checkin(connection)
 
 
 @contextmanager
 def writing() -> Iterator[Connection]:
-    """A connection to write on, which has answered just now: what is begun on it, we do not begin again.
+    """Yield a connection that has just proved to be alive, because writes are not retried.
 
-    Raises psycopg.OperationalError when the database does not answer.
+    Raises psycopg.OperationalError when the database does not respond.
     """
-    begun = tracing.arrived()
+    started_at = tracing.arrived()
     while True:
-        connection = _lend(begun)
+        connection = _checkout(started_at)
         try:
-            if _answers(connection):
+            if _is_alive(connection):
                 yield connection
                 return
         finally:
-            _take_back(connection)
+            _checkin(connection)
 
 
-def _lend(begun: float) -> Connection:
-    if time.monotonic() > begun + DEADLINE_SECONDS:
-        raise psycopg.OperationalError("The request has waited too long for its turn.")
-    connection = _take(begun)
+def _checkout(started_at: float) -> Connection:
+    if time.monotonic() > started_at + DEADLINE_SECONDS:
+        raise psycopg.OperationalError("The request has queued too long.")
+    connection = _getconn(started_at)
     _IN_USE.inc()
     g.db_pid = connection.info.backend_pid
-    connection.deadline = begun + DEADLINE_SECONDS
+    connection.deadline = started_at + DEADLINE_SECONDS
     return connection
 
 
-def _take_back(connection: Connection) -> None:
-    connection.deadline = float("inf")
+def _checkin(connection: Connection) -> None:
+    connection.deadline = None
     _pool().putconn(connection)
     _IN_USE.dec()
 
 
-def _take(begun: float) -> Connection:
-    pool = _pool()
+def _getconn(started_at: float) -> Connection:
     while True:
         try:
-            connection = pool.getconn(RETRY_SECONDS)
+            return _pool().getconn(RETRY_SECONDS)
         except PoolTimeout:
-            if begun - pool.failed_at > WAIT_SECONDS:
-                pool.outage_began = begun
-            pool.failed_at = time.monotonic()
-            if pool.failed_at - pool.outage_began > WAIT_SECONDS:
+            if time.monotonic() > started_at + WAIT_SECONDS:
                 raise
-        else:
-            pool.failed_at = float("-inf")
-            return connection
 
 
-def _answers(connection: Connection) -> bool:
+def _is_alive(connection: Connection) -> bool:
     try:
-        connection.execute("")
+        ConnectionPool.check_connection(connection)
     except psycopg.OperationalError:
         return False
     return True
 
 
-def _pool() -> Pool:
-    pool: Pool = current_app.extensions["pool"]
+def _pool() -> ConnectionPool[Connection]:
+    pool: ConnectionPool[Connection] = current_app.extensions["pool"]
     return pool
 
 

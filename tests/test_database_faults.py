@@ -199,6 +199,16 @@ def test_an_outage_is_a_503_and_its_end_is_noticed_by_the_next_request(app: Flas
     assert sync_job.capture(item).json["duplicate_count"] == 1
 
 
+def test_a_request_that_has_queued_for_a_second_does_not_wait_out_an_outage_as_well(settings: Settings) -> None:
+    a_second_ago = {"X-Request-Start": f"{time.time() - db.WAIT_SECONDS:.3f}"}
+    unreachable = "postgresql://nobody@127.0.0.1:1/nothing"
+    with serving(replace(settings, socket="behind-a-proxy", database_url=unreachable)) as app:
+        user = Caller(app, user_token(str(uuid4())))
+        began = time.monotonic()
+        assert_unavailable(user.send("GET", "/balance-snapshots", headers=a_second_ago))
+        assert time.monotonic() - began < db.WAIT_SECONDS / 2
+
+
 def test_a_capture_over_a_restart_is_given_a_live_connection(app: Flask, server: PostgresServer) -> None:
     sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
     captured(sync_job, snapshot(str(uuid4()), str(uuid4())))
