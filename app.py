@@ -5,19 +5,19 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
-from service import auth, db, docs, health, inputs, limits, logs, metrics, problems, tracing
+from service import auth, db, docs, health, limits, logs, metrics, problems, request_parsing, tracing
 from snapshots import ABOUT, __version__, capture, cli, reads
 
 NAME = "balance_snapshots"
 PREFIX = "/api/v1"
-MOST_BODY_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 
 
 def create_app(settings: Settings) -> Flask:
     """The WSGI application. It opens connections of its own: call it in the process that serves."""
     logs.configure(settings.log_level)
     app = Flask(NAME, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     if settings.socket:
@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> Flask:
     # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
     tracing.init_app(app, is_behind_proxy=bool(settings.socket))
     metrics.init_app(app, threads=settings.web_threads)
-    inputs.init_app(app)
+    request_parsing.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)

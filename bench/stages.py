@@ -29,7 +29,7 @@ VIEW = "the view: checks what is asked"
 HOOKS = {
     "service.auth": "the token",
     "flask_limiter._extension": "flask-limiter",
-    "service.inputs": VIEW,
+    "service.request_parsing": VIEW,
     "service.limits": "headers",
     "service.problems": "headers",
     "service.tracing": "the trace id, the line in the log",

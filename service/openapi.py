@@ -1,4 +1,4 @@
-"""The contract in OpenAPI 3.1, made from the views, what `operation` says of them, and the schemas they name."""
+"""The contract in OpenAPI 3.1, generated from the views and the schemas they name."""
 
 import inspect
 import re
@@ -15,33 +15,33 @@ from werkzeug.routing import Rule
 from service import problems
 
 _View = TypeVar("_View", bound=Callable[..., Any])
-Part = dict[str, Any]
+Json = dict[str, Any]
 
 
-class Operation(NamedTuple):
-    """What a view takes and answers, beyond what every view does."""
+class Documentation(NamedTuple):
+    """What the contract says of a view beyond its docstring, its route and the schemas of its request."""
 
-    query: ma.Schema
-    answers: Mapping[int, tuple[type[ma.Schema], Part]]
+    responses: Mapping[int, tuple[type[ma.Schema], Json]]
     """The schema of each success, and an example of it."""
-    body: tuple[type[ma.Schema], Part] | None
-    problems: Mapping[int, Part]
-    """By status, what an example of it says beyond what every problem does."""
-    others: tuple[Part, Part]
-    """Other contents of a success, by type, and the headers of its own."""
+    problems: Mapping[int, Json]
+    """By status, the members of an example that differ from every other problem's."""
+    request_example: Json | None
+    extra_media_types: tuple[Json, Json]
+    """Other contents of a success, by type, and the headers that come with them."""
 
 
-def operation(
-    query: ma.Schema,
-    answers: Mapping[int, tuple[type[ma.Schema], Part]],
-    problems: Mapping[int, Part],
-    body: tuple[type[ma.Schema], Part] | None = None,
-    others: tuple[Part, Part] = ({}, {}),
+def documented(
+    responses: Mapping[int, tuple[type[ma.Schema], Json]],
+    problems: Mapping[int, Json],
+    request_example: Json | None = None,
+    extra_media_types: tuple[Json, Json] = ({}, {}),
 ) -> Callable[[_View], _View]:
-    """Puts a view into the contract; its docstring is what the contract says of it."""
+    """Add a view to the contract; its docstring is the operation's summary and description."""
 
     def mark(view: _View) -> _View:
-        view.operation = Operation(query, answers, body, problems, others)  # type: ignore[attr-defined]
+        view.documentation = Documentation(  # type: ignore[attr-defined]
+            responses, problems, request_example, extra_media_types
+        )
         return view
 
     return mark
@@ -76,12 +76,12 @@ _DETAILS = {
     503: "The database cannot answer at the moment.",
 }
 _EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
-_TRIED_AGAIN_LATER = (429, 502, 503, 504)
+_RETRYABLE = (429, 502, 503, 504)
 # The limiter has been asked before these are made; the others may come from before it, or from in front of us.
-_SURELY_COUNTED = (200, 403, 404)
-_MAYBE_COUNTED = (400, 429, 500, 503)
+_ALWAYS_LIMITED = (200, 403, 404)
+_SOMETIMES_LIMITED = (400, 429, 500, 503)
 
-_HEADERS: dict[str, Part] = {
+_HEADERS: dict[str, Json] = {
     "X-Trace-Id": {
         "description": "The request's id, in the log and in every problem.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
@@ -129,7 +129,7 @@ _TRACING = [
         "schema": {"type": "string"},
     },
 ]
-_PROBLEM_SCHEMA: Part = {
+_PROBLEM_SCHEMA: Json = {
     "type": "object",
     "description": "A problem as RFC 9457 has it.",
     "required": ["type", "title", "status", "detail", "trace_id"],
@@ -171,7 +171,7 @@ def contract(
         spec.components.header(name, header | {"required": True})
     for rule, method, view in _documented(app):
         is_limited = rule.endpoint.startswith(f"{limited.name}.")
-        parameters = marshmallow.converter.schema2parameters(view.operation.query, location="query")
+        parameters = marshmallow.converter.schema2parameters(view.query_schema, location="query")
         spec.path(_path(rule), operations={method: _operation(rule, view, parameters, is_limited, problem_base_url)})
     document = spec.to_dict()
     return {part: document[part] for part in ("openapi", "info", "servers", "paths", "components")}
@@ -180,30 +180,35 @@ def contract(
 def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
     for rule in sorted(app.url_map.iter_rules(), key=str):
         view = app.view_functions[rule.endpoint]
-        if hasattr(view, "operation"):
+        if hasattr(view, "documentation"):
             for method in (rule.methods or set()) - {"HEAD"}:
                 yield rule, method.lower(), view
 
 
-def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool, problem_base_url: str) -> Part:
-    told: Operation = view.operation
+def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool, problem_base_url: str) -> Json:
+    documentation: Documentation = view.documentation
+    body_schema = getattr(view, "body_schema", None)
     scope = getattr(view, "required_scope", None)
     summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
-    answers: dict[str, Part] = {
+    media_types, media_type_headers = documentation.extra_media_types
+    answers: dict[str, Json] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(status, is_limited) | told.others[1],
-            "content": {"application/json": {"schema": schema, "example": example}, **told.others[0]},
+            "headers": _headers(status, is_limited) | media_type_headers,
+            "content": {
+                "application/json": {"schema": schema, "example": example},
+                **media_types,
+            },
         }
-        for status, (schema, example) in told.answers.items()
+        for status, (schema, example) in documentation.responses.items()
     }
     instance = re.sub(r"<\w+>", _EXAMPLE_ID, rule.rule)
     for status in sorted(
-        {*_ALWAYS, *told.problems, *(_WITH_BODY if told.body else ()), *(_LIMITED if is_limited else ())}
+        {*_ALWAYS, *documentation.problems, *(_WITH_BODY if body_schema else ()), *(_LIMITED if is_limited else ())}
     ):
-        example = {"instance": instance, **told.problems.get(status, {})}
+        example = {"instance": instance, **documentation.problems.get(status, {})}
         answers[str(status)] = _problem(status, example, problem_base_url) | {"headers": _headers(status, is_limited)}
-    described: Part = {
+    described: Json = {
         "operationId": view.__name__,
         "summary": summary,
         "security": [{"bearer": [scope] if scope else []}],
@@ -212,16 +217,15 @@ def _operation(rule: Rule, view: Any, parameters: list[Part], is_limited: bool, 
     }
     if rest:
         described["description"] = rest
-    if told.body:
-        schema, example = told.body
-        content = {"application/json": {"schema": schema, "example": example}}
+    if body_schema:
+        content = {"application/json": {"schema": body_schema, "example": documentation.request_example}}
         described["requestBody"] = {"required": True, "content": content}
     return described
 
 
-def _problem(status: int, said: Part, base_url: str) -> Part:
+def _problem(status: int, said: Json, base_url: str) -> Json:
     known = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
-    constants: Part = {"properties": {name: {"const": value} for name, value in known.items()}}
+    constants: Json = {"properties": {name: {"const": value} for name, value in known.items()}}
     if "errors" in said and status != 400:
         constants["required"] = ["errors"]
     usual = {"detail": _DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
@@ -237,18 +241,18 @@ def _problem(status: int, said: Part, base_url: str) -> Part:
     }
 
 
-def _headers(status: int, is_limited: bool) -> Part:
+def _headers(status: int, is_limited: bool) -> Json:
     """Which headers an answer has, and which of them it surely has."""
     surely = [*_ON_EVERY_ANSWER]
     maybe = []
     if status == 401:
         surely.append("WWW-Authenticate")
-    if status in _TRIED_AGAIN_LATER:
+    if status in _RETRYABLE:
         surely.append("Retry-After")
     if is_limited:
         told = [name for name in _HEADERS if name.startswith("X-RateLimit")]
-        surely += told if status in _SURELY_COUNTED else []
-        maybe += told if status in _MAYBE_COUNTED else []
+        surely += told if status in _ALWAYS_LIMITED else []
+        maybe += told if status in _SOMETIMES_LIMITED else []
     sure = {name: {"$ref": f"#/components/headers/{name}"} for name in surely}
     return sure | {name: _HEADERS[name] for name in maybe}
 
@@ -257,20 +261,20 @@ def _path(rule: Rule) -> str:
     return re.sub(r"<(\w+)>", r"{\1}", rule.rule)
 
 
-def _path_parameters(rule: Rule) -> list[Part]:
+def _path_parameters(rule: Rule) -> list[Json]:
     schema = {"type": "string", "format": "uuid"}
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in sorted(rule.arguments)]
 
 
-def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Part:
+def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Json:
     """What a field of ours says of itself in JSON Schema."""
-    schema: Part = dict(getattr(field, "json_schema", {}))
+    schema: Json = dict(getattr(field, "json_schema", {}))
     if schema and field.allow_none:
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
-def _without_null(parameter: Part) -> Part:
+def _without_null(parameter: Json) -> Json:
     """A query has no null: a default of None says that the parameter may be left out, which it is known by already."""
     schema = {key: value for key, value in parameter["schema"].items() if (key, value) != ("default", None)}
     if isinstance(schema["type"], list):

@@ -1,18 +1,19 @@
-"""The capture of snapshots by sync jobs (rulings 20 to 25)."""
+"""Capturing snapshots (rules 20 to 25)."""
 
 import json
+from typing import Any
 
 from flask import Blueprint, Response
 from prometheus_client import Counter
 
 from schemas import examples
-from schemas.answers import Receipt
 from schemas.capture import CaptureBatch
-from schemas.reads import NoParameters
-from service import db, inputs
+from schemas.responses import CaptureResult
+from service import db
 from service.auth import requires_scope
-from service.openapi import operation
+from service.openapi import documented
 from service.problems import Fault, Refusal
+from service.request_parsing import json_body, no_query_parameters
 from snapshots import batch
 from snapshots.queries import Match
 
@@ -23,10 +24,7 @@ blueprint = Blueprint("capture", __name__)
 _CAPTURED = Counter("snapshots_captured", "Captured snapshots, newly created or duplicates.", ["status"])
 _CREATED = _CAPTURED.labels("created")
 _DUPLICATES = _CAPTURED.labels("duplicate")
-_batch = CaptureBatch()
-_no_parameters = NoParameters()
-_ANSWERS = {200: (Receipt, examples.DUPLICATE), 201: (Receipt, examples.CREATED)}
-_MESSAGES = {
+_CONFLICTS = {
     "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
     "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
     "other_owner": "The account belongs to another user.",
@@ -35,29 +33,29 @@ _MESSAGES = {
 
 @blueprint.post("/balance-snapshots")
 @requires_scope(SCOPE)
-@operation(_no_parameters, _ANSWERS, examples.PROBLEMS_OF_CAPTURE, body=(CaptureBatch, examples.BATCH))
-def capture_snapshots() -> Response:
-    """Stores a batch: 201 when anything was new, 200 when all of it was stored already, 409 when it contradicts."""
-    items = inputs.json_body(_batch)["snapshots"]
-    inputs.query(_no_parameters)
+@json_body(CaptureBatch)
+@no_query_parameters
+@documented(
+    {200: (CaptureResult, examples.DUPLICATE), 201: (CaptureResult, examples.CREATED)},
+    examples.PROBLEMS_OF_CAPTURE,
+    request_example=examples.BATCH,
+)
+def capture_snapshots(body: dict[str, Any]) -> Response:
+    """Store a batch: 201 if any snapshot is new, 200 if all were stored already, 409 if any contradicts."""
     try:
         with db.writing() as connection:
-            matches = batch.store(connection, items)
+            matches = batch.store(connection, body["snapshots"])
     except batch.ContradictionError as error:
-        raise _conflict(error) from None
-    return _answer(matches)
-
-
-def _conflict(error: batch.ContradictionError) -> Refusal:
-    faults = [Fault(f"/snapshots/{n}", _MESSAGES[status]) for n, status in error.statuses.items()]
-    return Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults)
-
-
-def _answer(matches: list[Match]) -> Response:
+        faults = [Fault(f"/snapshots/{n}", _CONFLICTS[status]) for n, status in error.statuses.items()]
+        raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None
     created = sum(match.status == "created" for match in matches)
     _CREATED.inc(created)
     _DUPLICATES.inc(len(matches) - created)
-    receipt = {
+    return _result(matches, created)
+
+
+def _result(matches: list[Match], created: int) -> Response:
+    result = {
         "snapshots": [
             {
                 "id": match.id,
@@ -71,5 +69,5 @@ def _answer(matches: list[Match]) -> Response:
         "created_count": created,
         "duplicate_count": len(matches) - created,
     }
-    body = json.dumps(receipt, separators=(",", ":"))
+    body = json.dumps(result, separators=(",", ":"))
     return Response(body, 201 if created else 200, content_type="application/json")

@@ -20,8 +20,8 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from schemas.fields import SOURCES, Instant, Uuid
-from snapshots import backfill, files, queries
-from snapshots.backfill import FaultsError, Outcome, RowFault
+from snapshots import erasing, files, importing, queries
+from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
 SYSTEM_FAULT = 3
@@ -102,7 +102,7 @@ def _import(
     report.begin(name)
     try:
         with connection.transaction():
-            outcome = backfill.store(connection, _watched(source, name), report.add, _say, skip_faults=skip_faults)
+            outcome = importing.store(connection, _watched(source, name), report.add, _say, skip_faults=skip_faults)
     except FaultsError as error:
         report.end()
         _say(f"{name}: {_sums(error.outcome)}. Nothing of it was stored.")
@@ -219,7 +219,7 @@ def erase(user_id: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Remove every account and snapshot of {user_id} for ever?", abort=True, err=True)
     with _ending_well("Nothing was removed."), _connection() as connection, connection.transaction():
-        accounts, removed = backfill.erase(connection, user_id)
+        accounts, removed = erasing.erase(connection, user_id)
     click.echo(f"Removed {accounts:,} accounts and {removed:,} snapshots.")
 
 

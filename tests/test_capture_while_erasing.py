@@ -1,6 +1,6 @@
 """A capture and an erasure of its user at once: each order of their statements is forced and has one outcome.
 
-A capture has two or three statements (snapshots/batch.py), an erasure three (snapshots/backfill.py).
+A capture has two or three statements (snapshots/batch.py), an erasure three (snapshots/erasing.py).
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from config import Settings
-from snapshots import backfill, batch, queries
+from snapshots import batch, erasing, queries
 from tests.conftest import serving
 from tests.support import Answer, Caller, captured, faults, snapshot, until, user_token
 
@@ -43,7 +43,7 @@ class Race:
 
     def erase(self, user_id: str) -> tuple[int, int]:
         with self.erasing.transaction():
-            return backfill.erase(self.erasing, user_id)
+            return erasing.erase(self.erasing, user_id)
 
     def begin(self, name: str, call: Callable[[], T]) -> Future[T]:
         """Start a call in a thread; return when its session waits for a lock."""
@@ -97,7 +97,7 @@ def test_a_capture_waits_for_an_erasure_and_registers_the_account_anew(
     [before] = captured(race.sync_job, item)
 
     with race.erasing.transaction():
-        backfill.erase(race.erasing, user_id)
+        erasing.erase(race.erasing, user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(item))
 
     assert capture.result().status_code == 201
@@ -112,7 +112,7 @@ def test_a_capture_waits_for_an_erasure_that_is_rolled_back_and_is_a_duplicate(
     [before] = captured(race.sync_job, item)
 
     with race.erasing.transaction(force_rollback=True):
-        backfill.erase(race.erasing, user_id)
+        erasing.erase(race.erasing, user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(item))
 
     assert capture.result().json["snapshots"] == [{**before, "status": "duplicate"}]

@@ -16,10 +16,10 @@ from openapi_spec_validator import validate
 
 from config import Settings
 from schemas import examples
-from schemas.answers import History, Latest, Receipt
 from schemas.capture import CaptureBatch
 from schemas.fields import MINOR_UNITS
-from schemas.reads import HistoryParameters, RecentParameters
+from schemas.reads import HistoryParameters, ListParameters
+from schemas.responses import CaptureResult, History, Latest
 from tests.conftest import serving
 from tests.support import API
 from tools import openapi
@@ -86,7 +86,7 @@ def test_an_operation_names_each_status_that_it_can_answer(
 
 
 @pytest.mark.parametrize(
-    ("path", "schema"), [(LATEST, ma.Schema), (HISTORY, HistoryParameters), (RECENT, RecentParameters)]
+    ("path", "schema"), [(LATEST, ma.Schema), (HISTORY, HistoryParameters), (RECENT, ListParameters)]
 )
 def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str, schema: type[ma.Schema]) -> None:
     parameters = contract["paths"][path]["get"]["parameters"]
@@ -194,8 +194,8 @@ def test_money_is_a_string_with_a_decimal_pattern_and_never_a_number(contract: d
         (History, examples.HISTORY),
         (History, examples.RECENT),
         (CaptureBatch, examples.BATCH),
-        (Receipt, examples.CREATED),
-        (Receipt, examples.DUPLICATE),
+        (CaptureResult, examples.CREATED),
+        (CaptureResult, examples.DUPLICATE),
     ],
 )
 def test_an_example_is_of_its_schema_in_the_documented_order(schema: type[ma.Schema], example: dict[str, Any]) -> None:

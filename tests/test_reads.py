@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from schemas.answers import History, Latest, Snapshot
 from schemas.fields import SOURCES
+from schemas.responses import History, Latest, Snapshot
 from tests.support import Answer, Caller, captured, faults, snapshot, user_token
 
 Read = Callable[..., Answer]

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from schemas.answers import History, Latest
+from schemas.responses import History, Latest
 from tests import valkey_server
 from tests.running import END_SECONDS, ROOT, START_SECONDS, Run, clean_environ
 from tests.support import SECRET, until, user_token

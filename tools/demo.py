@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from schemas.capture import MOST_SNAPSHOTS, CaptureBatch
+from schemas.capture import MAX_BATCH_SIZE, CaptureBatch
 from snapshots import batch
 
 USER = "d3300000-0000-4000-8000-000000000001"
@@ -46,8 +46,8 @@ def load(connection: Connection[Any]) -> int:
     """Stores the portfolio the way a sync job's would be; how many snapshots of it are new."""
     items = [item for account in ACCOUNTS for item in _history(account)]
     created = 0
-    for first in range(0, len(items), MOST_SNAPSHOTS):
-        loaded = CaptureBatch().load({"snapshots": items[first : first + MOST_SNAPSHOTS]})
+    for first in range(0, len(items), MAX_BATCH_SIZE):
+        loaded = CaptureBatch().load({"snapshots": items[first : first + MAX_BATCH_SIZE]})
         matches = batch.store(connection, loaded["snapshots"])
         created += sum(match.status == "created" for match in matches)
     return created

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from snapshots.sheets import cell
+from snapshots.csv_response import cell
 from tests.support import Answer, Caller, captured, snapshot
 
 RANGE = {"start_date": "2025-01-01", "end_date": "2025-12-31"}

@@ -99,14 +99,3 @@ def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[
             staged += 1
             copy.write_row((row.line, *(item[name] for name in COLUMNS)))
     return read, staged
-
-
-def erase(connection: Connection[Any], user_id: str) -> tuple[int, int]:
-    """Erase a user, within the caller's transaction; return the numbers of accounts and of snapshots erased.
-
-    An account that a capture registers meanwhile was captured after the erasure, and stays.
-    """
-    account_ids = queries.lock_accounts(connection, user_id=user_id)
-    snapshots = queries.delete_snapshots(connection, user_id=user_id, account_ids=account_ids)
-    accounts = queries.delete_accounts(connection, user_id=user_id, account_ids=account_ids)
-    return accounts, snapshots

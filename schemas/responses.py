@@ -1,0 +1,107 @@
+"""Response bodies: the documented members, in the documented order. SQL builds them; these schemas document them."""
+
+import marshmallow as ma
+
+from schemas.fields import SOURCES
+
+_PERCENT = "Rounded half away from zero to two decimals. Null if there is nothing to compare with, or it was zero."
+
+
+def _amount(description: str = "", *, allow_none: bool = False) -> ma.fields.String:
+    pattern = ma.validate.Regexp(r"^-?[0-9]+(\.[0-9]{1,4})?$")
+    return ma.fields.String(
+        required=True, validate=pattern, allow_none=allow_none, metadata=_metadata(description, format="decimal")
+    )
+
+
+def _instant(description: str) -> ma.fields.String:
+    pattern = ma.validate.Regexp(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$")
+    return ma.fields.String(required=True, validate=pattern, metadata=_metadata(description, format="date-time"))
+
+
+def _metadata(description: str, **more: str) -> dict[str, str]:
+    return {"description": description, **more} if description else more
+
+
+def _source() -> ma.fields.String:
+    return ma.fields.String(
+        required=True, validate=ma.validate.OneOf(SOURCES), metadata={"description": "The sync that captured it."}
+    )
+
+
+def _count(description: str) -> ma.fields.Integer:
+    at_least_zero = ma.validate.Range(min=0)
+    return ma.fields.Integer(required=True, strict=True, validate=at_least_zero, metadata={"description": description})
+
+
+class Snapshot(ma.Schema):
+    """A snapshot, with its change from the previous one in its series."""
+
+    id = ma.fields.UUID(required=True, metadata={"description": "A UUIDv7: ids ascend in the order of creation."})
+    account_id = ma.fields.UUID(required=True)
+    balance = _amount("Total account balance.")
+    available_balance = _amount("Amount available to spend or withdraw.", allow_none=True)
+    holdings_value = _amount("Market value of holdings.", allow_none=True)
+    cash_value = _amount("Uninvested cash.", allow_none=True)
+    currency = ma.fields.String(
+        required=True, validate=ma.validate.Regexp("^[A-Z]{3}$"), metadata={"description": "ISO 4217 code."}
+    )
+    source = _source()
+    captured_at = _instant("When the balance was observed.")
+    created_at = _instant("When the snapshot was stored.")
+    change_amount = _amount(
+        "Balance minus the previous balance in the series. Null for the first of a series and across a change of"
+        " currency.",
+        allow_none=True,
+    )
+    change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
+
+
+class Latest(ma.Schema):
+    """The latest snapshot of each account, newest first, and the balances' totals by currency."""
+
+    snapshots = ma.fields.List(ma.fields.Nested(Snapshot), required=True)
+    total_count = _count("Number of snapshots returned.")
+    total_balance_by_currency = ma.fields.Dict(
+        keys=ma.fields.String(),
+        values=_amount(),
+        required=True,
+        metadata={"description": "Sum of the returned balances per currency."},
+    )
+
+
+class History(ma.Schema):
+    """Snapshots of an account and their summary.
+
+    The summary is null if no snapshot is returned, or if they have several currencies.
+    """
+
+    snapshots = ma.fields.List(ma.fields.Nested(Snapshot), required=True)
+    total_count = _count("Number of snapshots returned.")
+    start_balance = _amount("Balance of the oldest returned snapshot.", allow_none=True)
+    end_balance = _amount("Balance of the newest returned snapshot.", allow_none=True)
+    total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
+    total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
+    currency = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Currency shared by all returned snapshots, else null."},
+    )
+
+
+class CapturedSnapshot(ma.Schema):
+    """The outcome of one item of a batch."""
+
+    id = ma.fields.UUID(required=True, metadata={"description": "Id of the stored snapshot."})
+    account_id = ma.fields.UUID(required=True)
+    captured_at = _instant("When the balance was observed.")
+    source = _source()
+    status = ma.fields.String(required=True, validate=ma.validate.OneOf(("created", "duplicate")))
+
+
+class CaptureResult(ma.Schema):
+    """The outcome of a batch, item by item in its order."""
+
+    snapshots = ma.fields.List(ma.fields.Nested(CapturedSnapshot), required=True)
+    created_count = _count("Newly stored.")
+    duplicate_count = _count("Already stored.")

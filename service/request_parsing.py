@@ -1,0 +1,174 @@
+"""Request parsing: queries and bodies are loaded by marshmallow schemas, or rejected with a 400 that lists every fault.
+
+The decorators of a view validate in the order in which they stand (rule 10).
+"""
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+import marshmallow as ma
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
+
+from service.problems import Fault, Refusal
+
+# Drained of an unread body at most; the proxy in front lets less than that through.
+MAX_DRAINED_BYTES = 4 * 1024 * 1024
+_READ_BYTES = 64 * 1024
+
+P = ParamSpec("P")
+
+
+def init_app(app: Flask) -> None:
+    """Drain an unread request body before the response goes out.
+
+    Otherwise gunicorn drains it afterwards, and can swallow the next request of a client that already has its
+    response and sends more on the same connection; that request would never be answered.
+    """
+
+    @app.after_request
+    def _drain_body(response: Response) -> Response:
+        if request.content_length or "Transfer-Encoding" in request.headers:
+            body = request.environ["wsgi.input"]
+            # If the body breaks off, gunicorn closes the connection.
+            with contextlib.suppress(Exception):
+                for _ in range(MAX_DRAINED_BYTES // _READ_BYTES):
+                    if not body.read(_READ_BYTES):
+                        break
+        return response
+
+
+def query_parameters(
+    schema_type: type[ma.Schema],
+) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
+    """Load the query by a schema and pass what it loads to the view as its first argument; 400 if it is invalid."""
+    schema = schema_type()
+
+    def decorate(view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
+        @wraps(view)
+        def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
+            return view(_load_query(schema), *args, **kwargs)
+
+        load_and_call.query_schema = schema  # type: ignore[attr-defined]
+        return load_and_call
+
+    return decorate
+
+
+def no_query_parameters(view: Callable[P, Response]) -> Callable[P, Response]:
+    """Reject any query parameter with a 400."""
+    schema = ma.Schema()
+
+    @wraps(view)
+    def check_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
+        _load_query(schema)
+        return view(*args, **kwargs)
+
+    check_and_call.query_schema = schema  # type: ignore[attr-defined]
+    return check_and_call
+
+
+def json_body(
+    schema_type: type[ma.Schema],
+) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
+    """Load the body, JSON in UTF-8 (RFC 8259), and pass it to the view as its first argument; else 415, 413 or 400."""
+    schema = schema_type()
+
+    def decorate(view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
+        @wraps(view)
+        def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
+            return view(_load_body(schema), *args, **kwargs)
+
+        load_and_call.body_schema = schema_type  # type: ignore[attr-defined]
+        return load_and_call
+
+    return decorate
+
+
+def _load_query(schema: ma.Schema) -> Any:
+    values_by_name = request.args.to_dict(flat=False)
+    faults = [Fault(name, "Must be given once.") for name, values in values_by_name.items() if len(values) > 1]
+    loaded = None
+    try:
+        loaded = schema.load({name: values[0] for name, values in values_by_name.items()})
+    except ma.ValidationError as error:
+        repeated = {fault.field for fault in faults}
+        faults += [fault for fault in _faults(error.messages_dict) if fault.field not in repeated]
+    if faults:
+        raise Refusal(400, "The query is not valid.", faults)
+    return loaded
+
+
+def _load_body(schema: ma.Schema) -> Any:
+    if not request.is_json or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("Send the body as application/json, not compressed.")
+    body = _read_body()
+    try:
+        document = json.loads(body.decode(), object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant)
+    except _MalformedJsonError as error:
+        raise BadRequest(str(error)) from None
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not well-formed JSON in UTF-8.") from None
+    try:
+        return schema.load(document)
+    except ma.ValidationError as error:
+        raise Refusal(400, "The body is not valid.", _with_pointers(error.messages_dict, document)) from None
+
+
+def _read_body() -> bytes:
+    """Read the whole body.
+
+    Raises RequestEntityTooLarge beyond the app's MAX_CONTENT_LENGTH, BadRequest if the body breaks off. Werkzeug
+    rejects a Content-Length beyond the limit, but truncates a chunked body to it.
+    """
+    maximum = current_app.config["MAX_CONTENT_LENGTH"]
+    request.max_content_length = maximum + 1
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # gunicorn's own errors about malformed chunks.
+        raise BadRequest("The body could not be read.") from error
+    if len(body) > maximum:
+        raise RequestEntityTooLarge
+    return body
+
+
+class _MalformedJsonError(ValueError):
+    """JSON that Python's parser accepts and RFC 8259 does not, or leaves open."""
+
+
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _MalformedJsonError("The body has an object that names a member twice.")
+    return members
+
+
+def _reject_constant(name: str) -> None:
+    raise _MalformedJsonError(f"The body holds {name}, which is not JSON.")
+
+
+def _faults(messages: dict[str, Any]) -> Iterator[Fault]:
+    for field, field_messages in messages.items():
+        for message in field_messages:
+            yield Fault(field, message)
+
+
+def _with_pointers(messages: Any, document: Any, pointer: str = "") -> Iterator[Fault]:
+    """Yield a document's faults, each with the JSON pointer (RFC 6901) of the value at fault."""
+    if isinstance(messages, dict):
+        for key, nested in messages.items():
+            # Messages about a whole object stand under the key "_schema", which could also be a member's name.
+            if key == ma.exceptions.SCHEMA and not (isinstance(document, dict) and key in document):
+                yield from _with_pointers(nested, document, pointer)
+            else:
+                token = str(key).replace("~", "~0").replace("/", "~1")
+                member = document[key] if isinstance(document, list) else document.get(key)
+                yield from _with_pointers(nested, member, f"{pointer}/{token}")
+    else:
+        for message in messages:
+            yield Fault(pointer, message)
