@@ -6,11 +6,11 @@ import http.client
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,8 +26,8 @@ from tools import processes, stack
 from tools.processes import free_port
 from tools.stack import Stack
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")
+NGINX = not stack.missing_programs()
+pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light gettext-base")
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +162,12 @@ def breaking(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     threading.Thread(target=take, daemon=True).start()
     port = free_port()
     upstream = f"unix:{tmp_path}/service.sock"
-    assert NGINX
-    command = stack.nginx_command(NGINX, tmp_path, port, upstream, "https://example.com/")
+    environment = stack.nginx_environment(
+        f"127.0.0.1:{port}", f"127.0.0.1:{free_port()}", upstream, "https://example.com/"
+    )
+    command = [str(stack.DEPLOY / "nginx.sh"), str(tmp_path)]
     with (tmp_path / "log").open("wb") as log:
-        nginx = processes.start(command, cwd=tmp_path, stdout=log, stderr=log)
+        nginx = processes.start(command, env=environment, stdout=log, stderr=log)
     until(lambda: _listens(port), 10)
     yield f"127.0.0.1:{port}", delivered
     processes.end(nginx)
@@ -510,7 +512,7 @@ def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
 def test_metrics_add_up_over_the_workers(running: Stack) -> None:
     for _ in range(20):
         read(running, str(uuid4()))
-    text = past_nginx(running, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").body.decode()
+    text = urllib.request.urlopen(f"{running.internal_base}/metrics", timeout=10).read().decode()
 
     counted = [
         float(line.split()[-1])

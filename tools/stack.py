@@ -1,7 +1,8 @@
 """`make stack`: what deploy/compose.yaml describes, without Docker, until Ctrl-C.
 
-nginx on PORT, gunicorn on a unix socket that only nginx reaches, a Valkey, a PostgreSQL with a role for migrations and
-one for serving, all from the files of deploy/.
+nginx on PORT and, for /metrics and /readyz, on INTERNAL_PORT; where mtail is installed, the metrics of nginx itself on
+NGINX_METRICS_PORT; gunicorn on a unix socket that only nginx reaches, a Valkey, a PostgreSQL with a role for migrations
+and one for serving. All of it from the files of deploy/.
 """
 
 import contextlib
@@ -33,23 +34,37 @@ class StackError(Exception):
 
 
 class Stack:
-    """The running parts. Ended by `close`, in the order that loses nothing: nginx, gunicorn, Valkey, PostgreSQL."""
+    """The running parts. Ended by `close`, in the order that loses nothing: nginx, gunicorn, Valkey, PostgreSQL.
 
-    def __init__(self, state: Path, port: int, **environ: str) -> None:
+    Without `internal_port` and `nginx_metrics_port` it takes free ones.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        port: int,
+        *,
+        internal_port: int | None = None,
+        nginx_metrics_port: int | None = None,
+        **environ: str,
+    ) -> None:
         self.base = f"http://127.0.0.1:{port}"
+        self.internal_base = f"http://127.0.0.1:{internal_port or processes.free_port()}"
+        self.nginx_metrics_base: str | None = None
+        """Where the metrics of nginx itself are; None without mtail."""
+        self._nginx_metrics_port = nginx_metrics_port or processes.free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="snapshots-stack-"))
         self._parts = contextlib.ExitStack()
         self._parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
-            self._start(state, port, environ)
+            self._start(state, environ)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, state: Path, port: int, environ: dict[str, str]) -> None:
-        nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if nginx is None:
-            raise StackError("nginx is not installed: apt-get install nginx-light")
+    def _start(self, state: Path, environ: dict[str, str]) -> None:
+        if missing := missing_programs():
+            raise StackError(f"{' and '.join(missing)} is missing: apt-get install {' '.join(missing.values())}")
         self.admin_url = self._parts.enter_context(local.embedded(state / "postgres", share=False))
         (self.folder / "postgres.log").symlink_to(state / "postgres.log")
         owner_url, service_url = _with_roles(self.admin_url)
@@ -73,9 +88,33 @@ class Stack:
             cwd=ROOT,
             env=self.environment,
         )
-        command = nginx_command(nginx, self.folder, port, f"unix:{settings.socket}", settings.problem_base_url)
-        self.nginx = self._run("nginx", command)
+        if shutil.which("mtail"):
+            self._start_nginx_metrics()
+        self.nginx = self._run(
+            "nginx",
+            [str(DEPLOY / "nginx.sh"), str(self.folder)],
+            env=nginx_environment(
+                self.base.removeprefix("http://"),
+                self.internal_base.removeprefix("http://"),
+                f"unix:{settings.socket}",
+                settings.problem_base_url,
+                str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
+            ),
+        )
         self._wait_until_it_serves()
+
+    def _start_nginx_metrics(self) -> None:
+        port = self._nginx_metrics_port
+        self._run(
+            "nginx-metrics",
+            [
+                str(DEPLOY / "nginx-metrics.sh"),
+                str(self.folder / "status.log"),
+                "--address=127.0.0.1",
+                f"--port={port}",
+            ],
+        )
+        self.nginx_metrics_base = f"http://127.0.0.1:{port}"
 
     def _run(self, name: str, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         log = self._parts.enter_context((self.folder / f"{name}.log").open("ab"))
@@ -102,17 +141,29 @@ class Stack:
         self._parts.close()
 
 
-def nginx_command(nginx: str, folder: Path, port: int, upstream: str, problem_base_url: str) -> list[str]:
-    """How nginx is started with deploy/nginx.conf, filled in and put into this folder."""
-    configuration = (DEPLOY / "nginx.conf").read_text()
-    for name, value in (
-        ("LISTEN", f"127.0.0.1:{port}"),
-        ("UPSTREAM", upstream),
-        ("PROBLEM_BASE_URL", problem_base_url),
-    ):
-        configuration = configuration.replace(f"${{{name}}}", value)
-    (folder / "nginx.conf").write_text(configuration)
-    return [nginx, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", _nginx_globals()]
+def missing_programs() -> dict[str, str]:
+    """The programs that deploy/nginx.sh needs and this machine lacks, with the Debian packages that have them."""
+    packages = {"nginx": "nginx-light", "envsubst": "gettext-base"}
+    return {name: package for name, package in packages.items() if not shutil.which(name, path=_path())}
+
+
+def nginx_environment(
+    listen: str, internal_listen: str, upstream: str, problem_base_url: str, status_log: str = "/dev/null"
+) -> dict[str, str]:
+    """The environment of deploy/nginx.sh."""
+    return {
+        "PATH": _path(),
+        "LISTEN": listen,
+        "INTERNAL_LISTEN": internal_listen,
+        "UPSTREAM": upstream,
+        "PROBLEM_BASE_URL": problem_base_url,
+        "STATUS_LOG": status_log,
+    }
+
+
+def _path() -> str:
+    # An ordinary user's search path has no /usr/sbin on Debian, where nginx is.
+    return f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
 def _with_roles(admin_url: str) -> tuple[str, str]:
@@ -137,14 +188,10 @@ def valkey_program() -> str:
     return str(program)
 
 
-def _nginx_globals() -> str:
-    # As root nginx would hand its workers to a user who cannot enter our folder.
-    return "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-
-
 @contextlib.contextmanager
-def running(state: Path, port: int, **environ: str) -> Iterator[Stack]:
-    stack = Stack(state, port, **environ)
+def running(state: Path, port: int, **options: Any) -> Iterator[Stack]:
+    """A stack, until the block ends; the options are those of Stack."""
+    stack = Stack(state, port, **options)
     try:
         yield stack
     finally:
@@ -155,15 +202,27 @@ def main() -> None:
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
     try:
-        with running(local.STATE / "stack", int(os.environ.get("PORT") or 8000)) as stack:
-            print(f"The stack serves on {stack.base}; its parts log in {stack.folder}. Ctrl-C ends it.", flush=True)
+        with running(
+            local.STATE / "stack",
+            int(os.environ.get("PORT") or 8000),
+            internal_port=int(os.environ.get("INTERNAL_PORT") or 8001),
+            nginx_metrics_port=int(os.environ.get("NGINX_METRICS_PORT") or 3903),
+        ) as stack:
+            print(f"The stack serves on {stack.base}; its parts log in {stack.folder}. Ctrl-C stops it.", flush=True)
+            print(f"Metrics: {stack.internal_base}/metrics, {_nginx_metrics_of(stack)}", flush=True)
             print("A token: make token SUB=<user id> [SCOPE=balance-snapshots:write]", flush=True)
             stack.nginx.wait()
             sys.exit(f"make stack: nginx ended:\n{stack.log('nginx')}")
     except KeyboardInterrupt:
-        print("Ended.")
+        print("Stopped.")
     except (StackError, ConfigError, MigrationError, postgres.PostgresError, psycopg.Error) as error:
         sys.exit(f"make stack: {error}")
+
+
+def _nginx_metrics_of(stack: Stack) -> str:
+    if stack.nginx_metrics_base:
+        return f"and of nginx itself {stack.nginx_metrics_base}/metrics"
+    return "and none of nginx itself without mtail (apt-get install mtail)"
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
