@@ -1,63 +1,46 @@
-"""The files of deploy/, as far as they can be checked without what reads them; test_stack.py runs the rest."""
+"""What deploy/compose.yaml and deploy/Dockerfile promise and no run of theirs can show; test_compose.py runs them."""
 
 import re
-from pathlib import Path
-from typing import Any
+import subprocess
 
 import pytest
-import yaml
 
-from config import Settings
+from tests.compose import DEPLOY, ROOT, interpolated
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
-ROOT = DEPLOY.parent
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+SERVICES = interpolated({})["services"]
 
 
-def test_what_compose_mounts_exists() -> None:
-    mounts = [
-        volume.split(":")[0]
-        for service in COMPOSE["services"].values()
-        for volume in service.get("volumes", [])
-        if volume.startswith("./")
-    ]
-
-    assert len(mounts) == 4
-    assert [mount for mount in mounts if not (DEPLOY / mount).is_file()] == []
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_not_take_the_hosts_memory_or_processes(name: str) -> None:
+    assert re.fullmatch(r"\d+[mg]", SERVICES[name]["mem_limit"])
+    assert SERVICES[name]["pids_limit"] > 0
 
 
-@pytest.mark.parametrize("name", ["service", "migrate"])
-def test_compose_sets_variables_that_the_service_reads(name: str) -> None:
-    known = {field.upper() for field in Settings.__dataclass_fields__}
-    service = COMPOSE["services"][name]
-
-    assert {variable.removesuffix("_FILE") for variable in service["environment"]} <= known
-    for secret in service["secrets"]:
-        assert secret in COMPOSE["secrets"]
-        assert f"/run/secrets/{secret}" in service["environment"].values()
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "postgres"])
+def test_a_service_has_no_rights_beyond_its_task(name: str) -> None:
+    """The image of PostgreSQL needs some to change its user."""
+    assert SERVICES[name]["read_only"]
+    assert SERVICES[name]["cap_drop"] == ["ALL"]
+    assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_what_serves_has_no_rights_beyond_serving() -> None:
-    for name in ("nginx", "service", "migrate", "valkey"):
-        service = COMPOSE["services"][name]
-        assert service["read_only"]
-        assert service["cap_drop"] == ["ALL"]
-    assert re.search(r"^USER [1-9]\d+", DOCKERFILE, re.MULTILINE)
+def test_nothing_is_published_beyond_this_host() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+
+    assert len(published) == 3
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
-def test_only_the_proxy_is_published() -> None:
-    assert [name for name, service in COMPOSE["services"].items() if "ports" in service] == ["nginx"]
+def test_prometheus_accepts_its_configuration_and_rules() -> None:
+    done = subprocess.run(
+        ["promtool", "check", "config", str(DEPLOY / "prometheus.yml")], capture_output=True, text=True, check=False
+    )
 
-
-def test_compose_fills_in_what_the_proxys_configuration_leaves_open() -> None:
-    left_open = set(re.findall(r"\$\{([A-Z_]+)\}", (DEPLOY / "nginx.conf").read_text()))
-
-    assert left_open == set(COMPOSE["services"]["nginx"]["environment"])
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_image_is_built_from_locked_and_hashed_requirements() -> None:
-    assert "--require-hashes --requirement requirements.txt" in DOCKERFILE
+    assert "--require-hashes --requirement requirements.txt" in (DEPLOY / "Dockerfile").read_text()
     pins = re.findall(r"^\S+==\S+.*$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert len(pins) > 15
     assert (ROOT / "requirements.txt").read_text().count("--hash=sha256:") >= len(pins)

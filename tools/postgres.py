@@ -82,20 +82,6 @@ def running(data: Path, *, share: bool = True) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def replica(primary_url: str, data: Path) -> Iterator[str]:
-    """The URL of a streaming replica of a server that runs here, copied into this new data directory.
-
-    Promote it with `SELECT pg_promote()`. Raises PostgresError.
-    """
-    _run(
-        [program("pg_basebackup"), "--dbname", primary_url, "--pgdata", str(data)]
-        + ["--checkpoint", "fast", "--write-recovery-conf"]
-    )
-    with _serving(data) as url:
-        yield url
-
-
-@contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keeps other processes out of what is made once in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
