@@ -1,4 +1,4 @@
-"""How gunicorn serves: threads, because a request mostly waits for PostgreSQL, and one pool a worker."""
+"""Settings of gunicorn: threads, because requests mostly wait for PostgreSQL, and one connection pool per worker."""
 
 import json
 import os
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from config import Settings
 from service.logs import logging_config
 
-# Faulty settings end the master here, with a line each; a worker that failed on them would be started for ever.
+# Invalid settings stop the master here; a worker that stopped because of them would be restarted for ever.
 _settings = Settings.load()
 
 wsgi_app = "wsgi:app"
@@ -36,7 +36,7 @@ worker_tmp_dir = "/dev/shm"  # noqa: S108
 timeout = 30
 graceful_timeout = 20
 keepalive = 75
-# What is too long for nginx is refused there; what comes this far is taken, but for more headers than the parser holds.
+# nginx enforces the limits; these are the highest that gunicorn offers.
 limit_request_line = 8190
 limit_request_fields = 32768
 # No header sets SCRIPT_NAME or PATH_INFO, which gunicorn would take from any peer on this host.
@@ -46,15 +46,15 @@ logconfig_dict = logging_config(_settings.log_level)
 
 class _Logger(glogging.Logger):
     def access(self, *_args: Any) -> None:
-        """Nothing: the service writes the one line a request. The original would prepare another, and drop it."""
+        """Do nothing: the service logs each request. The original would format a line and drop it."""
 
 
 logger_class = _Logger
 
-# Each worker counts in files of its own here, and /metrics adds them up. A reload finds the folder of the start.
-_OURS = "snapshots-metrics-"
-_counts = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_OURS)
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+# Each worker keeps its metrics in files here, and /metrics adds them up. A reload uses the same folder.
+_METRICS_PREFIX = "snapshots-metrics-"
+_metrics_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_METRICS_PREFIX)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 
 class _Worker(ThreadWorker):
@@ -114,19 +114,19 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
 
 
 def on_starting(_server: Any) -> None:
-    """Forgets what workers of an earlier start counted."""
-    for counts in Path(_counts).glob("*.db"):
-        counts.unlink()
+    """Delete the metrics of workers of an earlier start."""
+    for file in Path(_metrics_folder).glob("*.db"):
+        file.unlink()
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Takes a worker that has ended out of the gauges; its counters go on counting."""
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - only after the folder is named
+    """Remove the gauges of a worker that has exited; its counters stay."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - reads PROMETHEUS_MULTIPROC_DIR
 
     mark_process_dead(worker.pid)
 
 
 def on_exit(_server: Any) -> None:
-    """Leaves no folder of ours behind; one that somebody named is theirs."""
-    if Path(_counts).name.startswith(_OURS):
-        shutil.rmtree(_counts, ignore_errors=True)
+    """Delete the folder of metrics, unless PROMETHEUS_MULTIPROC_DIR named it."""
+    if Path(_metrics_folder).name.startswith(_METRICS_PREFIX):
+        shutil.rmtree(_metrics_folder, ignore_errors=True)

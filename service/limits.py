@@ -35,7 +35,7 @@ def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
             response.headers["X-RateLimit-Remaining"] = str(state.remaining)
             response.headers["X-RateLimit-Reset"] = str(math.ceil(state.full_at))
             if limit.breached:
-                response.headers["Retry-After"] = str(max(1, math.ceil(state.token_in)))
+                response.headers["Retry-After"] = str(max(1, math.ceil(state.retry_after)))
         return response
 
     limiter.init_app(app)

@@ -1,7 +1,7 @@
-"""A token bucket, as a strategy for `limits`: shared by all workers through Redis or Valkey, or in process memory.
+"""Token bucket, as a strategy of `limits`: stored in Redis or Valkey for all workers, or in process memory.
 
-A bucket holds `amount` tokens and refills continuously, `amount` a period. To be exact it is counted in whole units:
-a token is as many units as the period has microseconds, so that each microsecond refills `amount` of them.
+A bucket holds `amount` tokens and refills continuously, `amount` in each period. To be exact, it counts whole units:
+a token has as many units as the period has microseconds, so that each microsecond refills `amount` units.
 """
 
 import threading
@@ -19,10 +19,10 @@ from limits.util import WindowStats
 from prometheus_client import Counter, Gauge
 
 NAME = "token-bucket"
-# How often a store that was given up is tried again, beside the requests.
+# How often a lost store is probed, outside of requests.
 STORE_RETRY_SECONDS = 1.0
-# In process memory, so many buckets are kept before those that are full again are forgotten.
-_MANY_BUCKETS = 10_000
+# Buckets kept in process memory before full ones are dropped.
+_MAX_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
 _FALLBACKS = Counter("limiter_fallbacks", "Times that a worker lost the limiter's shared store.")
@@ -42,7 +42,7 @@ class Bucket(NamedTuple):
 
     capacity: int
     refill: int
-    """Units a microsecond."""
+    """Units in each microsecond."""
     token: int
 
     @classmethod
@@ -52,14 +52,14 @@ class Bucket(NamedTuple):
 
 
 class State(NamedTuple):
-    """How a bucket stood when it had been asked."""
+    """The state of a bucket after a request."""
 
     is_taken: bool
     remaining: int
     """Whole tokens."""
     full_at: float
     """The Unix time at which it is full again, by the store's clock."""
-    token_in: float
+    retry_after: float
     """Seconds until it holds a token; 0 when it does."""
 
     @classmethod
@@ -77,22 +77,22 @@ _last: ContextVar[State] = ContextVar("last_state")
 
 
 def last_state() -> State:
-    """How the bucket stood that this context asked last. Raises LookupError when it asked none."""
+    """Return the bucket's state after this context's last request. Raises LookupError when there was none."""
     return _last.get()
 
 
 Take = Callable[[str, Bucket, int], State]
-"""Takes so many units from the bucket of that key, if it has them."""
+"""Take that many units from the bucket of this key, if it holds them."""
 
 
 class LocalBuckets:
-    """The buckets of one process. They go by the monotonic clock, which nobody sets."""
+    """The buckets of one process, on the monotonic clock, which nobody can set."""
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._levels: dict[str, tuple[int, int]] = {}
-        self._many = _MANY_BUCKETS
+        self._max_buckets = _MAX_BUCKETS
 
     def take(self, key: str, bucket: Bucket, cost: int) -> State:
         with self._lock:
@@ -103,7 +103,7 @@ class LocalBuckets:
             if is_taken:
                 level -= cost
             self._levels[key] = level, now
-            if len(self._levels) > self._many:
+            if len(self._levels) > self._max_buckets:
                 self._forget_full(bucket, now)
         return State.of(bucket, is_taken, level, time.time_ns() // 1000)
 
@@ -113,27 +113,27 @@ class LocalBuckets:
             for key, (level, at) in self._levels.items()
             if level + (now - at) * bucket.refill < bucket.capacity
         }
-        self._many = max(_MANY_BUCKETS, 2 * len(self._levels))
+        self._max_buckets = max(_MAX_BUCKETS, 2 * len(self._levels))
 
 
 class SharedBuckets:
-    """The buckets of all workers, in one Redis or Valkey; in process memory while that does not answer (ruling 19)."""
+    """The buckets of all workers, in one Redis or Valkey; in process memory while that does not answer (rule 19)."""
 
     def __init__(self, storage: RedisStorage, fallback: LocalBuckets) -> None:
         self._store: Any = storage.get_connection()
         self._script = self._store.register_script(_SCRIPT)
-        self._of_thread = threading.local()
+        self._local = threading.local()
         self._prefix = f"{storage.key_prefix}:{NAME}:"
         self._fallback = fallback
         self._lock = threading.Lock()
-        self._is_lost = False
+        self._is_down = False
         self._closed = threading.Event()
 
     def take(self, key: str, bucket: Bucket, cost: int) -> State:
-        if not self._is_lost:
+        if not self._is_down:
             try:
                 return self._ask(key, bucket, cost)
-            except Exception as error:  # Whatever a network, a server or a client library comes up with.
+            except Exception as error:  # From the network, the server or the client library.
                 self._give_up(error, bucket)
         return self._fallback.take(key, bucket, cost)
 
@@ -143,42 +143,42 @@ class SharedBuckets:
         return State.of(bucket, bool(is_taken), level, now)
 
     def _client(self) -> Any:
-        """The thread's own connection: one lent by the pool is looked at each time whether it still stands."""
-        if not hasattr(self._of_thread, "client"):
-            self._of_thread.client = self._store.client()
-        return self._of_thread.client
+        """Return this thread's own connection: the pool would check one of its own each time."""
+        if not hasattr(self._local, "client"):
+            self._local.client = self._store.client()
+        return self._local.client
 
     def _give_up(self, error: Exception, bucket: Bucket) -> None:
         with self._lock:
-            if self._is_lost:
+            if self._is_down:
                 return
-            self._is_lost = True
+            self._is_down = True
         _FALLBACKS.inc()
         _STORE_LOST.inc()
         _log.warning("limiter_store_lost", reason=type(error).__name__)
-        threading.Thread(target=self._wait_for_return, args=[bucket], name="limiter", daemon=True).start()
+        threading.Thread(target=self._probe_until_back, args=[bucket], name="limiter", daemon=True).start()
 
-    def _wait_for_return(self, bucket: Bucket) -> None:
-        while self._is_lost and not self._closed.wait(STORE_RETRY_SECONDS):
+    def _probe_until_back(self, bucket: Bucket) -> None:
+        while self._is_down and not self._closed.wait(STORE_RETRY_SECONDS):
             try:
-                # The very call that requests will make: a server may answer a ping and refuse to write.
+                # The call that requests make: a server can answer a ping and refuse to write.
                 self._ask("probe", bucket, 0)
-            except Exception:  # noqa: S112 - the loss is logged, the return will be
+            except Exception:  # noqa: S112 - the loss is logged, and so is the return
                 continue
-            # Other threads' connections may be dead without having been told so.
+            # Connections of other threads may be dead without their knowing.
             self._store.connection_pool.disconnect()
-            self._is_lost = False
+            self._is_down = False
             _STORE_LOST.dec()
             _log.warning("limiter_store_returned")
 
     def close(self) -> None:
-        """Close the connections and stop the thread that waits for the store."""
+        """Close the connections and stop the thread that probes the store."""
         self._closed.set()
         self._store.connection_pool.disconnect()
 
 
 class TokenBucketRateLimiter(RateLimiter):
-    """The strategy. A hit is one call of the store; `last_state` tells the rest without another."""
+    """The strategy. A hit makes one call to the store; `last_state` returns the rest without another."""
 
     def __init__(self, storage: StorageTypes) -> None:
         super().__init__(storage)

@@ -105,13 +105,13 @@ def test_a_bucket_holds_no_more_than_its_capacity_however_long_it_rests(take: Ta
 
 def test_it_tells_how_it_stands(take: Take) -> None:
     state = take("u", HUNDRED, HUNDRED.token)
-    assert (state.is_taken, state.remaining, state.token_in) == (True, 99, 0)
+    assert (state.is_taken, state.remaining, state.retry_after) == (True, 99, 0)
     drain(take, 98)
     assert take("u", HUNDRED, HUNDRED.token).remaining == 0
 
     refused = take("u", HUNDRED, HUNDRED.token)
 
-    assert (refused.is_taken, refused.remaining, refused.token_in) == (False, 0, 0.6)
+    assert (refused.is_taken, refused.remaining, refused.retry_after) == (False, 0, 0.6)
 
 
 def test_it_tells_when_it_is_full_again(shared: Take) -> None:
@@ -165,7 +165,7 @@ def test_it_admits_what_a_bucket_of_exact_fractions_admits(
         for take in (local, shared):
             state = take(key, bucket, cost * bucket.token)
             assert (state.is_taken, state.remaining) == (admitted, int(tokens))
-            assert state.token_in == pytest.approx(float(max(Fraction(0), 1 - tokens) / rate / SECOND))
+            assert state.retry_after == pytest.approx(float(max(Fraction(0), 1 - tokens) / rate / SECOND))
 
 
 def test_in_process_memory_it_is_exact_under_threads(local: Take) -> None:
@@ -180,7 +180,7 @@ def test_in_process_memory_it_is_exact_under_threads(local: Take) -> None:
 
 
 def test_in_process_memory_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_bucket, "_MANY_BUCKETS", 100)
+    monkeypatch.setattr(token_bucket, "_MAX_BUCKETS", 100)
     buckets = LocalBuckets(clock)
     drain(buckets.take, 60, key="half empty")
     for n in range(1000):
