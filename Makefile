@@ -27,7 +27,7 @@ chaos: $(VENV)/dev ## faults on a stack under load, and what callers saw of them
 	@exec $(PY) -m tools.chaos $(or $(SEED),1) $(or $(ROUNDS),3)
 
 .PHONY: overload
-overload: $(VENV)/dev ## what becomes of the stack at twice the load it can serve; wrk is a system package: [ROUNDS=9]
+overload: $(VENV)/dev ## the stack at twice the load it can serve, and whether the alerts fire; needs wrk, mtail and prometheus: [ROUNDS=9]
 	@$(PY) -m bench.overload $(ROUNDS)
 
 .PHONY: fuzz

@@ -1,24 +1,32 @@
-"""`make overload`: what becomes of the stack at twice the load that it can serve (docs/reliability.md).
+"""`make overload`: the stack at twice the load that it can serve (docs/reliability.md), and the alerts that this fires.
 
 The stack has one core and the load another, so that the one takes nothing from the other. The peak is measured with a
 few connections that ask without a pause, twice the peak with many that pause, in turns; what was served at twice the
-peak's load is compared with the peaks before and after it. python -m bench.overload [ROUNDS]
+peak's load is compared with the peaks before and after it. Meanwhile a Prometheus on the load's core scrapes the stack
+and evaluates deploy/alerts.yaml; the load goes on until the alerts on overload fire. python -m bench.overload [ROUNDS]
 """
 
 import os
 import statistics
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from bench import wrk
-from tools import local, stack
+from tools import local, prometheus, stack
 from tools.processes import free_port
+from tools.prometheus import Prometheus
 
 CALLERS = 50
 SECONDS = 5
+# Of each connection at twice the peak. Longer, and nginx would close some that have not sent a request in 5 s.
+PAUSE_MS = 300
+ALERTS = ("BalanceSnapshotsSaturated", "BalanceSnapshotsShedding")
+# After the rounds; the rules ask for two minutes of overload.
+MAX_ALERT_SECONDS = 240
 
 
 def main(arguments: list[str]) -> None:
@@ -31,35 +39,57 @@ def main(arguments: list[str]) -> None:
     try:
         with (
             tempfile.TemporaryDirectory(prefix="snapshots-overload-") as state,
+            tempfile.TemporaryDirectory(prefix="snapshots-prometheus-") as folder,
             stack.running(Path(state), free_port(), API_READ_LIMIT="1000000/minute") as running,
+            prometheus.watching(running, Path(folder), prefix=["taskset", "--cpu-list", str(cores[1])]) as watching,
         ):
-            served = _measure(partial(wrk.load, [running.base], requests, seconds=SECONDS, cores=cores[1:2]), rounds)
-    except (stack.StackError, wrk.WrkError) as error:
+            load = partial(wrk.load, [running.base], requests, seconds=SECONDS, cores=cores[1:2])
+            served, connections = _measure(load, rounds)
+            print(
+                f"\nOf the peak, served at twice its load: median {statistics.median(served):.2f} of {rounds} rounds."
+            )
+            has_fired = _wait_for_alerts(watching, partial(load, connections=connections, pause_ms=PAUSE_MS))
+    except (stack.StackError, wrk.WrkError, prometheus.PrometheusError) as error:
         sys.exit(f"make overload: {error}")
-    print(f"\nOf the peak, served at twice its load: median {statistics.median(served):.2f} of {rounds} rounds.")
+    for alert in ALERTS:
+        print(f"{alert} {'fired' if has_fired[alert] else 'did not fire'}.")
+    if not all(has_fired.values()):
+        sys.exit(1)
 
 
-def _measure(load: partial[wrk.Load], rounds: int) -> list[float]:
-    """What share of the peak was served in each round."""
+def _wait_for_alerts(watching: Prometheus, load: partial[wrk.Load]) -> dict[str, bool]:
+    """Go on with the load until all of ALERTS have fired, for MAX_ALERT_SECONDS at most; return which have."""
+    deadline = time.monotonic() + MAX_ALERT_SECONDS
+    while True:
+        has_fired = {
+            alert: bool(watching.query(f'max_over_time(ALERTS{{alertname="{alert}",alertstate="firing"}}[1h])'))
+            for alert in ALERTS
+        }
+        if all(has_fired.values()) or time.monotonic() > deadline:
+            return has_fired
+        load()
+
+
+def _measure(load: partial[wrk.Load], rounds: int) -> tuple[list[float], int]:
+    """Return the share of the peak that was served in each round, and the connections that make twice the peak."""
     print("| Peak | Offered | Served | Of the peak | Longest wait of 99 % |\n" + "| --- " * 5 + "|")
     served = []
-    pause_ms = 200.0
     before = load(connections=16)
-    for number in range(rounds + 1):
-        twice = load(connections=400, pause_ms=pause_ms)
+    connections = round(2 * before.successes * PAUSE_MS / 1000)
+    for _ in range(rounds):
+        twice = load(connections=connections, pause_ms=PAUSE_MS)
         after = load(connections=16)
         peak = (before.successes + after.successes) / 2
-        # The next round comes nearer to twice the peak; the first is for that alone.
-        pause_ms *= twice.requests / (2 * peak)
+        served.append(twice.successes / peak)
+        print(
+            f"| {peak:.0f}/s | {twice.requests / peak:.2f}x | {twice.successes:.0f}/s | {served[-1]:.2f}"
+            f" | {twice.p99_ms:.0f} ms |",
+            flush=True,
+        )
+        # The next round comes nearer to twice the peak.
+        connections = round(connections * 2 * peak / twice.requests)
         before = after
-        if number:
-            served.append(twice.successes / peak)
-            print(
-                f"| {peak:.0f}/s | {twice.requests / peak:.2f}x | {twice.successes:.0f}/s | {served[-1]:.2f}"
-                f" | {twice.p99_ms:.0f} ms |",
-                flush=True,
-            )
-    return served
+    return served, connections
 
 
 if __name__ == "__main__":
