@@ -6,9 +6,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
 from service import auth, db, docs, health, limits, logs, metrics, problems, request_parsing, tracing
-from snapshots import ABOUT, __version__, capture, cli, reads
+from snapshots import ABOUT, MIGRATIONS, PROBLEM_DESCRIPTIONS, __version__, capture, cli, reads
 
 NAME = "balance_snapshots"
+# In pg_stat_activity.
+CONNECTION_NAME = "balance-snapshots"
 PREFIX = "/api/v1"
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -33,9 +35,9 @@ def create_app(settings: Settings) -> Flask:
     problems.init_app(app, settings.problem_base_url)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)
-    db.init_app(app, settings)
+    db.init_app(app, settings, application_name=CONNECTION_NAME)
 
-    app.register_blueprint(health.blueprint)
+    health.init_app(app, MIGRATIONS)
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
@@ -47,6 +49,7 @@ def create_app(settings: Settings) -> Flask:
             about=ABOUT,
             limited=reads.blueprint,
             problem_base_url=settings.problem_base_url,
+            problem_descriptions=PROBLEM_DESCRIPTIONS,
         )
     metrics.start_at_zero(app)
     return app

@@ -1,1 +1,1 @@
-"""What any Flask service needs, and that knows nothing of snapshots."""
+"""What any Flask service needs; nothing here knows what this one is about."""

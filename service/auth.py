@@ -1,10 +1,7 @@
-"""Who is asking: bearer tokens (RFC 6750, rulings 15 and 16).
+"""Authentication by bearer tokens (RFC 6750, rules 15 and 16).
 
-Every route is closed. One opens to a user's token by itself, to a token with a scope by `@requires_scope`, to
-everybody by `@public`. A token is verified before anything else is looked at and before any connection is taken,
-and whatever is wrong with it, the answer is a 401.
-
-A caller comes again and again with one token: what was verified once is kept, and only its expiry is looked at anew.
+Every route needs a user's token, unless its view is marked with `@requires_scope` or `@public`. The token is verified
+before anything else is checked and before a database connection is taken; any fault of it is a 401.
 """
 
 import re
@@ -25,26 +22,26 @@ from config import Settings
 from service.jwks import KeySet
 
 LEEWAY_SECONDS = 10
-# Verified tokens that a worker keeps; a token of the identity service is less than a kibibyte.
-KEPT_TOKENS = 2048
+# A token of the identity service is less than a kibibyte.
+MAX_CACHED_TOKENS = 2048
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _Claims = Mapping[str, Any]
-_Verify = Callable[[str], _Claims]
-# What changes whenever another key may have come or gone; None: no token verified now is to be kept.
-_Edition = Callable[[], float | None]
+_Verifier = Callable[[str], _Claims]
+# Returns a number that changes whenever the keys may have changed; None while no verified token may be cached.
+_KeyVersion = Callable[[], int | None]
 _log = structlog.get_logger(__name__)
 
 
 def public(view: _View) -> _View:
-    """Opens a route to everybody."""
+    """Open a route to requests without a token."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
 
 def requires_scope(scope: str) -> Callable[[_View], _View]:
-    """Opens a route to tokens, of whatever subject, whose `scope` claim holds this scope; 403 to others."""
+    """Open a route to tokens of any subject whose `scope` claim holds this scope; others get a 403."""
 
     def mark(view: _View) -> _View:
         view.required_scope = scope  # type: ignore[attr-defined]
@@ -54,30 +51,30 @@ def requires_scope(scope: str) -> Callable[[_View], _View]:
 
 
 def subject() -> str:
-    """The verified `sub` of the request's token; a user's is a UUID in lower case."""
+    """Return the verified `sub` of the request's token; a user's is a UUID in lower case."""
     return str(g.subject)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Closes every route of the app; registered before the limiter, which counts by `subject()`."""
+    """Require a token on every route of the app. Call it before the limiter's, which counts by `subject()`."""
     app.config["JWT_ALGORITHM"] = settings.jwt_algorithm
     app.config["JWT_DECODE_LEEWAY"] = LEEWAY_SECONDS
     app.config["JWT_DECODE_ISSUER"] = settings.jwt_issuer
     app.config["JWT_DECODE_AUDIENCE"] = settings.jwt_audience
     manager = JWTManager(app)
-    edition: _Edition = lambda: 0.0  # noqa: E731 - one key for ever
     if settings.jwt_jwks_url:
         key_set = KeySet(settings.jwt_jwks_url, settings.jwt_algorithm)
         manager.decode_key_loader(lambda header, _claims: key_set.key(header["kid"]))
-        edition = key_set.version
+        verifier = _cached_verifier(key_set.version)
     else:
         key = settings.verification_key
         manager.decode_key_loader(lambda _header, _claims: key)
+        verifier = _cached_verifier(lambda: 1)
 
-    app.before_request(partial(_authenticate, _keeping(edition)))
+    app.before_request(partial(_authenticate, verifier))
 
 
-def _authenticate(verify: _Verify) -> None:
+def _authenticate(verify: _Verifier) -> None:
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or hasattr(view, "is_public"):
         return
@@ -90,7 +87,7 @@ def _authenticate(verify: _Verify) -> None:
         raise Forbidden(f"The token lacks the scope {scope}.")
 
 
-def _verified_claims(verify: _Verify) -> _Claims:
+def _verified_claims(verify: _Verifier) -> _Claims:
     bearer = _BEARER.fullmatch(request.headers.get("Authorization", ""))
     if bearer is None:
         raise _Unauthorized("Send a bearer token in the Authorization header.")
@@ -98,21 +95,25 @@ def _verified_claims(verify: _Verify) -> _Claims:
         return verify(bearer["token"])
     except ExpiredSignatureError:
         raise _Unauthorized("The token has expired.") from None
-    except Exception as error:  # Whatever a hostile token sets off in a parser or a key is the token's fault.
+    except Exception as error:  # A hostile token can make parsers and keys raise anything.
         _log.info("token_refused", reason=type(error).__name__)
         raise _Unauthorized("The token is not valid.") from None
 
 
-def _keeping(edition: _Edition) -> _Verify:
-    """Verifies a token once for each edition of the keys; refused ones are not kept."""
+def _cached_verifier(key_version: _KeyVersion) -> _Verifier:
+    """Return a function that verifies a token once for each version of the keys, and its expiry every time.
 
-    @lru_cache(KEPT_TOKENS)
-    def kept(token: str, _edition: float) -> _Claims:
+    Clients send one token with every request, and verifying it costs a read a tenth of its processor time (62 of 772
+    us).
+    """
+
+    @lru_cache(MAX_CACHED_TOKENS)
+    def cached(token: str, _key_version: int) -> _Claims:
         return _verify(token)
 
     def verify(token: str) -> _Claims:
-        current = edition()
-        claims = _verify(token) if current is None else kept(token, current)
+        version = key_version()
+        claims = _verify(token) if version is None else cached(token, version)
         if int(claims["exp"]) <= time.time() - LEEWAY_SECONDS:
             raise ExpiredSignatureError
         return claims
@@ -127,7 +128,7 @@ def _verify(token: str) -> _Claims:
 
 
 def _check(claims: dict[str, Any]) -> None:
-    """What the library leaves unchecked: the times' types and ranges, and that `exp` is there at all."""
+    """Check what the library does not: the type and range of the times, the presence of `exp`, the `type`."""
     times = {"exp": None} | {name: claims[name] for name in ("exp", "nbf", "iat") if name in claims}
     for value in times.values():
         if isinstance(value, bool) or not isinstance(value, int | float) or not -(2**53) < value < 2**53:
@@ -141,7 +142,7 @@ def _user_id(subject: str) -> str:
         user_id = str(UUID(subject))
     except ValueError:
         user_id = None
-    if user_id != subject.lower():  # Python's reader also takes braces, URNs and digits without dashes.
+    if user_id != subject.lower():  # Python also accepts braces, URNs and digits without dashes.
         raise _Unauthorized("The token is not a user's.")
     return user_id
 
@@ -152,7 +153,7 @@ def _scopes(claims: _Claims) -> list[str]:
 
 
 class _Unauthorized(Unauthorized):
-    """A 401 with the challenge that RFC 9110 asks for."""
+    """A 401 with the challenge that RFC 9110 requires."""
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", "Bearer")]

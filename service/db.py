@@ -64,14 +64,14 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             raise
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings, application_name: str) -> None:
     """Give the app its pool. It connects in the background, so that the app starts while the database is down."""
     pool = ConnectionPool(
         settings.database_url,
         connection_class=Connection,
         kwargs={
             "autocommit": True,
-            "application_name": "balance-snapshots",
+            "application_name": application_name,
             "connect_timeout": CONNECT_SECONDS,
         },
         configure=_configure,

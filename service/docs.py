@@ -1,4 +1,4 @@
-"""The contract to read and to try: /openapi.json, /docs (Swagger UI, from a package) and / with links to them."""
+"""The API's documentation: /openapi.json, /docs (Swagger UI, from a package) and / with links to them."""
 
 from functools import cache
 from importlib.resources import files
@@ -28,7 +28,7 @@ _PAGE = """<!DOCTYPE html>
 """
 _START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});
 """
-# What the page needs beyond the nothing that every other answer is allowed: its own files, and to ask us.
+# CSP of the docs page, which loads its files and calls the API; other responses allow nothing.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " frame-ancestors 'none'"
@@ -36,7 +36,7 @@ _POLICY = (
 
 
 def init_app(app: Flask, *, title: str, **contract: Any) -> None:
-    """Serves the contract of this app; the rest is for `service.openapi.contract`."""
+    """Serve the contract of this app; the other arguments are those of `service.openapi.contract`."""
     blueprint = Blueprint("docs", __name__)
     document = cache(lambda: openapi.contract(app, title=title, **contract))
 

@@ -12,6 +12,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
 
+from service import openapi_components as components
 from service import problems
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -47,132 +48,54 @@ def documented(
     return mark
 
 
-# What every operation may answer, and those that take a body: ours, and the proxy's in front of us.
+# Responses of every operation, of those with a body, and of those under the rate limit.
 _ALWAYS = (400, 401, 413, 414, 431, 500, 502, 503, 504)
 _WITH_BODY = (415,)
 _LIMITED = (429,)
 # Usually sent by the proxy, which leaves `instance` out.
 _OF_PROXY = (413, 414, 431, 502, 504)
-_PROBLEMS = {
-    400: "The query or the body is not valid: `errors` says where and why, unless it is no JSON at all. Correct it.",
-    401: "The token is missing, expired or not valid. Get a new one.",
-    403: "The token is valid and does not open this: another user's account, or a scope that it lacks.",
-    404: "Nobody has captured this account.",
-    409: "The batch contradicts what is stored, or itself: `errors` names the items. Nothing was stored, and sending it"
-    " again does not help: find out who is right.",
-    413: "The body is over 1 MiB. Split it.",
-    414: "The URL is too long.",
-    415: "The body is not `application/json`.",
-    429: "The user's limit of reads is used up. Wait as `Retry-After` says.",
-    431: "The headers are too large.",
-    500: "A defect of the service. Tell us the `trace_id`.",
-    502: "The service cannot be reached. Wait as `Retry-After` says and repeat.",
-    503: "The database cannot answer, or the service is busy. Wait as `Retry-After` says and repeat.",
-    504: "The service did not answer in time. Wait as `Retry-After` says and repeat.",
-}
-_DETAILS = {
-    401: "Send a valid bearer token in the Authorization header.",
-    413: "The body is larger than 1 MiB.",
-    503: "The database cannot answer at the moment.",
-}
 _EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 _RETRYABLE = (429, 502, 503, 504)
-# The limiter has been asked before these are made; the others may come from before it, or from in front of us.
+# Statuses that only follow the rate limit, and those that can also come before it or from the proxy.
 _ALWAYS_LIMITED = (200, 403, 404)
 _SOMETIMES_LIMITED = (400, 429, 500, 503)
 
-_HEADERS: dict[str, Json] = {
-    "X-Trace-Id": {
-        "description": "The request's id, in the log and in every problem.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
-    },
-    "X-RateLimit-Limit": {
-        "description": "How many reads the bucket holds.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "X-RateLimit-Remaining": {
-        "description": "How many reads are left in it.",
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "X-RateLimit-Reset": {
-        "description": "The Unix time, in seconds, at which it is full again.",
-        "schema": {"type": "integer"},
-    },
-    "Retry-After": {
-        "description": "Seconds to wait before the next attempt.",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    "Cache-Control": {"schema": {"type": "string", "const": "private, no-store"}},
-    "Content-Security-Policy": {"schema": {"type": "string"}},
-    "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
-    "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
-    "WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string", "const": "Bearer"}},
-}
-_ON_EVERY_ANSWER = (
-    "X-Trace-Id",
-    "Cache-Control",
-    "Content-Security-Policy",
-    "X-Content-Type-Options",
-    "Referrer-Policy",
-)
-_TRACING = [
-    {
-        "name": "traceparent",
-        "in": "header",
-        "description": "W3C Trace Context: its trace id becomes the request's.",
-        "schema": {"type": "string"},
-    },
-    {
-        "name": "X-Trace-Id",
-        "in": "header",
-        "description": "Without a `traceparent`: the request's id, of 1 to 64 letters, digits and dashes.",
-        "schema": {"type": "string"},
-    },
-]
-_PROBLEM_SCHEMA: Json = {
-    "type": "object",
-    "description": "A problem as RFC 9457 has it.",
-    "required": ["type", "title", "status", "detail", "trace_id"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "The path; the proxy's own problems leave it out."},
-        "trace_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "description": "What is at fault, field by field.",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {
-                    "field": {"type": "string", "description": "A parameter, or a JSON pointer into the body."},
-                    "message": {"type": "string"},
-                },
-            },
-        },
-    },
-}
-
 
 def contract(
-    app: Flask, *, title: str, version: str, about: str, limited: Blueprint, problem_base_url: str
-) -> dict[str, Any]:
-    """The document. `limited`: the blueprint whose answers tell the rate limit."""
+    app: Flask,
+    *,
+    title: str,
+    version: str,
+    about: str,
+    limited: Blueprint,
+    problem_base_url: str,
+    problem_descriptions: dict[int, str],
+) -> Json:
+    """Return the contract.
+
+    `limited`: the blueprint under the rate limit. `problem_descriptions`: what the statuses mean that views raise, in
+    addition to those that any request may meet.
+    """
     marshmallow = MarshmallowPlugin()
     spec = APISpec(title, version, "3.1.0", [marshmallow], info={"description": about}, servers=[{"url": "/"}])
     assert marshmallow.converter is not None
     marshmallow.converter.add_attribute_function(_own_schema)  # type: ignore[no-untyped-call]
     bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     spec.components.security_scheme("bearer", bearer)
-    spec.components.schema("Problem", _PROBLEM_SCHEMA)
-    for name, header in _HEADERS.items():
+    spec.components.schema("Problem", components.PROBLEM_SCHEMA)
+    for name, header in components.HEADERS.items():
         spec.components.header(name, header | {"required": True})
     for rule, method, view in _documented(app):
         is_limited = rule.endpoint.startswith(f"{limited.name}.")
         parameters = marshmallow.converter.schema2parameters(view.query_schema, location="query")
-        spec.path(_path(rule), operations={method: _operation(rule, view, parameters, is_limited, problem_base_url)})
+        operation = _operation(rule, view, parameters, is_limited)
+        for status, example in _problem_examples(rule, view, is_limited).items():
+            operation["responses"][str(status)] = {
+                "description": (components.PROBLEMS | problem_descriptions)[status],
+                "content": {"application/problem+json": _problem(status, example, problem_base_url)},
+                "headers": _headers(status, is_limited),
+            }
+        spec.path(_path(rule), operations={method: operation})
     document = spec.to_dict()
     return {part: document[part] for part in ("openapi", "info", "servers", "paths", "components")}
 
@@ -185,13 +108,13 @@ def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
                 yield rule, method.lower(), view
 
 
-def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool, problem_base_url: str) -> Json:
+def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) -> Json:
     documentation: Documentation = view.documentation
     body_schema = getattr(view, "body_schema", None)
     scope = getattr(view, "required_scope", None)
     summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
     media_types, media_type_headers = documentation.extra_media_types
-    answers: dict[str, Json] = {
+    responses: dict[str, Json] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
             "headers": _headers(status, is_limited) | media_type_headers,
@@ -202,59 +125,63 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool, 
         }
         for status, (schema, example) in documentation.responses.items()
     }
-    instance = re.sub(r"<\w+>", _EXAMPLE_ID, rule.rule)
-    for status in sorted(
-        {*_ALWAYS, *documentation.problems, *(_WITH_BODY if body_schema else ()), *(_LIMITED if is_limited else ())}
-    ):
-        example = {"instance": instance, **documentation.problems.get(status, {})}
-        answers[str(status)] = _problem(status, example, problem_base_url) | {"headers": _headers(status, is_limited)}
-    described: Json = {
+    operation: Json = {
         "operationId": view.__name__,
         "summary": summary,
         "security": [{"bearer": [scope] if scope else []}],
-        "parameters": [*_path_parameters(rule), *map(_without_null, parameters), *_TRACING],
-        "responses": answers,
+        "parameters": [*_path_parameters(rule), *map(_without_null, parameters), *components.TRACING],
+        "responses": responses,
     }
     if rest:
-        described["description"] = rest
+        operation["description"] = rest
     if body_schema:
         content = {"application/json": {"schema": body_schema, "example": documentation.request_example}}
-        described["requestBody"] = {"required": True, "content": content}
-    return described
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
 
 
-def _problem(status: int, said: Json, base_url: str) -> Json:
-    known = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
-    constants: Json = {"properties": {name: {"const": value} for name, value in known.items()}}
-    if "errors" in said and status != 400:
+def _problem_examples(rule: Rule, view: Any, is_limited: bool) -> dict[int, Json]:
+    """Return the problems that a view can answer, by status: the members of an example that differ from the usual."""
+    own: Mapping[int, Json] = view.documentation.problems
+    statuses = {*_ALWAYS, *own}
+    if hasattr(view, "body_schema"):
+        statuses.update(_WITH_BODY)
+    if is_limited:
+        statuses.update(_LIMITED)
+    instance = re.sub(r"<\w+>", _EXAMPLE_ID, rule.rule)
+    return {status: {"instance": instance, **own.get(status, {})} for status in sorted(statuses)}
+
+
+def _problem(status: int, example: Json, base_url: str) -> Json:
+    fixed = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
+    constants: Json = {"properties": {name: {"const": value} for name, value in fixed.items()}}
+    if "errors" in example and status != 400:
         constants["required"] = ["errors"]
-    usual = {"detail": _DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
-    example = {**known, **usual, **said}
+    usual = {"detail": components.DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
+    members = {**fixed, **usual, **example}
     if status in _OF_PROXY:
-        del example["instance"]
+        del members["instance"]
     order = ("type", "title", "status", "detail", "instance", "trace_id", "errors")
-    schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]}
-    example = {member: example[member] for member in order if member in example}
     return {
-        "description": _PROBLEMS[status],
-        "content": {"application/problem+json": {"schema": schema, "example": example}},
+        "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]},
+        "example": {name: members[name] for name in order if name in members},
     }
 
 
 def _headers(status: int, is_limited: bool) -> Json:
-    """Which headers an answer has, and which of them it surely has."""
-    surely = [*_ON_EVERY_ANSWER]
-    maybe = []
+    """Return the headers of a response: required ones by reference, others in place."""
+    required = [*components.ON_EVERY_RESPONSE]
+    optional = []
     if status == 401:
-        surely.append("WWW-Authenticate")
+        required.append("WWW-Authenticate")
     if status in _RETRYABLE:
-        surely.append("Retry-After")
+        required.append("Retry-After")
     if is_limited:
-        told = [name for name in _HEADERS if name.startswith("X-RateLimit")]
-        surely += told if status in _ALWAYS_LIMITED else []
-        maybe += told if status in _SOMETIMES_LIMITED else []
-    sure = {name: {"$ref": f"#/components/headers/{name}"} for name in surely}
-    return sure | {name: _HEADERS[name] for name in maybe}
+        of_limit = [name for name in components.HEADERS if name.startswith("X-RateLimit")]
+        required += of_limit if status in _ALWAYS_LIMITED else []
+        optional += of_limit if status in _SOMETIMES_LIMITED else []
+    references = {name: {"$ref": f"#/components/headers/{name}"} for name in required}
+    return references | {name: components.HEADERS[name] for name in optional}
 
 
 def _path(rule: Rule) -> str:
@@ -267,7 +194,7 @@ def _path_parameters(rule: Rule) -> list[Json]:
 
 
 def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Json:
-    """What a field of ours says of itself in JSON Schema."""
+    """Return the JSON Schema that a field of our own carries."""
     schema: Json = dict(getattr(field, "json_schema", {}))
     if schema and field.allow_none:
         schema["type"] = [schema["type"], "null"]
@@ -275,7 +202,7 @@ def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -
 
 
 def _without_null(parameter: Json) -> Json:
-    """A query has no null: a default of None says that the parameter may be left out, which it is known by already."""
+    """Drop null from a query parameter: a query has no null, and a default of None only says that it is optional."""
     schema = {key: value for key, value in parameter["schema"].items() if (key, value) != ("default", None)}
     if isinstance(schema["type"], list):
         schema["type"] = schema["type"][0]

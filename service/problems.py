@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details (ruling 13): every answer that is no success goes out from here."""
+"""Errors as RFC 9457 problem details (rule 13): all error responses are built here."""
 
 import re
 import traceback
@@ -14,18 +14,16 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from service import tracing
 
-# Werkzeug keeps the phrases of RFC 2616 for these two; ruling 13 and RFC 9110 have others.
+# Werkzeug has the phrases of RFC 2616 for these two; rule 13 and RFC 9110 have others.
 _PHRASES = HTTP_STATUS_CODES | {413: "Payload Too Large", 414: "URI Too Long"}
 
-# What a database answers when it is down, overloaded, a read-only standby or not migrated yet, or when an account was
-# erased while somebody captured for it. It passes, so the caller is told to come again; any other database error is a
-# defect of ours.
-_DATABASE_FAULTS = (
+# Errors of a database that is down, overloaded, a read-only standby or not migrated yet. They pass, so the client is
+# told to retry; any other database error is a defect of the service.
+_TEMPORARY_DATABASE_ERRORS = (
     psycopg.OperationalError,
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.UndefinedTable,
-    psycopg.errors.ForeignKeyViolation,
 )
 RETRY_AFTER_SECONDS = 1
 
@@ -33,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Fault(NamedTuple):
-    """What is wrong with one field of a request."""
+    """An error in one field of a request."""
 
     field: str
     """A parameter's name, or a JSON pointer (RFC 6901) into the body."""
@@ -41,7 +39,7 @@ class Fault(NamedTuple):
 
 
 class Refusal(HTTPException):
-    """An error that names what is at fault, field by field: 400 (rulings 11, 21) or 409 (rulings 22, 23)."""
+    """An error that names the fields at fault: 400 (rules 11, 21) or 409 (rules 22, 23)."""
 
     def __init__(self, code: int, detail: str, faults: Iterable[Fault]) -> None:
         super().__init__(detail)
@@ -50,21 +48,21 @@ class Refusal(HTTPException):
 
 
 def title(status: int) -> str:
-    """The phrase of an HTTP status."""
+    """Return the phrase of an HTTP status."""
     return _PHRASES.get(status, "Unknown Error")
 
 
 def type_of(status: int, base_url: str) -> str:
-    """The URI of a status's problem."""
+    """Return the problem type of an HTTP status."""
     return base_url + re.sub(r"[^a-z0-9]+", "_", title(status).lower())
 
 
 def init_app(app: Flask, base_url: str) -> None:
-    """Turns whatever is raised while a request is answered into a problem under `base_url`."""
+    """Turn every exception that a request raises into a problem, with a type under `base_url`."""
 
     @app.after_request
-    def _close(response: Response) -> Response:
-        # What is answered is one person's money: not for caches, not for framing, not to be taken for a page.
+    def _set_security_headers(response: Response) -> Response:
+        # Responses hold a person's finances: they are not cached, not framed and not interpreted as a page.
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
@@ -76,16 +74,16 @@ def init_app(app: Flask, base_url: str) -> None:
         return _problem(base_url, error)
 
     @app.errorhandler(Exception)
-    def _unforeseen(error: Exception) -> Response:
-        is_fault = isinstance(error, _DATABASE_FAULTS)
-        # Neither message nor arguments: they can hold rows, and so amounts.
+    def _unexpected(error: Exception) -> Response:
+        is_temporary = isinstance(error, _TEMPORARY_DATABASE_ERRORS)
+        # Not the message or the arguments, which can hold rows.
         _log.error(
-            "database_fault" if is_fault else "unhandled_exception",
+            "database_fault" if is_temporary else "unhandled_exception",
             exception=f"{type(error).__module__}.{type(error).__qualname__}",
             sqlstate=getattr(error, "sqlstate", None),
             stack=[f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)],
         )
-        if is_fault:
+        if is_temporary:
             return _problem(
                 base_url,
                 ServiceUnavailable("The database cannot answer at the moment.", retry_after=RETRY_AFTER_SECONDS),

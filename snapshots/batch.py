@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import psycopg
 from psycopg import Connection
+from psycopg.errors import ForeignKeyViolation
 
 from snapshots import queries
 from snapshots.queries import Match
@@ -21,7 +21,7 @@ class ContradictionError(Exception):
         """The status of each item at fault, by its place in the batch."""
 
 
-class ErasedError(psycopg.OperationalError):
+class ErasedError(Exception):
     """An account was erased during its capture; nothing is stored, and the batch may be sent again."""
 
 
@@ -29,19 +29,29 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
     Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises
-    ContradictionError and psycopg.Error; after either, and after a lost answer, the same batch may be stored again.
+    ContradictionError, ErasedError and psycopg.Error; after any of them, and after a lost answer, the same batch may
+    be stored again.
     """
+    try:
+        with connection.transaction():
+            return _store(connection, items)
+    except ForeignKeyViolation as error:
+        if error.diag.constraint_name == "balance_snapshots_account_of_user":
+            raise ErasedError from None
+        raise
+
+
+def _store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     batch = json.dumps(items, default=str)
-    with connection.transaction():
-        queries.insert_accounts(connection, items=batch)
-        created = queries.insert_snapshots(connection, items=batch)
-        if len(created) == len(items):
-            # Where all of it is new, nothing contradicts it. Ids ascend in the order of the batch.
-            return sorted(created, key=lambda match: str(match.id))
-        matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
-        faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
-        if faults:
-            raise ContradictionError(faults)
-        if any(match.status == "erased" for match in matches):
-            raise ErasedError
+    queries.insert_accounts(connection, items=batch)
+    created = queries.insert_snapshots(connection, items=batch)
+    if len(created) == len(items):
+        # Where all of it is new, nothing contradicts it. Ids ascend in the order of the batch.
+        return sorted(created, key=lambda match: str(match.id))
+    matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
+    faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+    if faults:
+        raise ContradictionError(faults)
+    if any(match.status == "erased" for match in matches):
+        raise ErasedError
     return matches

@@ -1,12 +1,13 @@
 """How the code is laid out: imports point one way, modules stay small, migrations have unique versions."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tools.local import MIGRATIONS
+from snapshots import MIGRATIONS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -33,6 +34,8 @@ MAY_NOT_KNOW = {
     "snapshots/batch.py": {"flask", "service", "schemas"},
     "tools": {"flask"},
 }
+# In names, texts and comments, as whole words or parts of them.
+DOMAIN_WORDS = re.compile("(?i)(?:snapshot|account|balance|captur|holding|currenc|portfolio|batch)[a-z]*")
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -60,6 +63,18 @@ def test_a_room_does_not_know_what_it_does_not_need(path: Path) -> None:
     for place, unknown in MAY_NOT_KNOW.items():
         if place in (room(path), str(path.relative_to(ROOT))):
             assert not unknown & set(imported(path))
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room(path) == "service"], ids=lambda path: path.name)
+def test_the_service_package_does_not_name_the_domain(path: Path) -> None:
+    assert set(DOMAIN_WORDS.findall(path.read_text())) == set()
+
+
+@every_source
+def test_no_class_pretends_to_be_an_error_of_the_database(path: Path) -> None:
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    bases = {ast.unparse(base) for each in classes for base in each.bases}
+    assert {base for base in bases if base.startswith("psycopg.") and base.endswith("Error")} == set()
 
 
 @every_source

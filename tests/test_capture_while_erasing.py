@@ -85,6 +85,7 @@ def race(migrated_database_url: str, settings: Settings) -> Iterator[Race]:
 def assert_to_be_repeated(answer: Answer) -> None:
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
+    assert "erased" in answer.json["detail"]
 
 
 # The erasure comes first

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from snapshots import MIGRATIONS
 from tests.support import until
 from tools import check_migrations, local, schema
-from tools.local import MIGRATIONS
 from tools.migrate import migrate
 from tools.postgres import PostgresError
 

@@ -417,6 +417,11 @@ def test_an_exception_is_a_500_that_tells_nothing(failing: Flask) -> None:
         pytest.param("SELECT 1234.5 / 0", id="division"),
         pytest.param("marker", id="syntax"),
         pytest.param("INSERT INTO accounts VALUES (gen_random_uuid(), NULL)", id="a row refused"),
+        pytest.param(
+            "CREATE TEMPORARY TABLE a (id int PRIMARY KEY); CREATE TEMPORARY TABLE marker (id int REFERENCES a);"
+            " INSERT INTO marker VALUES (1234)",
+            id="a reference refused",
+        ),
         pytest.param("DO $$ BEGIN RAISE 'marker 1234.5'; END $$", id="raised"),
     ],
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 import jwt
 
 from config import check_database_url, completed, given
+from snapshots import MIGRATIONS
 from tools import postgres
 
-MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
 TOKEN_LIFETIME = timedelta(days=30)
 

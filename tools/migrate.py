@@ -14,7 +14,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from config import ConfigError
-from tools.local import MIGRATIONS, database
+from snapshots import MIGRATIONS
+from tools.local import database
 from tools.postgres import PostgresError
 
 GRANTS = MIGRATIONS.parent / "grants.sql"

@@ -6,8 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from snapshots import MIGRATIONS
 from tools import postgres
-from tools.local import MIGRATIONS
 from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"

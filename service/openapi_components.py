@@ -1,0 +1,97 @@
+"""Parts of the contract that every operation shares: headers, parameters, and what each problem means."""
+
+from typing import Any
+
+# What a status means and what to do about it; views add their own.
+PROBLEMS = {
+    400: "The query or the body is not valid: fix it. `errors` lists every fault, unless the body is not JSON.",
+    401: "The token is missing, expired or not valid. Send a new one.",
+    413: "The body is larger than 1 MiB. Send it in parts.",
+    414: "The URL is too long.",
+    415: "The body is not `application/json`.",
+    429: "The user has used up the rate limit. Wait `Retry-After` seconds and retry.",
+    431: "The headers are too large.",
+    500: "An error in the service. Report the `trace_id`.",
+    502: "The service cannot be reached. Wait `Retry-After` seconds and retry.",
+    503: "The database is unavailable, or the service is busy. Wait `Retry-After` seconds and retry.",
+    504: "The service did not respond in time. Wait `Retry-After` seconds and retry.",
+}
+# `detail` in an example, where it is not the title.
+DETAILS = {
+    401: "Send a valid bearer token in the Authorization header.",
+    413: "The body is larger than 1 MiB.",
+    503: "The database cannot answer at the moment.",
+}
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Trace-Id": {
+        "description": "Id of the request, also in the log and in every problem.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
+    },
+    "X-RateLimit-Limit": {
+        "description": "Reads that the bucket holds when full.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "X-RateLimit-Remaining": {
+        "description": "Reads left in the bucket.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "X-RateLimit-Reset": {
+        "description": "Unix time in seconds when the bucket is full again.",
+        "schema": {"type": "integer"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before a retry.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "Cache-Control": {"schema": {"type": "string", "const": "private, no-store"}},
+    "Content-Security-Policy": {"schema": {"type": "string"}},
+    "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
+    "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
+    "WWW-Authenticate": {"description": "Authentication challenge.", "schema": {"type": "string", "const": "Bearer"}},
+}
+ON_EVERY_RESPONSE = (
+    "X-Trace-Id",
+    "Cache-Control",
+    "Content-Security-Policy",
+    "X-Content-Type-Options",
+    "Referrer-Policy",
+)
+TRACING = [
+    {
+        "name": "traceparent",
+        "in": "header",
+        "description": "W3C Trace Context. Its trace id becomes the id of the request.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "X-Trace-Id",
+        "in": "header",
+        "description": "Id of the request if there is no `traceparent`: 1 to 64 letters, digits and dashes.",
+        "schema": {"type": "string"},
+    },
+]
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "required": ["type", "title", "status", "detail", "trace_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string", "description": "Path of the request. Missing from problems of the proxy."},
+        "trace_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "description": "The faults, field by field.",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "Parameter, or JSON pointer into the body."},
+                    "message": {"type": "string"},
+                },
+            },
+        },
+    },
+}
