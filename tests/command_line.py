@@ -1,11 +1,12 @@
 """The commands of the service, as an operator types them: `flask --app commands ...`."""
 
+import contextlib
 import csv
 import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,11 +40,18 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "flask", "--app", "commands", *arguments]
 
 
+@contextlib.contextmanager
 def started(
     database_url: str, *arguments: str, stderr: int = subprocess.PIPE, stdin: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    """A command under way."""
-    return subprocess.Popen(command(*arguments), cwd=ROOT, env=environ(database_url), stdin=stdin, stderr=stderr)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command; kill it afterwards if it still runs."""
+    with subprocess.Popen(
+        command(*arguments), cwd=ROOT, env=environ(database_url), stdin=stdin, stderr=stderr
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def in_process(database_url: str) -> Flasks:

@@ -7,6 +7,7 @@ Tests share it and stay out of each other's way by users of their own: `user_id`
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,8 @@ _TEMPLATE = "SNAPSHOTS_TEST_TEMPLATE"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Starts the server and makes the template, once, in the process that the workers come from."""
+    # A shell makes what it runs in the background ignore SIGINT, and so would the commands that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     servers = contextlib.ExitStack()

@@ -85,16 +85,15 @@ def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_resu
 
 
 def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
-    running = started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE)
     sessions = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    try:
-        with psycopg.connect(migrated_database_url, autocommit=True) as observer:
-            # It reads its input, so it has opened all that it opens.
-            copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
-            until(lambda: observer.execute(copies).rowcount == 1, 30)
-            opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
-    finally:
-        running.communicate(timeout=30)
+    with (
+        started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE),
+        psycopg.connect(migrated_database_url, autocommit=True) as observer,
+    ):
+        # It reads its input, so it has opened all that it opens.
+        copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
+        until(lambda: observer.execute(copies).rowcount == 1, 30)
+        opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
 
     assert opened == (1,)
 

@@ -330,10 +330,10 @@ def test_an_import_that_is_ended_midway_stores_nothing_and_can_be_run_again(
     path.write_text(as_csv(*items))
     with psycopg.connect(database_url) as other:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
-        running = started(database_url, "snapshots", "import", str(path))
-        until(lambda: _waits(other, "INSERT INTO accounts"), 20)
-        running.send_signal(how)
-        _, said = running.communicate(timeout=20)
+        with started(database_url, "snapshots", "import", str(path)) as running:
+            until(lambda: _waits(other, "INSERT INTO accounts"), 20)
+            running.send_signal(how)
+            _, said = running.communicate(timeout=20)
         other.rollback()
 
     assert running.returncode == (-9 if how == signal.SIGKILL else 130)
@@ -348,8 +348,10 @@ def test_an_import_that_is_killed_while_it_reads_stores_nothing_and_can_be_run_a
 ) -> None:
     items = series(user_id, account_id, 28)
     content = as_csv(*items)
-    with psycopg.connect(database_url, autocommit=True) as other:
-        running = started(database_url, "snapshots", "import", "-", stdin=subprocess.PIPE)
+    with (
+        psycopg.connect(database_url, autocommit=True) as other,
+        started(database_url, "snapshots", "import", "-", stdin=subprocess.PIPE) as running,
+    ):
         assert running.stdin
         # More than is read ahead, and not the end.
         running.stdin.write(content.encode() + content.partition("\n")[2].encode() * 100)
@@ -407,14 +409,15 @@ def test_on_a_terminal_progress_is_a_bar_with_the_rate_and_the_time_left(
     path.write_text(as_csv() + f"{row}\n" * 150_000)
     ours, theirs = pty.openpty()
 
-    running = started(database_url, "snapshots", "import", str(path), stderr=theirs)
-    os.close(theirs)
     said = b""
-    with contextlib.suppress(OSError):  # what a terminal says when nobody is left
-        while part := os.read(ours, 65536):
-            said += part
-    os.close(ours)
+    with started(database_url, "snapshots", "import", str(path), stderr=theirs) as running:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # what a terminal says when nobody is left
+            while part := os.read(ours, 65536):
+                said += part
+        os.close(ours)
+        status = running.wait(30)
 
-    assert running.wait(30) == 0
+    assert status == 0
     assert re.search(rb"many.csv: [\d,]+ rows, [\d,]+/s  \[#+-*\]  +\d+%  00:00:\d\d", said), said[-2000:]
     assert b"150,000 rows, 1 new, 149,999 duplicates, 0 with faults" in said
