@@ -3,10 +3,11 @@
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from tools import postgres
 from tools.migrate import migrate
@@ -22,6 +23,10 @@ SERVICE_PRIVILEGES = {
 }
 
 
+def database_url(server_url: str, user: str, database: str) -> str:
+    return f"postgresql://{user}@/{database}?host={quote(str(conninfo_to_dict(server_url)['host']), safe='')}"
+
+
 class Database:
     """An empty database, owned by `administrator`: no superuser, but with CREATEROLE."""
 
@@ -35,7 +40,7 @@ class Database:
         )
 
     def url(self, user: str = "snapshots") -> str:
-        return make_conninfo(self._server_url, user=user, dbname=self.name)
+        return database_url(self._server_url, user, self.name)
 
     def execute_as_superuser(self, *statements: str) -> None:
         """Run statements outside the database."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests import operating
 from tests.role_database import LOGGING, ROLES, SERVICE_PRIVILEGES, Database
 from tests.support import until
 from tools import postgres
@@ -113,3 +114,23 @@ def test_migrations_started_at_once_all_grant_the_rights(deployed: Database) -> 
         obstacle.rollback()
 
         assert {run.result() for run in runs} == {"The database is up to date."}
+
+
+def test_the_operators_page_creates_the_roles_migrates_and_turns_logging_on(database: Database) -> None:
+    operating.run(
+        "Database roles",
+        ADMIN_URL=database.url(database.administrator),
+        OWNER_URL=database.url("snapshots_owner"),
+        SUPERUSER_URL=database.url(),
+    )
+
+    assert database.privileges() == SERVICE_PRIVILEGES
+    assert database.fetch("SHOW log_lock_waits", "snapshots_service") == [("on",)]
+
+
+def test_a_table_that_is_not_granted_is_closed_to_the_serving_role(deployed: Database) -> None:
+    with psycopg.connect(deployed.url("snapshots_owner")) as connection:
+        connection.execute("CREATE TABLE added (id int)")
+    migrate(deployed.url("snapshots_owner"))
+
+    assert deployed.privileges()["added"] == set()

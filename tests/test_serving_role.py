@@ -7,7 +7,6 @@ import pytest
 
 from tests.role_database import SERVICE_PRIVILEGES, Database
 from tools import postgres
-from tools.migrate import migrate
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +19,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def test_the_serving_role_may_read_every_table_and_add_accounts_and_snapshots(deployed: Database) -> None:
     assert deployed.privileges() == SERVICE_PRIVILEGES
-
-
-def test_a_table_that_is_not_granted_is_closed_to_the_serving_role(deployed: Database) -> None:
-    with psycopg.connect(deployed.url("snapshots_owner")) as connection:
-        connection.execute("CREATE TABLE added (id int)")
-    migrate(deployed.url("snapshots_owner"))
-
-    assert deployed.privileges()["added"] == set()
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _serving(data: Path) -> Iterator[str]:
-    prefix = _prefix()
+    prefix = as_ordinary_user()
     if not (data / "PG_VERSION").exists():
         _create(data, prefix)
     with _socket_folder(data) as sockets, (data.parent / f"{data.name}.log").open("ab") as log:
@@ -140,7 +140,8 @@ def _create(data: Path, prefix: list[str]) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _prefix() -> list[str]:
+def as_ordinary_user() -> list[str]:
+    """The command that runs a command as a user whom PostgreSQL takes, which root is not. Raises PostgresError."""
     if os.geteuid() != 0:
         return []
     probe = subprocess.run([*_AS_ORDINARY_USER, "true"], capture_output=True, text=True, check=False)
