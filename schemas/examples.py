@@ -2,23 +2,23 @@
 
 from typing import Any
 
+from schemas.answers import Snapshot
+
 ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 
 def _snapshot(number: int, captured_at: str, source: str, **values: Any) -> dict[str, Any]:
+    """A snapshot whose members are null unless they are named here or by the caller."""
     return {
+        **dict.fromkeys(Snapshot().fields),
         "id": f"550e8400-e29b-41d4-a716-44665544000{number}",
         "account_id": ACCOUNT_ID,
-        "balance": values["balance"],
-        "available_balance": values["available_balance"],
-        "holdings_value": values["holdings_value"],
         "cash_value": "3000.00",
         "currency": "USD",
         "source": source,
         "captured_at": captured_at,
         "created_at": captured_at,
-        "change_amount": values["change_amount"],
-        "change_percent": values["change_percent"],
+        **values,
     }
 
 

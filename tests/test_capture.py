@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from schemas.fields import SOURCES
-from tests.support import Answer, Caller, captured, faults, snapshot, user_token
+from tests.support import AMOUNTS, Answer, Caller, captured, faults, snapshot, user_token
 
 PATH = "/balance-snapshots"
 MIB = 1024 * 1024
@@ -75,8 +75,7 @@ def test_a_batch_of_another_size_is_refused(count: int, sync_job: Caller, user: 
 
 
 REQUIRED = ("user_id", "account_id", "balance", "currency", "source", "captured_at")
-OPTIONAL = ("available_balance", "holdings_value", "cash_value")
-AMOUNTS = ("balance", *OPTIONAL)
+OPTIONAL = tuple(name for name in AMOUNTS if name != "balance")
 
 
 @pytest.mark.parametrize("member", REQUIRED)
@@ -205,7 +204,7 @@ def test_an_amount_is_read_back_exactly_with_at_least_its_currency_s_digits(
 ) -> None:
     captured(sync_job, item | {"currency": currency} | dict.fromkeys(AMOUNTS, given))
 
-    assert [shown(user, account_id)[name] for name in AMOUNTS] == [answer] * 4
+    assert [shown(user, account_id)[name] for name in AMOUNTS] == [answer] * len(AMOUNTS)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 from snapshots import queries
 from tools import sql
 
+Connection = psycopg.Connection[Any]
+
 BIG = "00000000-0000-4000-8000-000000000001"
 SMALL = "00000000-0000-4000-8000-000000000002"
 OWNER = "00000000-0000-4000-8000-00000000000f"
@@ -125,6 +127,19 @@ def test_a_read_reads_no_more_rows_than_it_returns_and_one(
     )
     most = {"get_latest_snapshots": 4, "list_recent_snapshots": 25, "get_balance_history": 26}
     assert 0 < scanned <= most[name]
+
+
+@pytest.mark.parametrize("name", ["get_latest_snapshots", "list_recent_snapshots", "get_balance_history"])
+def test_the_formatting_of_a_snapshot_is_inlined_into_the_plan(connection: Connection, name: str) -> None:
+    query = sql.read(queries.DIRECTORY / f"{name}.sql")
+
+    plan = "\n".join(
+        line for (line,) in connection.execute(b"EXPLAIN (VERBOSE) " + query.statement.encode(), query.example)
+    )
+
+    assert '"change_percent":' in plan
+    assert "snapshot_json_v1" not in plan
+    assert "history_json_v1" not in plan
 
 
 @pytest.mark.parametrize("name", ["list_recent_snapshots", "get_balance_history"])

@@ -13,9 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.fields import SOURCES
-from tests.support import Caller, captured, snapshot, user_token
+from tests.support import AMOUNTS, Caller, captured, snapshot, user_token
 
-MONEY_MEMBERS = ("balance", "available_balance", "holdings_value", "cash_value")
 DIGITS = {"USD": 2, "JPY": 0, "KWD": 3, "CLF": 4}
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -207,7 +206,7 @@ def test_every_read_answers_what_the_model_answers(
 
 
 @settings(max_examples=60, deadline=None)
-@given(balance=amounts, currency=st.sampled_from(sorted(DIGITS)), member=st.sampled_from(MONEY_MEMBERS))
+@given(balance=amounts, currency=st.sampled_from(sorted(DIGITS)), member=st.sampled_from(AMOUNTS))
 def test_no_digit_of_an_amount_is_lost_on_the_way(
     app: Flask, captor: Caller, balance: Decimal, currency: str, member: str
 ) -> None:

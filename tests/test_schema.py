@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from schemas.fields import MINOR_UNITS, SOURCES
+from tests.support import AMOUNTS
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -56,10 +57,10 @@ def only_in_question(column: str, amount: str, currency: str) -> dict[str, str]:
     return {"balance": f"{1:.{MINOR_UNITS[currency]}f}", "currency": currency, column: amount}
 
 
-AMOUNTS = pytest.mark.parametrize("column", ["balance", "available_balance", "holdings_value", "cash_value"])
+every_amount = pytest.mark.parametrize("column", AMOUNTS)
 
 
-@AMOUNTS
+@every_amount
 @pytest.mark.parametrize(
     ("amount", "currency"),
     [
@@ -79,7 +80,7 @@ def test_an_amount_with_the_digits_it_is_shown_with_is_stored(
     insert(connection, account, **only_in_question(column, amount, currency))
 
 
-@AMOUNTS
+@every_amount
 @pytest.mark.parametrize(
     ("amount", "currency"),
     [
