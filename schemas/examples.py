@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.answers import Snapshot
+from schemas.responses import Snapshot
 
 ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
 
