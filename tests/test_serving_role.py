@@ -1,11 +1,15 @@
 """What the role that serves may do in the database, and what it is refused."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from tests.command_line import SYSTEM_FAULT, as_ndjson, in_process
 from tests.role_database import SERVICE_PRIVILEGES, Database
+from tests.support import snapshot
 from tools import postgres
 
 
@@ -19,6 +23,22 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def test_the_serving_role_may_read_every_table_and_add_accounts_and_snapshots(deployed: Database) -> None:
     assert deployed.privileges() == SERVICE_PRIVILEGES
+
+
+def test_a_user_is_imported_and_exported_by_the_serving_role_and_erased_by_the_owner(
+    deployed: Database, tmp_path: Path
+) -> None:
+    user_id = str(uuid4())
+    file = tmp_path / "snapshots.ndjson"
+    file.write_text(as_ndjson(snapshot(user_id, str(uuid4()))))
+    service, owner = (in_process(deployed.url(role)) for role in ("snapshots_service", "snapshots_owner"))
+
+    imported = service("snapshots", "import", str(file))
+    exported = service("snapshots", "export", "--user", user_id)
+    refused = service("users", "erase", "--yes", user_id)
+    erased = owner("users", "erase", "--yes", user_id)
+
+    assert [done.returncode for done in (imported, exported, refused, erased)] == [0, 0, SYSTEM_FAULT, 0]
 
 
 @pytest.mark.parametrize(
