@@ -4,42 +4,48 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
-LOCKS := requirements requirements-local requirements-dev requirements-bench
+LOCKS := requirements requirements-local requirements-dev
 
 .PHONY: help
-help: ## this list
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/local ## the service on 127.0.0.1:8000 with a database and a demo portfolio of its own; Ctrl-C ends it
+run: $(VENV)/local ## run the service on 127.0.0.1:8000 with its own database and a demo portfolio; Ctrl-C stops it
 	@exec $(PY) -m tools.run
 
 .PHONY: stack
-stack: $(VENV)/dev ## the service as in production, behind nginx (a system package), with two workers, Valkey and two database roles
+stack: $(VENV)/dev ## run the service as in production: nginx (a system package), two workers, Valkey, two database roles
 	@exec $(PY) -m tools.stack
 
 .PHONY: test
-test: $(VENV)/dev ## the whole suite, on TEST_DATABASE_URL or on an embedded PostgreSQL; ARGS="-k history" for a part
+test: $(VENV)/dev ## run the tests, on TEST_DATABASE_URL or an embedded PostgreSQL: [ARGS="-k history"]
 	@$(PY) -m pytest $(ARGS)
 
 .PHONY: chaos
-chaos: $(VENV)/dev ## faults on a stack under load, and what callers saw of them: [SEED=1] [ROUNDS=3]
+chaos: $(VENV)/dev ## inject faults into the stack under load and report what callers saw: [SEED=1] [ROUNDS=3]
 	@exec $(PY) -m tools.chaos $(or $(SEED),1) $(or $(ROUNDS),3)
 
 .PHONY: overload
-overload: $(VENV)/dev ## the stack at twice the load it can serve, and whether the alerts fire; needs wrk, mtail and prometheus: [ROUNDS=9]
+overload: $(VENV)/dev ## offer the stack twice the load it can serve, and watch the alerts fire; needs wrk, mtail and prometheus: [ROUNDS=9]
 	@$(PY) -m bench.overload $(ROUNDS)
 
 .PHONY: fuzz
-fuzz: $(VENV)/dev ## the running service against its contract, by schemathesis: [SEED=1] [EXAMPLES=1000]
+fuzz: $(VENV)/dev ## check the running service against its contract with schemathesis: [SEED=1] [EXAMPLES=1000]
 	@exec $(PY) -m tools.fuzz $(or $(SEED),1) $(or $(EXAMPLES),1000)
 
 .PHONY: bench
-bench: $(VENV)/bench ## the service beside its peers and the floor, and long accounts beside short ones; needs wrk: [PARTS="compare growth limiter stages"] [SIZE=10000000]
+bench: $(VENV)/dev ## benchmark against FastAPI and raw PostgreSQL; needs wrk: [PARTS="compare growth limiter stages"] [SIZE=10000000]
 	@exec $(PY) -m bench $(SIZE) $(PARTS)
 
+.PHONY: fix
+fix: $(VENV)/dev ## format the code, and apply the safe lint fixes
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/sqlfluff fix --quiet sql/migrations sql/queries sql/grants.sql
+
 .PHONY: check
-check: $(VENV)/dev ## style, types, SQL, migrations, lock files
+check: $(VENV)/dev ## check style, types, SQL, migrations and lock files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy .
@@ -51,11 +57,11 @@ check: $(VENV)/dev ## style, types, SQL, migrations, lock files
 check-lock: $(VENV)/dev
 	@for name in $(LOCKS); do \
 	  cp $$name.txt $(VENV)/$$name.before && $(call compile,$$name,$(VENV)/$$name.before) || exit 1; \
-	  cmp -s $$name.txt $(VENV)/$$name.before || { echo "$$name.txt is not in step with $$name.in: make lock"; exit 1; }; \
+	  cmp -s $$name.txt $(VENV)/$$name.before || { echo "$$name.txt is out of date with $$name.in: make lock"; exit 1; }; \
 	done
 
 .PHONY: lock
-lock: $(VENV)/dev ## resolve requirements*.in into requirements*.txt anew; UPGRADE=1 takes newer versions
+lock: $(VENV)/dev ## resolve requirements*.in into requirements*.txt; UPGRADE=1 takes newer versions
 	@for name in $(LOCKS); do $(call compile,$$name,$$name.txt) $(if $(UPGRADE),--upgrade) || exit 1; done
 
 # The certificates that pip uses too; the index is uv's own setting (UV_DEFAULT_INDEX).
@@ -63,23 +69,23 @@ compile = UV_SYSTEM_CERTS=1 $(VENV)/bin/uv pip compile --quiet --universal --pyt
 	--output-file $(2) $(1).in
 
 .PHONY: token
-token: $(VENV)/local ## a bearer token: SUB=<user id> [SCOPE=balance-snapshots:write]
+token: $(VENV)/local ## print a bearer token: SUB=<user id> [SCOPE=balance-snapshots:write]
 	@$(PY) -m tools.token "$(SUB)" $(if $(SCOPE),"$(SCOPE)")
 
 .PHONY: migrate
-migrate: $(VENV)/local ## bring the database of DATABASE_URL up to date, or the embedded one
+migrate: $(VENV)/local ## migrate the database of DATABASE_URL, or the embedded one
 	@$(PY) -m tools.migrate
 
 .PHONY: flask
-flask: $(VENV)/local ## a command of the service on the database of DATABASE_URL or the embedded one: CMD="snapshots export --user ..."
+flask: $(VENV)/local ## run a command of the service on DATABASE_URL or the embedded database: CMD="snapshots export --user ..."
 	@exec $(PY) -m tools.flask_cli $(CMD)
 
 .PHONY: sql
-sql: $(VENV)/local ## run a query of sql/queries with its example and roll back: Q=list_recent_snapshots [SET="limit=3"]
+sql: $(VENV)/local ## run a file of sql/queries with its example and roll back: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql run "$(Q)" $(SET)
 
 .PHONY: explain
-explain: $(VENV)/local ## show a query's plan: Q=list_recent_snapshots [SET="limit=3"]
+explain: $(VENV)/local ## show the plan of a file of sql/queries: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql explain "$(Q)" $(SET)
 
 .PHONY: docs
@@ -89,17 +95,14 @@ docs: $(VENV)/dev ## regenerate docs/openapi.json, sql/schema.sql and the tables
 	@$(PY) -m cogapp -r -I . docs/*.md
 
 .PHONY: clean
-clean: ## remove what the commands above made: .venv and .local
+clean: ## remove what these commands made: .venv and .local
 	rm -rf $(VENV) .local
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed, such as: make run PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/local: requirements-local.txt | $(VENV)/bin/python
-	$(call install,$<)
-
-$(VENV)/bench: requirements-bench.txt $(VENV)/dev | $(VENV)/bin/python
 	$(call install,$<)
 
 $(VENV)/dev: requirements-dev.txt | $(VENV)/bin/python

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.documents import ROOT, checkout, examples, paste
+from tests.documents import ROOT, Example, checkout, examples, paste
 from tests.running import Run, clean_environ
 from tools import demo, postgres
 
@@ -84,3 +84,25 @@ def test_the_suite_runs_on_a_server_named_by_its_url(copy: Path, environ: dict[s
 
     assert " passed" in printed
     assert "CREATE DATABASE template_" in (tmp_path / "server.log").read_text()
+
+
+def test_the_examples_of_make_help_for_sql_work(run: Run, copy: Path) -> None:
+    listed = subprocess.run(["make", "help"], cwd=copy, capture_output=True, text=True, check=True).stdout
+    examples_of_help = re.findall(r"^  make (sql|explain) .*: (Q=\w+) \[(SET=.*)\]$", listed, re.MULTILINE)
+    commands = "".join(f"make -s {target} {query} {values}\n" for target, query, values in examples_of_help)
+
+    ((_, printed),) = paste([Example("sh", commands, None)], copy, run.environ)
+
+    assert demo.CHECKING in printed
+    assert "Execution Time" in printed
+
+
+def test_make_fix_formats_the_code_and_the_sql(copy: Path) -> None:
+    (copy / "config.py").write_text((ROOT / "config.py").read_text().replace("import os\n", "import os ;\n"))
+    query = copy / "sql" / "queries" / "lock_accounts.sql"
+    query.write_text(query.read_text().replace("SELECT", "select"))
+
+    subprocess.run(["make", "fix"], cwd=copy, capture_output=True, check=True)
+
+    assert (copy / "config.py").read_text() == (ROOT / "config.py").read_text()
+    assert "select" not in query.read_text()
