@@ -22,7 +22,7 @@ SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "in
 
 
 class Uuid(ma.fields.Field[str]):
-    """A UUID with its dashes, upper or lower case (ruling 9); loads as text in lower case."""
+    """A UUID with its dashes, upper or lower case (rule 9); loads as text in lower case."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
 
@@ -33,7 +33,7 @@ class Uuid(ma.fields.Field[str]):
 
 
 class Money(ma.fields.Field[Decimal]):
-    """An exact amount, as a string of up to 15 digits before the point and 4 after it (ruling 7)."""
+    """An exact amount, as a string of up to 15 digits before the point and 4 after it (rule 7)."""
 
     _PATTERN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,4})?")
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "decimal", "pattern": f"^{_PATTERN.pattern}$"}
@@ -47,7 +47,7 @@ class Money(ma.fields.Field[Decimal]):
 
 
 class Currency(ma.fields.Field[str]):
-    """A current ISO 4217 code that has a minor unit, in upper case (ruling 20)."""
+    """A current ISO 4217 code that has a minor unit, in upper case (rule 20)."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": sorted(MINOR_UNITS)}
 
@@ -69,7 +69,7 @@ class Source(ma.fields.Field[str]):
 
 
 class Instant(ma.fields.Field[datetime]):
-    """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (ruling 8); loads in UTC.
+    """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (rule 8); loads in UTC.
 
     Without an offset it is read as UTC; a date alone is its midnight UTC. A leap second is read as the second
     after it, as POSIX counts. A space may stand for the T before a time with seconds, as RFC 3339 writes it; before
@@ -132,7 +132,7 @@ class Instant(ma.fields.Field[datetime]):
 
 
 class Limit(ma.fields.Field[int]):
-    """How many to return: a plain integer of ASCII digits from 1 to `most`, never clamped (ruling 11)."""
+    """How many to return: a plain integer of ASCII digits from 1 to `most`, never clamped (rule 11)."""
 
     _PATTERN = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""How often a user may ask (rulings 17 to 19): flask-limiter in front of a token bucket, a user each."""
+"""How often a user may ask (rules 17 to 19): flask-limiter in front of a token bucket, a user each."""
 
 import math
 from collections.abc import Iterator

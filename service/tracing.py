@@ -1,4 +1,4 @@
-"""One id for each request (ruling 14): in its log lines, its problems and its X-Trace-Id header."""
+"""One id for each request (rule 14): in its log lines, its problems and its X-Trace-Id header."""
 
 import re
 import time

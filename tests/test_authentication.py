@@ -1,4 +1,4 @@
-"""Who gets in, and who does not (rulings 15 and 16)."""
+"""Who gets in, and who does not (rules 15 and 16)."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Capture over HTTP: rulings 20 to 25, and 7 to 9 for what comes in."""
+"""Capture over HTTP: rules 20 to 25, and 7 to 9 for what comes in."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def assert_refused(response: Answer, status: int, user: Caller) -> None:
     assert stored_count(user) == 0
 
 
-# What an item holds (ruling 20)
+# What an item holds (rule 20)
 
 
 @pytest.mark.parametrize("count", [1, 1000])
@@ -173,7 +173,7 @@ def test_a_value_of_another_kind_is_refused(
     assert faults(response).keys() == {f"/snapshots/0/{member}"}
 
 
-# Money (ruling 7)
+# Money (rule 7)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_another_currency_is_refused(currency: object, sync_job: Caller, user: C
     assert faults(response).keys() == {"/snapshots/0/currency"}
 
 
-# Time (rulings 8 and 20)
+# Time (rules 8 and 20)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_an_instant_further_ahead_is_refused(
     assert faults(response).keys() == {"/snapshots/0/captured_at"}
 
 
-# All faults at once, none of it stored (ruling 21)
+# All faults at once, none of it stored (rule 21)
 
 
 def test_all_faults_of_a_batch_are_named_at_once(
@@ -464,7 +464,7 @@ def test_a_batch_with_one_bad_item_stores_nothing(
     assert {user.recent(good["account_id"]).status_code for good in items} == {404}
 
 
-# The body itself (ruling 25)
+# The body itself (rule 25)
 
 
 @pytest.mark.parametrize(
@@ -581,7 +581,7 @@ def test_a_fault_is_told_before_a_contradiction(sync_job: Caller, item: dict[str
     assert faults(response).keys() == {"/snapshots/1/currency"}
 
 
-# The answer (ruling 24)
+# The answer (rule 24)
 
 
 def test_the_answer_has_the_documented_shape(
@@ -647,7 +647,7 @@ def test_ids_are_uuid_v7_and_ascend_in_the_order_of_capture(sync_job: Caller, us
     assert {(uuid.version, uuid.variant) for uuid in ids} == {(7, "specified in RFC 4122")}
 
 
-# Any delivery may be repeated (ruling 22)
+# Any delivery may be repeated (rule 22)
 
 
 def test_a_batch_that_is_delivered_again_stores_nothing_new(
@@ -739,7 +739,7 @@ def test_another_account_time_or_source_is_another_snapshot(
     assert [answer["status"] for answer in captured(sync_job, item, other)] == ["created", "created"]
 
 
-# Contradictions (rulings 22 and 23)
+# Contradictions (rules 22 and 23)
 
 CONTRADICTIONS = pytest.mark.parametrize(
     "values",

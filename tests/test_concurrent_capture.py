@@ -1,4 +1,4 @@
-"""Many senders at once, on connections of their own: rulings 22 and 23 hold whoever comes first."""
+"""Many senders at once, on connections of their own: rules 22 and 23 hold whoever comes first."""
 
 import contextlib
 import random

@@ -1,4 +1,4 @@
-"""Random histories, read back through every endpoint, against a model of the rulings in plain Python."""
+"""Random histories, read back through every endpoint, against a model of the rules in plain Python."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +131,7 @@ def captor(app: Flask) -> Caller:
 
 
 def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict[str, str]) -> list[Captured]:
-    """The history, captured for a user and with its ids, in the total order of ruling 4."""
+    """The history, captured for a user and with its ids, in the total order of rule 4."""
     if not history:
         return []
     items = [

@@ -1,4 +1,4 @@
-"""What the three reads answer: rulings 1 to 9, 11 and 12."""
+"""What the three reads answer: rules 1 to 9, 11 and 12."""
 
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +96,7 @@ def test_a_snapshot_reads_back_as_it_was_captured(
     assert created_at.endswith("Z")
 
 
-# Change (rulings 1 to 3)
+# Change (rules 1 to 3)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_source_filter_makes_a_series_of_its_own(
     assert changes(user.latest()) == manual[1:]
 
 
-# Order (rulings 4 and 6)
+# Order (rules 4 and 6)
 
 
 def test_snapshots_of_one_instant_stand_in_the_order_of_their_creation(
@@ -247,7 +247,7 @@ def test_latest_is_newest_first_and_then_by_account(user: Caller, sync_job: Call
     assert ids == [accounts[3], accounts[1], accounts[2], accounts[0]]
 
 
-# Summaries and totals (rulings 5 to 7)
+# Summaries and totals (rules 5 to 7)
 
 
 def test_a_summary_spans_the_returned_snapshots_oldest_to_newest(user: Caller, account_id: str, series: Any) -> None:
@@ -357,7 +357,7 @@ def test_a_user_without_accounts_has_no_snapshots_and_no_totals(user: Caller) ->
     assert response.json == {"snapshots": [], "total_count": 0, "total_balance_by_currency": {}}
 
 
-# Ranges and limits (rulings 8 and 11)
+# Ranges and limits (rules 8 and 11)
 
 
 def test_both_ends_of_a_range_belong_to_it_to_the_microsecond(
@@ -568,7 +568,7 @@ def test_all_faults_of_a_query_are_told_at_once(user: Caller, account_id: str) -
     assert set(faults(response)) == {"limit", "source", "page", "q"}
 
 
-# Whose account it is (rulings 9 and 10)
+# Whose account it is (rules 9 and 10)
 
 
 @pytest.fixture
@@ -627,7 +627,7 @@ def test_ids_may_be_written_in_upper_case(app: Flask, user_id: str, account_id: 
         assert [s["account_id"] for s in response.json["snapshots"]] == [account_id]
 
 
-# HEAD (ruling 12)
+# HEAD (rule 12)
 
 
 def test_head_answers_as_get_without_the_body(user: Caller, account_id: str, series: Any) -> None:

@@ -1,4 +1,4 @@
-"""One id for each request, and what the log says of it, or must not say (ruling 14)."""
+"""One id for each request, and what the log says of it, or must not say (rule 14)."""
 
 import contextlib
 import io
