@@ -1,4 +1,4 @@
-"""How often a user may ask (rules 17 to 19): flask-limiter in front of a token bucket, a user each."""
+"""Rate limiting by flask-limiter: one token bucket for each user (rules 17 to 19)."""
 
 import math
 from collections.abc import Iterator
@@ -15,19 +15,21 @@ from config import Settings
 from service import auth, token_bucket
 
 POLICY = "API_READ"
-# A store that has not answered by then is taken for lost.
+# A store that has not responded by then counts as down.
 STORE_SECONDS = 0.2
 _VALKEY_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "valkey+unix"}
 
 
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
-    """Limits the routes of a blueprint together, a user. Registered after authentication, before any view."""
+    """Put the routes of a blueprint under one limit for each user. Call it after `auth.init_app`."""
     limiter = Limiter(auth.subject, strategy=token_bucket.NAME, **storage(settings.redis_url))
-    _ParsedOnce(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(reads)
+    _CachedRouteLimit(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(
+        reads
+    )
 
     @app.after_request
     def _headers(response: Response) -> Response:
-        # Not the limiter's own headers: they put Retry-After on every answer.
+        # The limiter's own headers would put Retry-After on every response.
         limit = limiter.current_limit
         if limit is not None:
             state = token_bucket.last_state()
@@ -47,8 +49,8 @@ def close(app: Flask) -> None:
         limiter.limiter.close()
 
 
-class _ParsedOnce(RouteLimit):
-    """A limit whose text is parsed once, where the library does it for each request."""
+class _CachedRouteLimit(RouteLimit):
+    """A limit whose text is parsed once; the library parses it for each request."""
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._parsed)
@@ -59,12 +61,12 @@ class _ParsedOnce(RouteLimit):
 
 
 def storage(redis_url: str | None) -> dict[str, Any]:
-    """What a Limiter is to be told of its store."""
+    """Return the storage options of a Limiter."""
     if redis_url is None:
         return {"storage_uri": "memory://"}
-    # The client for Valkey speaks to Redis alike. It tries again at once where a connection has ended, as all do when
-    # the store restarts, and not where there is no answer: a read waits for it. A connection that ends between a
-    # token and its answer costs a second token.
+    # The Valkey client works with Redis too. It retries at once after a lost connection, because all are lost when the
+    # store restarts, and not after a timeout, because a read waits meanwhile. A connection that is lost between taking
+    # a token and the reply costs a second token.
     scheme, _, rest = redis_url.partition("://")
     return {
         "storage_uri": f"{_VALKEY_SCHEMES.get(scheme, scheme)}://{rest}",

@@ -1,4 +1,4 @@
-"""Who gets in, and who does not (rules 15 and 16)."""
+"""Authentication: which tokens are accepted (rules 15 and 16)."""
 
 import base64
 import json

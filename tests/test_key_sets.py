@@ -1,4 +1,4 @@
-"""Tokens signed by keys that others hold: one public key, or a published set of them (rule 15)."""
+"""Tokens that are verified by a public key or a published key set (rule 15)."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""How the service says no: every problem's shape, and which fault wins (rules 9, 10, 12 and 13)."""
+"""Problems: their shape, and which fault is reported first (rules 9, 10, 12 and 13)."""
 
 import json
 from collections.abc import Iterator
@@ -363,7 +363,7 @@ CAPTURE_CHECKS = {
 
 
 @pytest.mark.parametrize(("wrong", "status", "title"), CAPTURE_CHECKS.values(), ids=CAPTURE_CHECKS)
-def test_a_capture_is_checked_in_the_order_of_the_rules(
+def test_a_capture_is_checked_in_the_order_of_rule_10(
     app: Flask, user_id: str, wrong: list[str], status: int, title: str
 ) -> None:
     bearer = "garbage" if "token" in wrong else user_token(user_id, scope="" if "scope" in wrong else SCOPE)
