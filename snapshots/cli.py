@@ -1,7 +1,7 @@
 """`flask snapshots import`, `flask snapshots export` and `flask users erase`.
 
-They end with 0 when all went well, 1 for faults in the data, 2 for a command that makes no sense, 3 for faults of the
-system: a database that cannot be reached, a file that cannot be opened.
+Exit codes: 0 success, 1 faults in the data, 2 usage error, 3 system fault (the database cannot be reached, a file
+cannot be opened).
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import click
 import marshmallow as ma
 import psycopg
 from flask import Flask, current_app
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup
 
 from schemas.fields import SOURCES, Instant, Uuid
 from snapshots import erasing, files, importing, queries
@@ -25,24 +25,24 @@ from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
 SYSTEM_FAULT = 3
-# So many faults are printed; all of them go to --errors.
+# Faults printed at most; --errors takes all of them.
 SHOWN_FAULTS = 20
-# Without a terminal, a line for so many rows.
-ROWS_A_LINE = 100_000
+# Rows between two lines of progress, where there is no terminal.
+ROWS_PER_LINE = 100_000
 
-snapshots = AppGroup("snapshots", help="Take snapshots in and out.")
-users = AppGroup("users", help="What is kept of users.")
+snapshots = AppGroup("snapshots", help="Import and export snapshots.")
+users = AppGroup("users", help="Manage users' data.")
 
 
 def init_app(app: Flask, database_url: str) -> None:
-    """Adds the commands; they use a connection of their own, without the bounds of requests."""
+    """Add the commands. Each opens its own connection, without the timeouts of requests."""
     app.extensions["cli_database_url"] = database_url
     app.cli.add_command(snapshots)
     app.cli.add_command(users)
 
 
-class _Checked(click.ParamType[Any]):
-    """A value that a field of the API takes."""
+class _FieldType(click.ParamType[Any]):
+    """An option's type that accepts what a field of the API accepts."""
 
     def __init__(self, name: str, field: ma.fields.Field[Any]) -> None:
         self.name = name
@@ -55,8 +55,8 @@ class _Checked(click.ParamType[Any]):
             self.fail(" ".join(map(str, error.messages)), param, ctx)
 
 
-_UUID = _Checked("uuid", Uuid())
-_INSTANT = _Checked("instant", Instant())
+_UUID = _FieldType("uuid", Uuid())
+_INSTANT = _FieldType("instant", Instant())
 
 
 @snapshots.command("import")
@@ -64,48 +64,49 @@ _INSTANT = _Checked("instant", Instant())
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would happen, and store nothing. Captures of the same accounts wait for it.",
+    help="Report the outcome and store nothing. Captures of the same accounts wait meanwhile.",
 )
-@click.option("--skip-faults", is_flag=True, help="Store what is right of a file that has faults.")
+@click.option("--skip-faults", is_flag=True, help="Store the valid rows of a file that has faults.")
 @click.option("--errors", "errors_path", type=click.Path(), help="Write every fault to this file, as CSV.")
-@with_appcontext
 def import_(paths: tuple[str, ...], dry_run: bool, skip_faults: bool, errors_path: str | None) -> None:
-    """Stores the snapshots of CSV or NDJSON files, .gz or not; - is standard input.
+    """Store the snapshots of CSV or NDJSON files, gzipped or not; - is standard input.
 
-    Each file is stored as a whole or, when it has a fault, not at all. What is stored already counts as a duplicate, so
-    a file may be imported again.
+    Each file is stored as a whole or, if it has a fault, not at all. Snapshots that are stored already count as
+    duplicates, so a file may be imported again.
     """
     if paths.count("-") > 1 or errors_path in paths:
         raise click.UsageError("A file is named twice.")
-    with _ending_well("Nothing more was stored."), contextlib.ExitStack() as at_last:
-        report = _Faults(at_last.enter_context(_written(errors_path)) if errors_path else None)
-        connection = at_last.enter_context(_connection())
+    with _exit_codes("Nothing more was stored."), contextlib.ExitStack() as stack:
+        report = _Faults(stack.enter_context(_open_for_writing(errors_path)) if errors_path else None)
+        connection = stack.enter_context(_connection())
         if dry_run:
             # One transaction for all files, so that each is compared with those before it too.
-            at_last.enter_context(connection.transaction(force_rollback=True))
+            stack.enter_context(connection.transaction(force_rollback=True))
         has_faults = False
         for path in paths:
-            with files.opened(path) as source:
+            with files.open_source(path) as source:
                 has_faults |= not _import(connection, source, report, dry_run=dry_run, skip_faults=skip_faults)
     sys.exit(DATA_FAULT if has_faults else 0)
 
 
-def _written(path: str) -> IO[str]:
+def _open_for_writing(path: str) -> IO[str]:
     return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def _import(
     connection: psycopg.Connection[Any], source: files.Source, report: "_Faults", *, dry_run: bool, skip_faults: bool
 ) -> bool:
-    """Whether the file has no faults."""
+    """Import a file and report its outcome; return whether it had no faults."""
     name = "standard input" if source.name == "-" else source.name
     report.begin(name)
     try:
         with connection.transaction():
-            outcome = importing.store(connection, _watched(source, name), report.add, _say, skip_faults=skip_faults)
+            outcome = importing.store(
+                connection, _with_progress(source, name), report.add, _say, skip_faults=skip_faults
+            )
     except FaultsError as error:
         report.end()
-        _say(f"{name}: {_sums(error.outcome)}. Nothing of it was stored.")
+        _say(f"{name}: {_summary(error.outcome)}. Nothing of it was stored.")
         return False
     except files.FileError as error:
         report.end()
@@ -113,11 +114,11 @@ def _import(
         _say(f"{name}, line {error.line}: {error} Nothing of it was stored.")
         return False
     report.end()
-    _say(f"{name}: {_sums(outcome)}." + (" It was a dry run: nothing was stored." if dry_run else ""))
+    _say(f"{name}: {_summary(outcome)}." + (" It was a dry run: nothing was stored." if dry_run else ""))
     return outcome.faulty == 0
 
 
-def _sums(outcome: Outcome) -> str:
+def _summary(outcome: Outcome) -> str:
     return (
         f"{outcome.rows:,} rows, {outcome.created:,} new, {outcome.duplicates:,} duplicates,"
         f" {outcome.faulty:,} with faults"
@@ -125,7 +126,7 @@ def _sums(outcome: Outcome) -> str:
 
 
 class _Faults:
-    """The faults of a file: the first on the screen, all of them in a file if one was named."""
+    """Report of a file's faults: the first ones on standard error, all of them in the --errors file."""
 
     def __init__(self, errors: IO[str] | None) -> None:
         self._writer = csv.writer(errors) if errors else None
@@ -141,12 +142,12 @@ class _Faults:
         self._count += 1
         self.write(fault)
         if self._count <= SHOWN_FAULTS:
-            # A file may name a member as it likes, and a terminal obeys.
+            # Escape field names: they come from the file.
             field = fault.field if fault.field in files.COLUMNS else fault.field and ascii(fault.field[:80])
             _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
 
     def write(self, fault: RowFault) -> None:
-        """To the file alone."""
+        """Write to the --errors file only."""
         if self._writer:
             self._writer.writerow([self._name, *fault])
 
@@ -156,34 +157,33 @@ class _Faults:
             _say(f"... and {self._count - SHOWN_FAULTS:,} more faults{rest}")
 
 
-def _watched(source: files.Source, name: str) -> Iterator[files.Row]:
-    """The rows, while a bar goes on or lines tell how far they are."""
+def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
+    """Yield the rows while showing progress: a bar on a terminal, else lines."""
     if source.size is None or not sys.stderr.isatty():
         number = 0
         for number, row in enumerate(source.rows(), 1):
             yield row
-            if number % ROWS_A_LINE == 0:
+            if number % ROWS_PER_LINE == 0:
                 _say(f"{name}: {number:,} rows read")
         return
-    began = time.monotonic()
+    started_at = time.monotonic()
     with click.progressbar(length=source.size, label=name, file=sys.stderr, show_pos=False) as bar:
         for number, row in enumerate(source.rows(), 1):
             yield row
             if number % 1000 == 0:
-                rate = number / (time.monotonic() - began)
+                rate = number / (time.monotonic() - started_at)
                 bar.label = f"{name}: {number:,} rows, {rate:,.0f}/s"
                 bar.update(source.position - bar.pos)
         bar.update(source.size - bar.pos)
 
 
 @snapshots.command("export")
-@click.option("--user", "user_id", type=_UUID, required=True, help="Whose snapshots.")
-@click.option("--account", "account_id", type=_UUID, help="Of this account alone.")
-@click.option("--start", "start_date", type=_INSTANT, help="From this instant on.")
-@click.option("--end", "end_date", type=_INSTANT, help="Up to this instant.")
-@click.option("--source", type=click.Choice(SOURCES), help="Of this source alone.")
+@click.option("--user", "user_id", type=_UUID, required=True, help="The user whose snapshots to export.")
+@click.option("--account", "account_id", type=_UUID, help="Only this account.")
+@click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
+@click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
+@click.option("--source", type=click.Choice(SOURCES), help="Only this source.")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
-@with_appcontext
 def export(
     *,
     user_id: str,
@@ -196,7 +196,7 @@ def export(
     """Write a user's snapshots to standard output, in a form that import takes back."""
     if start_date and end_date and start_date >= end_date:
         raise click.BadParameter("Must be before --end.", param_hint="'--start'")
-    with _ending_well("The export is not complete."), _connection() as connection, connection.transaction():
+    with _exit_codes("The export is not complete."), _connection() as connection, connection.transaction():
         snapshots = queries.list_snapshots_to_export(
             connection,
             user_id=user_id,
@@ -213,12 +213,11 @@ def export(
 @users.command("erase")
 @click.argument("user_id", metavar="ID", type=_UUID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@with_appcontext
 def erase(user_id: str, yes: bool) -> None:
-    """Removes a user's accounts and snapshots for ever. Takes a database role that may delete: the owner's."""
+    """Remove a user's accounts and snapshots for ever. Needs a database role that may delete: the owner's."""
     if not yes:
         click.confirm(f"Remove every account and snapshot of {user_id} for ever?", abort=True, err=True)
-    with _ending_well("Nothing was removed."), _connection() as connection, connection.transaction():
+    with _exit_codes("Nothing was removed."), _connection() as connection, connection.transaction():
         accounts, removed = erasing.erase(connection, user_id)
     click.echo(f"Removed {accounts:,} accounts and {removed:,} snapshots.")
 
@@ -228,12 +227,12 @@ def _connection() -> psycopg.Connection[Any]:
 
 
 @contextlib.contextmanager
-def _ending_well(consequence: str) -> Iterator[None]:
-    """Faults of the system as one line and their exit code; an interruption says what became of the work."""
+def _exit_codes(consequence: str) -> Iterator[None]:
+    """Turn system faults and interruptions into a line that states the consequence, and an exit code."""
     try:
         yield
     except BrokenPipeError:
-        # Who read our output has enough of it; the interpreter's last flush is not to complain.
+        # The reader has closed our output: keep the interpreter's last flush from failing too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(SYSTEM_FAULT)
     except KeyboardInterrupt:

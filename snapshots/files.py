@@ -20,12 +20,12 @@ from schemas.capture import CaptureItem
 
 COLUMNS = tuple(CaptureItem().fields)
 # Characters; a snapshot takes some hundreds.
-LONGEST_ROW = 100_000
+MAX_ROW_LENGTH = 100_000
 REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
 
 
 class FileError(Exception):
-    """A file that cannot be read, from a line on, as what it says it is."""
+    """A file that cannot be read, from some line on, in its format."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -34,20 +34,20 @@ class FileError(Exception):
 
 class Row(NamedTuple):
     line: int
-    """Where the row begins, from 1."""
+    """First line of the row, from 1."""
     item: Any = None
-    """What is to be loaded: a dict, unless an NDJSON line holds something else."""
+    """Value to be loaded: a dict, unless an NDJSON line holds something else."""
     fault: str = ""
-    """Why there is nothing to load."""
+    """Reason why there is nothing to load."""
 
 
 class Source:
-    """An opened file: its rows, and how far they have been read."""
+    """An open file: its rows, and the position up to which they have been read."""
 
     def __init__(self, name: str, raw: IO[bytes], size: int | None) -> None:
         self.name = name
         self.size = size
-        """Bytes, as they are stored; None where nobody knows."""
+        """Bytes on disk; None when unknown."""
         self._raw = raw
 
     @property
@@ -56,7 +56,7 @@ class Source:
         return self._raw.tell() if self.size is not None else 0
 
     def rows(self) -> Iterator[Row]:
-        """Raises FileError."""
+        """Yield the rows. Raises FileError."""
         name = self.name.lower().removesuffix(".gz")
         unpacked: Any = gzip.GzipFile(fileobj=self._raw) if name != self.name.lower() else self._raw
         with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
@@ -74,8 +74,8 @@ class Source:
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[Source]:
-    """`-` is standard input. Raises OSError."""
+def open_source(path: str) -> Iterator[Source]:
+    """Open a file; `-` is standard input. Raises OSError."""
     if path == "-":
         yield Source("-", sys.stdin.buffer, None)
         return
@@ -84,7 +84,7 @@ def opened(path: str) -> Iterator[Source]:
 
 
 def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int:
-    """Rows of `COLUMNS` as csv or ndjson; how many."""
+    """Write rows of `COLUMNS` as csv or ndjson; return their number."""
     write_row: Callable[[tuple[str | None, ...]], Any]
     if form == "csv":
         writer = csv.writer(out)
@@ -102,15 +102,15 @@ def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int
 
 
 class _Lines:
-    """The lines of a text, counted. A row without an end is not read into memory whole."""
+    """Lines of a text, counted. An endless row is refused before it fills the memory."""
 
     def __init__(self, text: TextIO) -> None:
-        self._lines = iter(partial(text.readline, LONGEST_ROW + 1), "")
+        self._lines = iter(partial(text.readline, MAX_ROW_LENGTH + 1), "")
         self.number = 0
         self._length = 0
 
     def peek(self) -> str:
-        """The next line, which is still to come."""
+        """Return the next line without consuming it."""
         line = next(self._lines, "")
         self._lines = itertools.chain([line] if line else [], self._lines)
         return line
@@ -122,12 +122,12 @@ class _Lines:
         line = next(self._lines)
         self.number += 1
         self._length += len(line)
-        if self._length > LONGEST_ROW:
-            raise FileError(self.number, f"The row is longer than {LONGEST_ROW:,} characters.")
+        if self._length > MAX_ROW_LENGTH:
+            raise FileError(self.number, f"The row is longer than {MAX_ROW_LENGTH:,} characters.")
         return line
 
     def begin_row(self) -> int:
-        """The number of the line that the next row begins with."""
+        """Return the number of the line that the next row line on."""
         self._length = 0
         return self.number + 1
 
@@ -135,37 +135,37 @@ class _Lines:
 def _csv_rows(lines: _Lines) -> Iterator[Row]:
     reader = csv.reader(lines, strict=True)
     header = next(reader, [])
-    _check_header(header)
+    _validate_header(header)
     nullable = [name not in REQUIRED for name in header]
-    begins = lines.begin_row()
+    line = lines.begin_row()
     for cells in reader:
         if len(cells) == len(header):
             yield Row(
-                begins,
+                line,
                 {
                     name: None if may_be_null and cell == "" else cell
                     for name, cell, may_be_null in zip(header, cells, nullable, strict=True)
                 },
             )
         elif cells:
-            yield Row(begins, fault=f"Has {len(cells)} cells, and the header {len(header)}.")
-        begins = lines.begin_row()
+            yield Row(line, fault=f"Has {len(cells)} cells, and the header {len(header)}.")
+        line = lines.begin_row()
 
 
-def _check_header(header: list[str]) -> None:
+def _validate_header(header: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in header]
     unknown = [name for name in header if name not in COLUMNS]
     if missing or unknown or len(set(header)) < len(header):
-        told = [f"lacks {', '.join(missing)}"] if missing else []
-        told += [f"has {', '.join(map(repr, unknown))}, which no snapshot has"] if unknown else []
-        raise FileError(1, f"The header row {' and '.join(told) or 'names a column twice'}.")
+        problems = [f"lacks {', '.join(missing)}"] if missing else []
+        problems += [f"has {', '.join(map(repr, unknown))}, which no snapshot has"] if unknown else []
+        raise FileError(1, f"The header row {' and '.join(problems) or 'names a column twice'}.")
 
 
 def _json_rows(lines: _Lines) -> Iterator[Row]:
     for line in lines:
         if line.strip():
             try:
-                item = json.loads(line, object_pairs_hook=_object, parse_constant=_refuse)
+                item = json.loads(line, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nan)
             except (ValueError, RecursionError):
                 yield Row(lines.number, fault="Is not JSON, or names a member twice.")
             else:
@@ -173,12 +173,12 @@ def _json_rows(lines: _Lines) -> Iterator[Row]:
         lines.begin_row()
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         raise ValueError
     return members
 
 
-def _refuse(_constant: str) -> None:
+def _reject_nan(_constant: str) -> None:
     raise ValueError

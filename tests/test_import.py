@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from snapshots import cli
-from snapshots.files import COLUMNS, LONGEST_ROW
+from snapshots.files import COLUMNS, MAX_ROW_LENGTH
 from tests.command_line import DATA_FAULT, SYSTEM_FAULT, USAGE, Flasks, Stored, as_csv, as_ndjson, series, started
 from tests.support import USER, Caller, captured, snapshot, until
 
@@ -278,11 +278,11 @@ def test_a_file_that_is_none_is_told_in_a_line(flask: Flasks, tmp_path: Path, co
         ("broken.ndjson", b"{\n", "line 1: Is not JSON"),
         (
             "endless.ndjson",
-            b'{"balance": "' + b"1" * LONGEST_ROW,
+            b'{"balance": "' + b"1" * MAX_ROW_LENGTH,
             "line 1: The row is longer than 100,000",
         ),
-        ("endless.csv", as_csv().encode() + b"1" * (LONGEST_ROW + 1), "line 2: The row is longer than"),
-        ("unquoted.csv", as_csv().encode() + b'"' + b'\n","' * LONGEST_ROW, "The row is longer than"),
+        ("endless.csv", as_csv().encode() + b"1" * (MAX_ROW_LENGTH + 1), "line 2: The row is longer than"),
+        ("unquoted.csv", as_csv().encode() + b'"' + b'\n","' * MAX_ROW_LENGTH, "The row is longer than"),
         ("twice.ndjson", b'{"balance": "1", "balance": "2"}\n', "names a member twice"),
         ("flipped.csv.gz", flipped(as_csv(*series(USER, USER, 28))), "line"),
         ("cut.csv.gz", gzip.compress(as_csv(*series(str(uuid4()), str(uuid4()), 28)).encode())[:-60], "ended before"),
@@ -391,7 +391,7 @@ def _waits(connection: psycopg.Connection[Any], statement: str) -> bool:
 def test_without_a_terminal_progress_is_lines(
     flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
 ) -> None:
-    monkeypatch.setattr(cli, "ROWS_A_LINE", 10)
+    monkeypatch.setattr(cli, "ROWS_PER_LINE", 10)
     path = tmp_path / "many.csv"
     path.write_text(as_csv(*[{**snapshot(user_id, account_id), "currency": "?"}] * 25))
 
