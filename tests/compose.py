@@ -76,9 +76,11 @@ IMAGES = {
 class Compose:
     """The services of the file, started one by one, and what they share."""
 
-    def __init__(self, folder: Path, secrets: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, secrets: Path, environ: Mapping[str, str], files: Sequence[str] = ("compose.yaml",)
+    ) -> None:
         self.folder = folder
-        self.file = interpolated(environ)
+        self.file = read_files(environ, *files)
         self._secrets = secrets
         self._built: dict[Path, Image] = {}
         self._parts = contextlib.ExitStack()
@@ -200,8 +202,8 @@ class Compose:
         folder.chmod(int(options.get("mode", "0755"), 8))
 
 
-def interpolated(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The file, with ${NAME:-default} filled in as Compose does it."""
+def read_files(environ: Mapping[str, str], *names: str) -> dict[str, Any]:
+    """Merge these files of deploy/ and fill in ${NAME:-default}, as Compose does it."""
 
     def fill_in(value: Any) -> Any:
         if isinstance(value, dict):
@@ -214,8 +216,18 @@ def interpolated(environ: Mapping[str, str]) -> dict[str, Any]:
             return filled_in.replace("$$", "$")
         return value
 
-    file: dict[str, Any] = fill_in(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
-    return file
+    merged: dict[str, Any] = {}
+    for name in names:
+        merged = _merged(merged, fill_in(yaml.safe_load((DEPLOY / name).read_text())))
+    return merged
+
+
+def _merged(first: Any, second: Any) -> Any:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | {key: _merged(first.get(key), value) for key, value in second.items()}
+    if isinstance(first, list) and isinstance(second, list):
+        return [*first, *second]
+    return second
 
 
 def _mounts(service: dict[str, Any], volume: str) -> bool:

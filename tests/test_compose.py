@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.compose import ROOT, Compose, interpolated
+from tests.compose import ROOT, Compose, read_files
 from tests.support import API, snapshot, token, until
 
 MISSING = [name for name in ("nginx", "mtail", "prometheus", "envsubst", "wget", "nsenter") if not shutil.which(name)]
@@ -21,14 +21,19 @@ pytestmark = [
 ]
 
 
+def example(section: str, language: str) -> str:
+    """The first block of code in that section of docs/operating.md."""
+    text = (ROOT / "docs" / "operating.md").read_text().partition(f"## {section}\n")[2]
+    found = re.search(rf"```{language}\n(.+?)```", text, re.DOTALL)
+    assert found
+    return found[1]
+
+
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made by the commands of docs/operating.md."""
     folder = tmp_path_factory.mktemp("deploy")
-    section = (ROOT / "docs" / "operating.md").read_text().partition("## Secrets\n")[2]
-    commands = re.search(r"```sh\n(.+?)```", section, re.DOTALL)
-    assert commands
-    subprocess.run(["bash", "-euc", commands[1]], cwd=folder, check=True)
+    subprocess.run(["bash", "-euc", example("Secrets", "sh")], cwd=folder, check=True)
     return folder / "secrets"
 
 
@@ -95,7 +100,9 @@ def test_the_public_port_serves_neither_docs_nor_metrics(up: Compose, path: str)
 
 
 def test_docs_can_be_turned_on() -> None:
-    environments = [interpolated({"DOCS": value})["services"]["service"]["environment"] for value in ("true", "")]
+    environments = [
+        read_files({"DOCS": value}, "compose.yaml")["services"]["service"]["environment"] for value in ("true", "")
+    ]
 
     assert [environment["DOCS"] for environment in environments] == ["true", "false"]
 
@@ -158,3 +165,37 @@ def test_a_secret_that_the_service_may_not_read_ends_its_start_with_a_line(tmp_p
         assert "DATABASE_URL_FILE: cannot be read (PermissionError)." in compose.log("service")
     finally:
         compose.close()
+
+
+def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) -> None:
+    copied = shutil.copytree(secrets, tmp_path / "secrets")
+    key, certificate = copied / "tls_key", copied / "tls_certificate"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True,
+        capture_output=True,
+    )
+    os.chown(key, 101, 101)
+    (tmp_path / "state").mkdir()
+    compose = Compose(tmp_path / "state", copied, {}, ["compose.yaml", "compose.tls.yaml"])
+    try:
+        compose.start("nginx")
+        until(lambda: curl(compose, "https://localhost:8000/metrics", "--insecure")[0] != 0, 10)
+        status, body = curl(compose, "https://localhost:8000/metrics", "--cacert", "/run/secrets/tls_certificate")
+        assert (status, json.loads(body)["title"]) == (404, "Not Found")
+        assert curl(compose, "http://localhost:8000/metrics")[0] == 400
+    finally:
+        compose.close()
+
+
+def test_behind_a_trusted_proxy_the_log_has_the_clients_address(alone: Compose, tmp_path: Path) -> None:
+    site = tmp_path / "real-ip.conf"
+    site.write_text(example("TLS", "nginx").replace("10.0.0.0/8", "127.0.0.0/8"))
+    alone.start("nginx", mounts={"/deploy/site/real-ip.conf": site})
+    url = "http://127.0.0.1:8000/metrics"
+    until(lambda: curl(alone, url)[0] == 404, 10)
+
+    curl(alone, url, "-H", "X-Forwarded-For: 192.0.2.7")
+
+    until(lambda: '"client":"192.0.2.7"' in alone.log("nginx"), 5)

@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from tests.compose import DEPLOY, ROOT, interpolated
+from tests.compose import DEPLOY, ROOT, read_files
 
-SERVICES = interpolated({})["services"]
+SERVICES = read_files({}, "compose.yaml")["services"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
