@@ -25,8 +25,10 @@ from config import Settings
 from tests.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.running import Run
 from tests.support import SECRET, Caller, user_token
-from tools import postgres
+from tools import postgres, stack
 from tools.migrate import migrate
+from tools.processes import free_port
+from tools.stack import Stack
 
 _SERVER = "SNAPSHOTS_TEST_SERVER_URL"
 _TEMPLATE = "SNAPSHOTS_TEST_TEMPLATE"
@@ -165,6 +167,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     yield run
     if run.process.poll() is None:
         run.end()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A running `make stack`."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("JWT_SECRET_KEY", SECRET)
+        with stack.running(tmp_path_factory.mktemp("state"), free_port()) as running:
+            yield running
 
 
 @pytest.fixture

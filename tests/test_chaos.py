@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from service.db import DEADLINE_SECONDS
-from tests.test_stack import NGINX
+from tests.stack_client import needs_nginx
 from tools import chaos
 from tools.callers import CALM, JOBS, READERS, Request
 from tools.chaos import Chaos, Fault
 
-pytestmark = pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")
+pytestmark = needs_nginx
 
 # Limits of docs/reliability.md, and what a busy machine may add to each.
 FAILURE_SECONDS = 1.2

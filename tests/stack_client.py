@@ -1,0 +1,136 @@
+"""Requests to a running stack, and what its problems must be."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import validate
+
+from tests.support import API, children_of, user_token
+from tools import stack
+from tools.stack import Stack
+
+needs_nginx = pytest.mark.skipif(
+    bool(stack.missing_programs()), reason="nginx is not installed: apt-get install nginx-light gettext-base"
+)
+CONTRACT: dict[str, Any] = json.loads((stack.ROOT / "docs" / "openapi.json").read_text())
+BASE_URL = "https://api.dashtam.com/errors/"
+_REQUIRED_HEADERS = {
+    name: CONTRACT["components"]["headers"][name]
+    for name in (
+        "X-Trace-Id",
+        "Cache-Control",
+        "Content-Security-Policy",
+        "X-Content-Type-Options",
+        "Referrer-Policy",
+    )
+}
+
+
+class Reply:
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(running: Stack, path: str, method: str = "GET", body: Any = None, **headers: str) -> Reply:
+    connection = http.client.HTTPConnection(running.base.removeprefix("http://"), timeout=15)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        return Reply(connection.getresponse())
+
+
+def read(running: Stack, user_id: str, **headers: str) -> Reply:
+    return ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
+
+
+def capture(running: Stack, *items: dict[str, Any]) -> Reply:
+    bearer = user_token("sync-job", scope="balance-snapshots:write")
+    return ask(
+        running,
+        f"{API}/balance-snapshots",
+        "POST",
+        json.dumps({"snapshots": items}),
+        Authorization=f"Bearer {bearer}",
+        Content_Type="application/json",
+    )
+
+
+def raw(running: Stack, request: bytes) -> Reply:
+    host, port = running.base.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return Reply(response)
+
+
+def past_nginx(running: Stack, request: bytes) -> Reply:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(running.environment["SOCKET"])
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return Reply(response)
+
+
+@contextlib.contextmanager
+def frozen_service(running: Stack) -> Iterator[None]:
+    """The workers stand still meanwhile."""
+    workers = children_of(running.gunicorn.pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def unreachable_service(running: Stack) -> Iterator[None]:
+    """nginx can open no connection meanwhile; each capture needs one, and reads share those that are open."""
+    socket_path = Path(running.environment["SOCKET"])
+    away = socket_path.rename(f"{socket_path}.away")
+    try:
+        yield
+    finally:
+        away.rename(socket_path)
+
+
+def assert_problem(reply: Reply, status: int) -> None:
+    """Check a problem and its headers against the contract."""
+    assert reply.status == status, reply.body
+    assert reply.headers.get_all("Content-Type") == ["application/problem+json"]
+    validate(reply.json, _problem_schema(status))
+    for name, header in _REQUIRED_HEADERS.items():
+        (value,) = reply.headers.get_all(name, [])
+        validate(value, header["schema"])
+    assert reply.headers["X-Trace-Id"] == reply.json["trace_id"]
+    assert reply.headers.get_all("Retry-After") == (["1"] if status in (502, 503, 504) else None)
+
+
+def _problem_schema(status: int) -> dict[str, Any]:
+    responses = CONTRACT["paths"][f"{API}/balance-snapshots"]["get"]["responses"]
+    if str(status) in responses:
+        schema = responses[str(status)]["content"]["application/problem+json"]["schema"]
+    else:
+        # Statuses that no operation documents: a method or an HTTP version that is not for this API, an unknown path.
+        title = HTTPStatus(status).phrase
+        known = {"status": status, "title": title, "type": BASE_URL + title.lower().replace(" ", "_")}
+        constants = {"properties": {name: {"const": value} for name, value in known.items()}}
+        schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]}
+    return {**schema, "components": CONTRACT["components"]}

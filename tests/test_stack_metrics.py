@@ -1,0 +1,190 @@
+"""The metrics of the stack, as Prometheus scrapes them."""
+
+import json
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import yaml
+
+from tests.stack_client import ask, capture, frozen_service, needs_nginx, read, unreachable_service
+from tests.support import API, snapshot, until
+from tools import processes, stack
+from tools.processes import free_port
+from tools.stack import Stack
+
+pytestmark = needs_nginx
+needs_mtail = pytest.mark.skipif(not shutil.which("mtail"), reason="mtail is not installed: apt-get install mtail")
+needs_prometheus = pytest.mark.skipif(
+    not shutil.which("prometheus"), reason="Prometheus is not installed: apt-get install prometheus"
+)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def test_metrics_add_up_over_the_workers(running: Stack) -> None:
+    for _ in range(20):
+        read(running, str(uuid4()))
+
+    counted = [
+        float(line.split()[-1])
+        for line in get(f"{running.internal_base}/metrics").splitlines()
+        if line.startswith("http_request_duration_seconds_count")
+        and f'method="GET",route="{API}/balance-snapshots",status="200"' in line
+    ]
+    assert counted[0] >= 20
+
+
+@pytest.mark.parametrize(("path", "status"), [("/readyz", "ready"), ("/healthz", "ok")])
+def test_the_internal_port_answers_probes(running: Stack, path: str, status: str) -> None:
+    assert json.loads(get(running.internal_base + path)) == {"status": status}
+
+
+def test_the_internal_port_serves_nothing_of_the_api(running: Stack) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(f"{running.internal_base}{API}/balance-snapshots")
+
+
+def responses(running: Stack, status: int, origin: str) -> float | None:
+    """How many responses of this status nginx has sent; None where there is no such series."""
+    for line in get(f"{running.nginx_metrics_base}/metrics").splitlines():
+        if line.startswith(f'nginx_responses_total{{origin="{origin}",status="{status}"}}'):
+            return float(line.split()[-1])
+    return None
+
+
+@needs_mtail
+def test_the_counters_of_failures_exist_before_the_first(running: Stack) -> None:
+    counters = [(502, "nginx"), (503, "nginx"), (504, "nginx"), (503, "service")]
+
+    until(lambda: None not in [responses(running, *counter) for counter in counters], 10)
+
+
+Expect = Callable[[int, int, str], None]
+
+
+@pytest.fixture
+def expect_more(running: Stack) -> Iterator[Expect]:
+    """Wait until nginx has counted that many more responses of a status than when the test began."""
+    keys = [(status, origin) for status in (200, 401, 502, 503, 504) for origin in ("nginx", "service")]
+    # The lines of earlier requests are counted when this one's is.
+    ask(running, f"/{uuid4()}")
+    until(lambda: responses(running, 404, "service") is not None, 10)
+    before = {key: responses(running, *key) or 0 for key in keys}
+    expected = dict.fromkeys(keys, 0)
+
+    def expect(count: int, status: int, origin: str) -> None:
+        expected[status, origin] = count
+
+    yield expect
+    until(lambda: {key: (responses(running, *key) or 0) - before[key] for key in keys} == expected, 10)
+
+
+@needs_mtail
+def test_responses_of_the_service_are_counted_as_its_own(running: Stack, expect_more: Expect) -> None:
+    for _ in range(3):
+        assert read(running, str(uuid4())).status == 200
+    assert ask(running, f"{API}/balance-snapshots").status == 401
+
+    expect_more(3, 200, "service")
+    expect_more(1, 401, "service")
+
+
+@needs_mtail
+def test_a_bad_gateway_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+    with unreachable_service(running):
+        assert capture(running, snapshot(str(uuid4()), str(uuid4()))).status == 502
+
+    expect_more(1, 502, "nginx")
+
+
+@needs_mtail
+def test_a_timeout_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+    with frozen_service(running):
+        assert read(running, str(uuid4())).status == 504
+
+    expect_more(1, 504, "nginx")
+
+
+@needs_mtail
+def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running: Stack, expect_more: Expect) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(40) as threads:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(40)]
+        replies = [attempt.result() for attempt in under_way]
+        other.rollback()
+
+    busy = [reply for reply in replies if "busy" in reply.json["detail"]]
+    assert {reply.status for reply in replies} == {503}
+    assert 0 < len(busy) < 40
+    expect_more(len(busy), 503, "nginx")
+    expect_more(40 - len(busy), 503, "service")
+
+
+@pytest.fixture
+def prometheus(running: Stack, tmp_path: Path) -> Iterator[str]:
+    """The URL of a Prometheus with deploy/prometheus.yml, but with the addresses of this stack and a short interval."""
+    configuration = yaml.safe_load((stack.DEPLOY / "prometheus.yml").read_text())
+    addresses = {"nginx:8001": running.internal_base, "nginx-metrics:3903": str(running.nginx_metrics_base)}
+    for job in configuration["scrape_configs"]:
+        (group,) = job["static_configs"]
+        group["targets"] = [addresses[target].removeprefix("http://") for target in group["targets"]]
+    configuration["global"]["scrape_interval"] = "1s"
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    shutil.copy(stack.DEPLOY / "alerts.yaml", tmp_path)
+    address = f"127.0.0.1:{free_port()}"
+    with (tmp_path / "log").open("wb") as log:
+        process = processes.start(
+            ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+            + [f"--web.listen-address={address}"],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        assert processes.come_to_answer(f"http://{address}/-/ready", 30, lambda: process.poll() is None)
+        yield f"http://{address}"
+    finally:
+        processes.end(process)
+
+
+def query(prometheus: str, expression: str) -> list[float]:
+    answer = get(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
+    return [float(sample["value"][1]) for sample in json.loads(answer)["data"]["result"]]
+
+
+@needs_mtail
+@needs_prometheus
+def test_prometheus_scrapes_the_service_and_nginx(running: Stack, prometheus: str) -> None:
+    capture(running, snapshot(str(uuid4()), str(uuid4())))
+
+    for expression in (
+        'up{job="balance-snapshots"} == 1',
+        'up{job="balance-snapshots-nginx"} == 1',
+        'snapshots_captured_total{job="balance-snapshots",status="created"} > 0',
+        'nginx_responses_total{job="balance-snapshots-nginx",status="201",origin="service"} > 0',
+    ):
+        until(lambda expression=expression: query(prometheus, expression) != [], 20)  # type: ignore[misc]
+
+
+def test_the_stack_serves_without_mtail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if program.name != "mtail":
+            (programs / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(programs))
+
+    with stack.running(tmp_path / "state", free_port()) as running:
+        assert running.nginx_metrics_base is None
+        assert json.loads(get(f"{running.internal_base}/readyz")) == {"status": "ready"}
