@@ -3,7 +3,6 @@
 import json
 import shutil
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,10 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-import yaml
 
 from tests.stack_client import ask, capture, frozen_service, needs_nginx, read, unreachable_service
 from tests.support import API, snapshot, until
-from tools import processes, stack
+from tools import prometheus, stack
 from tools.processes import free_port
 from tools.stack import Stack
 
@@ -132,49 +130,19 @@ def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running
     expect_more(40 - len(busy), 503, "service")
 
 
-@pytest.fixture
-def prometheus(running: Stack, tmp_path: Path) -> Iterator[str]:
-    """The URL of a Prometheus with deploy/prometheus.yml, but with the addresses of this stack and a short interval."""
-    configuration = yaml.safe_load((stack.DEPLOY / "prometheus.yml").read_text())
-    addresses = {"nginx:8001": running.internal_base, "nginx-metrics:3903": str(running.nginx_metrics_base)}
-    for job in configuration["scrape_configs"]:
-        (group,) = job["static_configs"]
-        group["targets"] = [addresses[target].removeprefix("http://") for target in group["targets"]]
-    configuration["global"]["scrape_interval"] = "1s"
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    shutil.copy(stack.DEPLOY / "alerts.yaml", tmp_path)
-    address = f"127.0.0.1:{free_port()}"
-    with (tmp_path / "log").open("wb") as log:
-        process = processes.start(
-            ["prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
-            + [f"--web.listen-address={address}"],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        assert processes.come_to_answer(f"http://{address}/-/ready", 30, lambda: process.poll() is None)
-        yield f"http://{address}"
-    finally:
-        processes.end(process)
-
-
-def query(prometheus: str, expression: str) -> list[float]:
-    answer = get(f"{prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}")
-    return [float(sample["value"][1]) for sample in json.loads(answer)["data"]["result"]]
-
-
 @needs_mtail
 @needs_prometheus
-def test_prometheus_scrapes_the_service_and_nginx(running: Stack, prometheus: str) -> None:
+def test_prometheus_scrapes_the_service_and_nginx(running: Stack, tmp_path: Path) -> None:
     capture(running, snapshot(str(uuid4()), str(uuid4())))
 
-    for expression in (
-        'up{job="balance-snapshots"} == 1',
-        'up{job="balance-snapshots-nginx"} == 1',
-        'snapshots_captured_total{job="balance-snapshots",status="created"} > 0',
-        'nginx_responses_total{job="balance-snapshots-nginx",status="201",origin="service"} > 0',
-    ):
-        until(lambda expression=expression: query(prometheus, expression) != [], 20)  # type: ignore[misc]
+    with prometheus.watching(running, tmp_path) as watching:
+        for expression in (
+            'up{job="balance-snapshots"} == 1',
+            'up{job="balance-snapshots-nginx"} == 1',
+            'snapshots_captured_total{job="balance-snapshots",status="created"} > 0',
+            'nginx_responses_total{job="balance-snapshots-nginx",status="201",origin="service"} > 0',
+        ):
+            until(lambda expression=expression: watching.query(expression) != [], 20)  # type: ignore[misc]
 
 
 def test_the_stack_serves_without_mtail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
