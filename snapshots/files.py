@@ -127,7 +127,7 @@ class _Lines:
         return line
 
     def begin_row(self) -> int:
-        """Return the number of the line that the next row line on."""
+        """Return the number of the line that the next row begins on."""
         self._length = 0
         return self.number + 1
 
