@@ -83,12 +83,12 @@ class CommandSettings:
 
     database_url: str = _setting(
         ma.fields.String(required=True, validate=_is_database),
-        "The PostgreSQL to serve from, as a URL that libpq takes: `postgresql://user@host/name`.",
+        "The PostgreSQL database, as a URL that libpq accepts: `postgresql://user@host/name`.",
         is_secret=True,
     )
     log_level: str = _setting(
         ma.fields.String(load_default="INFO", validate=ma.validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
-        "The least level that is logged: DEBUG, INFO, WARNING or ERROR.",
+        "The lowest level that is logged: DEBUG, INFO, WARNING or ERROR.",
     )
 
     @classmethod
@@ -117,7 +117,7 @@ class Settings(CommandSettings):
 
     jwt_algorithm: str = _setting(
         ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
-        "The one algorithm that tokens may be signed with: " + ", ".join(ALGORITHMS) + ".",
+        "The only algorithm accepted for tokens: " + ", ".join(ALGORITHMS) + ".",
     )
     jwt_secret_key: str | None = _setting(
         ma.fields.String(load_default=None),
@@ -126,33 +126,31 @@ class Settings(CommandSettings):
     )
     jwt_public_key: str | None = _setting(
         ma.fields.String(load_default=None),
-        "RS256, ES256, EdDSA: the public key in PEM; `\\n` may stand for a line break.",
+        "RS256, ES256, EdDSA: the public key in PEM; `\\n` stands for a line break.",
     )
     jwt_jwks_url: str | None = _setting(
         ma.fields.String(load_default=None, validate=_url),
-        "RS256, ES256, EdDSA: where the key set is published (RFC 7517), instead of one public key.",
+        "RS256, ES256, EdDSA: the URL of a key set (RFC 7517), instead of one public key.",
     )
-    jwt_issuer: str | None = _setting(
-        ma.fields.String(load_default=None), "When set, the `iss` that a token must carry."
-    )
+    jwt_issuer: str | None = _setting(ma.fields.String(load_default=None), "If set, the `iss` that a token must have.")
     jwt_audience: str | None = _setting(
-        ma.fields.String(load_default=None), "When set, the `aud` that a token must carry."
+        ma.fields.String(load_default=None), "If set, the `aud` that a token must have."
     )
     api_read_limit: str = _setting(
         ma.fields.String(load_default="100/minute", validate=_is_limit),
-        "Reads that a user may make, over all three read endpoints.",
+        "Rate limit of a user, over all read endpoints together.",
     )
     redis_url: str | None = _setting(
         ma.fields.String(
             load_default=None,
             validate=_is_store,
         ),
-        "The Redis or Valkey that all workers share the rate limit in; one worker can do without.",
+        "Redis or Valkey, in which all workers share the rate limit; a single worker needs none.",
         is_secret=True,
     )
     problem_base_url: str = _setting(
         ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),
-        "What the `type` of every problem starts with.",
+        "Prefix of the `type` of every problem.",
     )
     docs: bool = _setting(
         ma.fields.Boolean(load_default=True),
@@ -168,7 +166,7 @@ class Settings(CommandSettings):
     )
     socket: str | None = _setting(
         ma.fields.String(load_default=None),
-        "A unix socket for gunicorn to listen on instead, in a folder that only the reverse proxy enters.",
+        "A unix socket for gunicorn to listen on instead, in a folder that only the reverse proxy may enter.",
     )
     web_concurrency: int = _setting(
         ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
@@ -176,7 +174,7 @@ class Settings(CommandSettings):
     )
     web_threads: int = _setting(
         ma.fields.Integer(load_default=4, validate=ma.validate.Range(1, 256)),
-        "Threads a worker, each with a database connection of its own.",
+        "Threads per worker, each with a database connection of its own.",
     )
 
     @classmethod

@@ -1,12 +1,15 @@
 """What gunicorn answers and logs itself, before a request reaches the application."""
 
 import json
+import signal
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.gunicorn_server import Gunicorn, serving
-from tests.support import SECRET, until
+from tests.support import SECRET, claims, token, until
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 
@@ -72,3 +75,23 @@ def test_no_line_of_the_log_holds_the_query(gunicorn: Gunicorn, request_line: by
     assert all(json.loads(line) for line in logged.splitlines())
     assert "needle" not in logged
     assert "secret" not in logged
+
+
+def test_sighup_takes_a_changed_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    new_secret = uuid4().hex
+
+    with serving(tmp_path, DATABASE_URL=UNREACHABLE, JWT_SECRET_KEY_FILE=str(secret)) as gunicorn:
+
+        def status_of_a_read(key: str) -> int:
+            bearer = f"Authorization: Bearer {token(claims(), key)}".encode()
+            request = b"GET /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            return gunicorn.send(request + bearer + b"\r\n\r\n").status
+
+        assert (status_of_a_read(SECRET), status_of_a_read(new_secret)) == (503, 401)
+        secret.write_text(new_secret)
+        gunicorn.process.send_signal(signal.SIGHUP)
+
+        until(lambda: status_of_a_read(new_secret) == 503, 30)
+        until(lambda: status_of_a_read(SECRET) == 401, 30)

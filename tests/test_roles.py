@@ -10,7 +10,7 @@ import pytest
 from tests import operating
 from tests.role_database import LOGGING, ROLES, SERVICE_PRIVILEGES, Database
 from tests.support import until
-from tools import postgres
+from tools import demo, postgres
 from tools.migrate import migrate
 
 # The exit status of psql for an error in a script.
@@ -134,3 +134,14 @@ def test_a_table_that_is_not_granted_is_closed_to_the_serving_role(deployed: Dat
     migrate(deployed.url("snapshots_owner"))
 
     assert deployed.privileges()["added"] == set()
+
+
+def test_the_owner_erases_a_user_with_the_documented_command(deployed: Database) -> None:
+    owner_url = deployed.url("snapshots_owner")
+    with psycopg.connect(owner_url) as connection:
+        demo.load(connection)
+
+    operating.run("Erase a user", OWNER_URL=owner_url, USER_ID=demo.USER)
+
+    with psycopg.connect(owner_url) as connection:
+        assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (0,)
