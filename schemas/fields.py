@@ -1,4 +1,4 @@
-"""The kinds of value the API takes: instants, amounts, UUIDs, currencies, sources.
+"""The kinds of value the API takes: instants, amounts, UUIDs, currencies, sources, time zones.
 
 A field's `json_schema` says in JSON Schema what it takes, as far as that language goes.
 """
@@ -9,6 +9,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo, available_timezones
 
 import marshmallow as ma
 from iso4217 import Currency as Iso4217
@@ -17,6 +18,10 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | 
 
 # ISO 4217's current codes that have a minor unit, with it: no precious metals, no funds without one.
 MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
+
+INTERVALS = ("day", "week", "month", "quarter", "year")
+# The IANA database without what depends on the machine or names no place.
+TIME_ZONES = available_timezones() - {"localtime", "Factory", "posixrules"}
 
 SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
 
@@ -145,3 +150,25 @@ class Limit(ma.fields.Field[int]):
         if not self._PATTERN.fullmatch(value) or int(value) > self.most:
             raise ma.ValidationError(f"Must be a whole number from 1 to {self.most}.")
         return int(value)
+
+
+class Interval(ma.fields.Field[str]):
+    """A calendar interval: one of INTERVALS (rule 27)."""
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(INTERVALS)}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if value not in INTERVALS:
+            raise ma.ValidationError(f"Must be one of {', '.join(INTERVALS)}.")
+        return str(value)
+
+
+class TimeZone(ma.fields.Field[ZoneInfo]):
+    """The name of an IANA time zone (rule 27)."""
+
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "time-zone"}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> ZoneInfo:
+        if value not in TIME_ZONES:
+            raise ma.ValidationError("Must be the name of an IANA time zone, like Europe/Berlin.")
+        return ZoneInfo(value)

@@ -3,17 +3,33 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import marshmallow as ma
 
-from schemas.fields import Instant, Limit, Source
+from schemas.cursor import Cursor, CursorField
+from schemas.fields import Instant, Interval, Limit, Source, TimeZone
 
 _FORMS = "ISO 8601; UTC without an offset, midnight UTC for a date alone. Write + as %2B."
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
 
-class NoParameters(ma.Schema):
-    """Schema of an operation that takes no query parameters."""
+@dataclass(frozen=True, kw_only=True)
+class LatestParams:
+    as_of: datetime | None
+
+
+class LatestParameters(ma.Schema):
+    """Loads LatestParams."""
+
+    as_of = Instant(
+        load_default=None,
+        metadata={"description": f"Ignore snapshots captured after this instant. {_FORMS}"},
+    )
+
+    @ma.post_load
+    def _make_params(self, data: dict[str, Any], **kwargs: Any) -> LatestParams:
+        return LatestParams(**data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +37,9 @@ class HistoryParams:
     start_date: datetime
     end_date: datetime
     source: str | None
+    interval: str | None
+    time_zone: ZoneInfo
+    """UTC without an interval."""
 
 
 class HistoryParameters(ma.Schema):
@@ -29,21 +48,38 @@ class HistoryParameters(ma.Schema):
     start_date = Instant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
     end_date = Instant(required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"})
     source = Source(load_default=None, metadata=_SOURCE)
+    interval = Interval(
+        load_default=None,
+        metadata={
+            "description": "Return only the last snapshot of each calendar day, ISO week, month, quarter or year."
+            " Changes compare with the row before."
+        },
+    )
+    time_zone = TimeZone(
+        load_default=None,
+        metadata={"description": "IANA name of the time zone whose calendar `interval` follows; UTC by default."},
+    )
 
     @ma.validates_schema
     def _validate_range(self, data: dict[str, Any], **kwargs: Any) -> None:
         if data["start_date"] >= data["end_date"]:
             raise ma.ValidationError("Must be before end_date.", "start_date")
 
+    @ma.validates_schema
+    def _validate_time_zone(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["time_zone"] is not None and data["interval"] is None:
+            raise ma.ValidationError("Is used with an interval only.", "time_zone")
+
     @ma.post_load
     def _make_params(self, data: dict[str, Any], **kwargs: Any) -> HistoryParams:
-        return HistoryParams(**data)
+        return HistoryParams(**data | {"time_zone": data["time_zone"] or ZoneInfo("UTC")})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListParams:
     limit: int
     source: str | None
+    cursor: Cursor | None
 
 
 class ListParameters(ma.Schema):
@@ -51,6 +87,9 @@ class ListParameters(ma.Schema):
 
     limit = Limit(100, load_default=30, metadata={"description": "Maximum number of snapshots to return."})
     source = Source(load_default=None, metadata=_SOURCE)
+    cursor = CursorField(
+        load_default=None, metadata={"description": "Where the page begins; follow the `Link` header to get it."}
+    )
 
     @ma.post_load
     def _make_params(self, data: dict[str, Any], **kwargs: Any) -> ListParams:

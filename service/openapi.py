@@ -22,26 +22,28 @@ Json = dict[str, Any]
 class Documentation(NamedTuple):
     """What the contract says of a view beyond its docstring, its route and the schemas of its request."""
 
-    responses: Mapping[int, tuple[type[ma.Schema], Json]]
+    responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]
     """The schema of each success, and an example of it."""
     problems: Mapping[int, Json]
     """By status, the members of an example that differ from every other problem's."""
     request_example: Json | None
-    extra_media_types: tuple[Json, Json]
-    """Other contents of a success, by type, and the headers that come with them."""
+    media_type: str
+    headers: Json
+    """The headers of a success that not every operation has."""
 
 
 def documented(
-    responses: Mapping[int, tuple[type[ma.Schema], Json]],
+    responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]],
     problems: Mapping[int, Json],
     request_example: Json | None = None,
-    extra_media_types: tuple[Json, Json] = ({}, {}),
+    media_type: str = "application/json",
+    headers: Json | None = None,
 ) -> Callable[[_View], _View]:
     """Add a view to the contract; its docstring is the operation's summary and description."""
 
     def mark(view: _View) -> _View:
         view.documentation = Documentation(  # type: ignore[attr-defined]
-            responses, problems, request_example, extra_media_types
+            responses, problems, request_example, media_type, headers or {}
         )
         return view
 
@@ -113,15 +115,11 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) 
     body_schema = getattr(view, "body_schema", None)
     scope = getattr(view, "required_scope", None)
     summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
-    media_types, media_type_headers = documentation.extra_media_types
     responses: dict[str, Json] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
-            "headers": _headers(status, is_limited) | media_type_headers,
-            "content": {
-                "application/json": {"schema": schema, "example": example},
-                **media_types,
-            },
+            "headers": _headers(status, is_limited) | documentation.headers,
+            "content": {documentation.media_type: {"schema": schema, "example": example}},
         }
         for status, (schema, example) in documentation.responses.items()
     }

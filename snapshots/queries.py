@@ -15,12 +15,24 @@ from psycopg import Connection, Cursor
 DIRECTORY = Path(__file__).parent.parent / "sql" / "queries"
 
 
-class AccountRead(NamedTuple):
-    """What a read of one account answers."""
+class History(NamedTuple):
+    """A read of one account."""
 
     is_owner: bool
     body: str
-    """The response in JSON; of another user's account it is empty of snapshots."""
+    """The response in JSON; it has no snapshots if the account is another user's or the range too long."""
+    is_too_long: bool = False
+
+
+class Page(NamedTuple):
+    """A page of an account's list."""
+
+    is_owner: bool
+    body: str
+    """The response in JSON; it has no snapshots if the account is another user's."""
+    last_captured_at: datetime | None
+    last_id: str | None
+    """The last snapshot of the page; None on the last page."""
 
 
 class Contradiction(NamedTuple):
@@ -42,9 +54,9 @@ class Match(NamedTuple):
     source: str
 
 
-def get_latest_snapshots(connection: Connection[Any], *, user_id: str) -> str:
-    """The response in JSON."""
-    row = _execute(connection, "get_latest_snapshots", user_id=user_id).fetchone()
+def get_latest_snapshots(connection: Connection[Any], *, user_id: str, as_of: datetime | None) -> str:
+    """Return the response in JSON."""
+    row = _execute(connection, "get_latest_snapshots", user_id=user_id, as_of=as_of).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -57,8 +69,9 @@ def get_balance_history(
     start_date: datetime,
     end_date: datetime,
     source: str | None,
-) -> AccountRead | None:
-    """None: there is no such account."""
+    maximum: int,
+) -> History | None:
+    """Return None if there is no such account."""
     row = _execute(
         connection,
         "get_balance_history",
@@ -67,14 +80,44 @@ def get_balance_history(
         start_date=start_date,
         end_date=end_date,
         source=source,
+        maximum=maximum,
     ).fetchone()
-    return row and AccountRead(*row)
+    return row and History(*row)
+
+
+def get_balance_history_by_interval(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str,
+    bounds: list[datetime],
+    end_date: datetime,
+    source: str | None,
+) -> History | None:
+    """Return None if there is no such account. `bounds` are those of snapshots.buckets."""
+    row = _execute(
+        connection,
+        "get_balance_history_by_interval",
+        user_id=user_id,
+        account_id=account_id,
+        bounds=bounds,
+        end_date=end_date,
+        source=source,
+    ).fetchone()
+    return row and History(*row)
 
 
 def list_recent_snapshots(
-    connection: Connection[Any], *, user_id: str, account_id: str, limit: int, source: str | None
-) -> AccountRead | None:
-    """None: there is no such account."""
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str,
+    limit: int,
+    source: str | None,
+    before_captured_at: datetime | None,
+    before_id: str | None,
+) -> Page | None:
+    """Return None if there is no such account."""
     row = _execute(
         connection,
         "list_recent_snapshots",
@@ -82,8 +125,10 @@ def list_recent_snapshots(
         account_id=account_id,
         limit=limit,
         source=source,
+        before_captured_at=before_captured_at,
+        before_id=before_id,
     ).fetchone()
-    return row and AccountRead(*row)
+    return row and Page(row[0], row[1], row[2] and datetime.fromisoformat(row[2]), row[3])
 
 
 def insert_accounts(connection: Connection[Any], *, items: str) -> None:

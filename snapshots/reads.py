@@ -1,16 +1,33 @@
 """The reads. SQL builds the response; a view validates the request and checks ownership."""
 
-from flask import Blueprint, Response
+from datetime import datetime
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import Forbidden, NotFound
 
 from schemas import examples
+from schemas.cursor import Cursor
 from schemas.fields import UUID
-from schemas.reads import HistoryParameters, HistoryParams, ListParameters, ListParams, NoParameters
+from schemas.reads import (
+    HistoryParameters,
+    HistoryParams,
+    LatestParameters,
+    LatestParams,
+    ListParameters,
+    ListParams,
+)
 from schemas.responses import History, Latest
 from service import auth, db
 from service.openapi import documented
+from service.problems import Fault, Refusal
 from service.request_parsing import query_parameters
 from snapshots import csv_response, queries
+from snapshots.buckets import TooManyBucketsError, bucket_bounds
+
+# What one history may hold (rules 26 and 27).
+MAX_SNAPSHOTS = 10_000
+MAX_BUCKETS = 4_000
 
 blueprint = Blueprint("reads", __name__)
 
@@ -28,56 +45,134 @@ class NotTheOwner(Forbidden):
 
 
 @blueprint.get("/balance-snapshots")
-@query_parameters(NoParameters)
+@query_parameters(LatestParameters)
 @documented({200: (Latest, examples.LATEST)}, {400: examples.UNKNOWN_PARAMETER})
-def latest_snapshots(_params: object) -> Response:
-    """Return the latest snapshot of each of the caller's accounts, and their totals by currency."""
-    body = db.read(queries.get_latest_snapshots, user_id=auth.subject())
+def latest_snapshots(params: LatestParams) -> Response:
+    """Return the latest snapshot of each of the caller's accounts, and their totals by currency.
+
+    With `as_of`, return what this operation would have returned at that instant, had all snapshots been there by then.
+    """
+    body = db.read(queries.get_latest_snapshots, user_id=auth.subject(), as_of=params.as_of)
     return _json_response(body)
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")
 @query_parameters(HistoryParameters)
-@documented({200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY, extra_media_types=csv_response.OPENAPI)
+@documented({200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY)
 def balance_history(params: HistoryParams, account_id: str) -> Response:
     """Return an account's snapshots in a date range, oldest first.
 
-    With `Accept: text/csv`, return them as CSV with a header row and without the summary.
+    With `interval`, return the last snapshot of each calendar day, week, month, quarter or year in `time_zone`, and
+    their changes from row to row. Without it, a range holds up to 10,000 snapshots.
     """
-    _validate_account_id(account_id)
-    history = db.read(
-        queries.get_balance_history,
-        user_id=auth.subject(),
-        account_id=account_id,
-        start_date=params.start_date,
-        end_date=params.end_date,
-        source=params.source,
-    )
+    return _json_response(_read_history(params, account_id))
+
+
+@blueprint.get("/accounts/<account_id>/balance-history.csv")
+@query_parameters(HistoryParameters)
+@documented(
+    {200: ({"type": "string"}, csv_response.EXAMPLE)},
+    examples.PROBLEMS_OF_HISTORY,
+    media_type=csv_response.MEDIA_TYPE,
+    headers=csv_response.HEADERS,
+)
+def balance_history_csv(params: HistoryParams, account_id: str) -> Response:
+    """Return an account's snapshots in a date range as CSV.
+
+    It takes the same parameters as the history in JSON and has the same rows, without their summary.
+    """
+    body = _read_history(params, account_id)
+    return csv_response.csv_response(body, f"balance-history-{account_id.lower()}.csv")
+
+
+def _read_history(params: HistoryParams, account_id: str) -> str:
+    if params.interval is None:
+        _validate_account_id(account_id)
+        history = db.read(
+            queries.get_balance_history,
+            user_id=auth.subject(),
+            account_id=account_id,
+            start_date=params.start_date,
+            end_date=params.end_date,
+            source=params.source,
+            maximum=MAX_SNAPSHOTS,
+        )
+    else:
+        bounds = _bucket_bounds(params, params.interval)
+        _validate_account_id(account_id)
+        history = db.read(
+            queries.get_balance_history_by_interval,
+            user_id=auth.subject(),
+            account_id=account_id,
+            bounds=bounds,
+            end_date=params.end_date,
+            source=params.source,
+        )
     if history is None:
         raise AccountNotFound
     if not history.is_owner:
         raise NotTheOwner
-    return csv_response.negotiate(_json_response(history.body), f"balance-history-{account_id.lower()}.csv")
+    if history.is_too_long:
+        message = f"The range holds more than {MAX_SNAPSHOTS:,} snapshots; shorten it or ask for an interval."
+        raise Refusal(400, "The query is not valid.", [Fault("end_date", message)])
+    return history.body
+
+
+def _bucket_bounds(params: HistoryParams, interval: str) -> list[datetime]:
+    try:
+        return bucket_bounds(params.start_date, params.end_date, interval, params.time_zone, MAX_BUCKETS)
+    except TooManyBucketsError:
+        message = f"The range has more than {MAX_BUCKETS:,} intervals; shorten it or ask for a longer interval."
+        raise Refusal(400, "The query is not valid.", [Fault("interval", message)]) from None
 
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")
 @query_parameters(ListParameters)
-@documented({200: (History, examples.RECENT)}, examples.PROBLEMS_OF_LIST)
+@documented(
+    {200: (History, examples.RECENT)},
+    examples.PROBLEMS_OF_LIST,
+    headers={
+        "Link": {
+            "description": 'The next page, `rel="next"` (RFC 8288), unless this is the last one.',
+            "schema": {"type": "string"},
+        }
+    },
+)
 def recent_snapshots(params: ListParams, account_id: str) -> Response:
-    """Return an account's newest snapshots, newest first."""
+    """Return an account's newest snapshots, newest first.
+
+    If there are more than `limit`, the `Link` header leads to the next page. Following it to the end returns every
+    snapshot once, even while new ones are captured.
+    """
+    cursor = params.cursor
+    if cursor and (cursor.account_id, cursor.source) != (account_id.lower(), params.source):
+        message = "Belongs to another account or source; follow the next link unchanged."
+        raise Refusal(400, "The query is not valid.", [Fault("cursor", message)])
     _validate_account_id(account_id)
-    snapshots = db.read(
+    page = db.read(
         queries.list_recent_snapshots,
         user_id=auth.subject(),
         account_id=account_id,
         limit=params.limit,
         source=params.source,
+        before_captured_at=cursor and cursor.captured_at,
+        before_id=cursor and cursor.id,
     )
-    if snapshots is None:
+    if page is None:
         raise AccountNotFound
-    if not snapshots.is_owner:
+    if not page.is_owner:
         raise NotTheOwner
-    return _json_response(snapshots.body)
+    response = _json_response(page.body)
+    if page.last_captured_at and page.last_id:
+        cursor = Cursor(account_id.lower(), params.source, page.last_captured_at, page.last_id)
+        response.headers["Link"] = _next_link(cursor)
+    return response
+
+
+def _next_link(cursor: Cursor) -> str:
+    """Return a link to the same request with this cursor, relative to the host, whose public name a proxy may know."""
+    query = urlencode(request.args.to_dict() | {"cursor": cursor.encode()})
+    return f'<{request.path}?{query}>; rel="next"'
 
 
 def _validate_account_id(account_id: str) -> None:

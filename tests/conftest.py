@@ -69,7 +69,9 @@ def _with_database(url: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _database(template: str) -> Iterator[str]:
+def database(template: str | None = None) -> Iterator[str]:
+    """A database of the caller's own, migrated unless another template is named."""
+    template = template or os.environ[_TEMPLATE]
     server_url = os.environ[_SERVER]
     name = f"test_{uuid4().hex}"
     _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -82,21 +84,21 @@ def _database(template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """A migrated database of this worker's own."""
-    with _database(os.environ[_TEMPLATE]) as url:
+    with database() as url:
         yield url
 
 
 @pytest.fixture
 def migrated_database_url() -> Iterator[str]:
     """A migrated database of this test's own, to be changed at will."""
-    with _database(os.environ[_TEMPLATE]) as url:
+    with database() as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url() -> Iterator[str]:
     """A database of this test's own that nobody has migrated."""
-    with _database("template0") as url:
+    with database("template0") as url:
         yield url
 
 

@@ -1,8 +1,6 @@
 """Snapshots written to files by `flask snapshots export`, and users removed by `flask users erase`."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,7 +20,6 @@ from tools import demo
 def test_what_is_exported_is_imported_back_unchanged(
     shell: Flasks,
     migrated_database_url: str,
-    empty_and_migrated: str,
     tmp_path: Path,
     form: str,
 ) -> None:
@@ -32,20 +29,12 @@ def test_what_is_exported_is_imported_back_unchanged(
     path = tmp_path / f"demo.{form}"
     path.write_text(exported.stdout)
 
-    imported = shell("snapshots", "import", str(path), DATABASE_URL=empty_and_migrated)
-    again = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=empty_and_migrated)
+    imported = shell("snapshots", "import", str(path), DATABASE_URL=migrated_database_url)
+    again = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
 
     assert imported.returncode == 0, imported.stderr
     assert len(exported.stdout.splitlines()) == 1836 + (form == "csv")
     assert again.stdout == exported.stdout
-
-
-@pytest.fixture
-def empty_and_migrated() -> Iterator[str]:
-    from tests.conftest import _TEMPLATE, _database  # noqa: PLC0415
-
-    with _database(os.environ[_TEMPLATE]) as url:
-        yield url
 
 
 def test_an_export_holds_what_is_asked_for(flask: Flasks, sync_job: Caller, user_id: str, account_id: str) -> None:

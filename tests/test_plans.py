@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from snapshots import queries
+from tests.conftest import database
 from tools import sql
 
 Connection = psycopg.Connection[Any]
@@ -79,24 +80,35 @@ def buffers(root: dict[str, Any]) -> int:
 
 
 MODES = ["force_generic_plan", "force_custom_plan"]
+LATEST, LIST, HISTORY = "get_latest_snapshots", "list_recent_snapshots", "get_balance_history"
+INTERVALS = "get_balance_history_by_interval"
+PRIMARY, NATURAL = "balance_snapshots_pkey", "balance_snapshots_natural_key"
+NEXT_PAGE = {"before_captured_at": "2005-06-01T00:00:00Z", "before_id": BIG}
+HOURS = [f"2005-06-01T{hour:02}:00:00Z" for hour in range(24)]
+# Of a read of the long account: the index it takes, and how many snapshots it may read, those it returns and one more.
 CASES = [
-    pytest.param("get_latest_snapshots", {}, {"balance_snapshots_pkey", "accounts_user_id_id_key"}, id="latest"),
-    pytest.param("list_recent_snapshots", {"source": None}, {"balance_snapshots_pkey", "accounts_pkey"}, id="recent"),
-    pytest.param(
-        "list_recent_snapshots", {"source": RARE}, {"balance_snapshots_natural_key", "accounts_pkey"}, id="recent rare"
-    ),
-    pytest.param(
-        "list_recent_snapshots",
-        {"source": COMMON},
-        {"balance_snapshots_natural_key", "accounts_pkey"},
-        id="recent common",
-    ),
-    pytest.param("get_balance_history", {"source": None}, {"balance_snapshots_pkey", "accounts_pkey"}, id="history"),
-    pytest.param(
-        "get_balance_history", {"source": RARE}, {"balance_snapshots_natural_key", "accounts_pkey"}, id="history rare"
-    ),
+    pytest.param(LATEST, {}, PRIMARY, 4, id="latest"),
+    pytest.param(LATEST, {"as_of": "2001-01-01"}, PRIMARY, 4, id="latest as of an instant"),
+    pytest.param(LIST, {"source": None}, PRIMARY, 25, id="list"),
+    pytest.param(LIST, {"source": RARE}, NATURAL, 25, id="list of a rare source"),
+    pytest.param(LIST, {"source": COMMON}, NATURAL, 25, id="list of a common source"),
+    pytest.param(LIST, {"source": None, **NEXT_PAGE}, PRIMARY, 25, id="next page"),
+    pytest.param(LIST, {"source": RARE, **NEXT_PAGE}, NATURAL, 25, id="next page of a rare source"),
+    pytest.param(LIST, {"source": COMMON, **NEXT_PAGE}, NATURAL, 25, id="next page of a common source"),
+    pytest.param(HISTORY, {"source": None}, PRIMARY, 26, id="history"),
+    pytest.param(HISTORY, {"source": RARE}, NATURAL, 26, id="history of a rare source"),
+    pytest.param(HISTORY, {"source": COMMON}, NATURAL, 26, id="history of a common source"),
+    pytest.param(INTERVALS, {"source": None}, PRIMARY, 24, id="intervals"),
+    pytest.param(INTERVALS, {"source": RARE}, NATURAL, 24, id="intervals of a rare source"),
+    pytest.param(INTERVALS, {"source": COMMON}, NATURAL, 24, id="intervals of a common source"),
 ]
-RANGE = {"start_date": "2005-06-01", "end_date": "2005-06-02", "limit": 24}
+RANGE = {
+    "start_date": "2005-06-01",
+    "end_date": "2005-06-02",
+    "limit": 24,
+    "maximum": 10_000,
+    "bounds": "{" + ",".join(HOURS) + "}",
+}
 
 
 def parameters_of(name: str, account_id: str, **more: Any) -> dict[str, Any]:
@@ -104,42 +116,89 @@ def parameters_of(name: str, account_id: str, **more: Any) -> dict[str, Any]:
     return {k: v for k, v in {"account_id": account_id, **RANGE, **more}.items() if k in known}
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "more", "indexes"), CASES)
-def test_a_read_goes_by_index(crowd: str, name: str, more: dict[str, Any], indexes: set[str], mode: Any) -> None:
-    ran = list(nodes(plan(crowd, name, mode, **parameters_of(name, BIG, **more))))
-
-    assert {node["Index Name"] for node in ran if "Index Name" in node and node["Actual Rows"]} == indexes
-    assert [node["Node Type"] for node in ran if node["Node Type"] in ("Seq Scan", "Bitmap Heap Scan")] == []
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "more", "indexes"), CASES)
-def test_a_read_reads_no_more_rows_than_it_returns_and_one(
-    crowd: str, name: str, more: dict[str, Any], indexes: set[str], mode: Any
-) -> None:
-    ran = nodes(plan(crowd, name, mode, **parameters_of(name, BIG, **more)))
-
-    scanned = sum(
-        int(node["Actual Rows"] * node["Actual Loops"] + node.get("Rows Removed by Filter", 0))
-        for node in ran
+def snapshots_read(root: dict[str, Any]) -> int:
+    return sum(
+        round(node["Actual Rows"] * node["Actual Loops"]) + int(node.get("Rows Removed by Filter", 0))
+        for node in nodes(root)
         if node.get("Relation Name") == "balance_snapshots"
     )
-    most = {"get_latest_snapshots": 4, "list_recent_snapshots": 25, "get_balance_history": 26}
-    assert 0 < scanned <= most[name]
 
 
-@pytest.mark.parametrize("name", ["get_latest_snapshots", "list_recent_snapshots", "get_balance_history"])
-def test_the_formatting_of_a_snapshot_is_inlined_into_the_plan(connection: Connection, name: str) -> None:
-    query = sql.read(queries.DIRECTORY / f"{name}.sql")
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "more", "index", "most"), CASES)
+def test_a_read_goes_by_index_and_reads_what_it_returns(
+    crowd: str, name: str, more: dict[str, Any], index: str, most: int, mode: Any
+) -> None:
+    root = plan(crowd, name, mode, **parameters_of(name, BIG, **more))
 
-    plan = "\n".join(
-        line for (line,) in connection.execute(b"EXPLAIN (VERBOSE) " + query.statement.encode(), query.example)
-    )
+    accounts = "accounts_user_id_id_key" if name == LATEST else "accounts_pkey"
+    assert {n["Index Name"] for n in nodes(root) if "Index Name" in n and n["Actual Rows"]} == {index, accounts}
+    assert [n["Node Type"] for n in nodes(root) if n["Node Type"] in ("Seq Scan", "Bitmap Heap Scan")] == []
+    assert 0 < snapshots_read(root) <= most
 
-    assert '"change_percent":' in plan
-    assert "snapshot_json_v1" not in plan
-    assert "history_json_v1" not in plan
+
+def test_a_history_that_is_too_long_is_found_out_by_one_snapshot_too_many(crowd: str) -> None:
+    for source, rows in ((None, 1_001), (COMMON, 1_001), (RARE, 5)):
+        parameters = parameters_of(HISTORY, BIG, start_date="1999-01-01", end_date="2100-01-01", source=source)
+        root = plan(crowd, HISTORY, "force_generic_plan", **parameters | {"maximum": 1_000})
+
+        assert snapshots_read(root) == rows
+
+
+def test_a_year_of_days_costs_six_buffers_a_day_at_most(crowd: str) -> None:
+    days = [f"2003-{month:02}-{day:02}T00:00:00Z" for month in range(1, 13) for day in range(1, 29)]
+    for source in (None, COMMON):
+        bounds = "{" + ",".join(days) + "}"
+        parameters = parameters_of(INTERVALS, BIG, bounds=bounds, end_date=days[-1], source=source)
+        root = plan(crowd, INTERVALS, "force_generic_plan", **parameters)
+
+        assert buffers(root) <= 6 * len(days)
+
+
+@pytest.fixture(scope="module")
+def uneven() -> Iterator[str]:
+    """A database where a long account stands among many short ones, and sources are distributed unevenly."""
+    with database() as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            for statement in UNEVEN:
+                connection.execute(statement)
+        yield url
+
+
+UNEVEN: list[LiteralString] = [
+    f"INSERT INTO accounts (id, user_id) VALUES ('{BIG}', '{OWNER}')",
+    "INSERT INTO accounts (id, user_id) SELECT gen_random_uuid(), gen_random_uuid() FROM generate_series(1, 300)",
+    """
+    INSERT INTO balance_snapshots (user_id, account_id, id, balance, currency, source, captured_at)
+    SELECT a.user_id, a.id, uuid_v7(now(), n), in_currency(n, 'XCD'), 'XCD',
+        (CASE WHEN n % 97 = 0 THEN 'initial_connection' WHEN n % 3 = 0 THEN 'account_sync' ELSE 'holdings_sync' END
+        )::snapshot_source,
+        '2000-01-01'::timestamptz + n * interval '1 hour'
+    FROM accounts AS a, generate_series(1, 130) AS n
+    """,
+    f"""
+    INSERT INTO balance_snapshots (user_id, account_id, id, balance, currency, source, captured_at)
+    SELECT '{OWNER}', '{BIG}', uuid_v7(now(), n), in_currency(n, 'XCD'), 'XCD',
+        (CASE WHEN n % 5000 = 1 THEN 'manual_sync' WHEN n % 2 = 0 THEN 'account_sync' ELSE 'scheduled_sync' END
+        )::snapshot_source,
+        '2001-01-01'::timestamptz + n * interval '1 hour'
+    FROM generate_series(1, 20000) AS n
+    """,
+    "VACUUM (ANALYZE) accounts, balance_snapshots",
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("source", [None, "account_sync", "manual_sync", "initial_connection"])
+@pytest.mark.parametrize("name", [LIST, HISTORY, INTERVALS])
+def test_a_source_that_is_rare_here_and_common_elsewhere_is_read_by_its_own_index(
+    uneven: str, name: str, source: str | None, mode: Any
+) -> None:
+    day = {"start_date": "2002-06-01", "end_date": "2002-06-02", "bounds": "{2002-06-01,2002-06-02}"}
+    root = plan(uneven, name, mode, **parameters_of(name, BIG, source=source, **day))
+
+    assert snapshots_read(root) <= 26
+    assert buffers(root) <= 50
 
 
 @pytest.mark.parametrize("name", ["list_recent_snapshots", "get_balance_history"])

@@ -1,12 +1,14 @@
-"""What schemathesis is to know beyond the contract's schemas: which instants there are, and which accounts."""
+"""What schemathesis has to know beyond the schemas: which instants, time zones, cursors and accounts there are."""
 
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
 
-from schemas.fields import UUID
+from schemas.cursor import Cursor
+from schemas.fields import INTERVALS, TIME_ZONES, UUID
 from tools import demo
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -18,6 +20,8 @@ _INSTANTS = st.datetimes(_FIRST, _LAST, timezones=st.just(UTC) | _OFFSETS).map(
 )
 
 schemathesis.openapi.format("date-time", _INSTANTS)
+schemathesis.openapi.format("time-zone", st.sampled_from(sorted(TIME_ZONES)))
+schemathesis.openapi.format("cursor", st.just(Cursor(demo.BROKERAGE, None, demo.FIRST_DAY, demo.BROKERAGE).encode()))
 
 
 # What any HTTP server says, of the connection and the body.
@@ -38,13 +42,24 @@ def no_undocumented_header(_context: Any, response: schemathesis.Response, case:
 
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> None:
-    """Makes valid requests more so than schemas can say: a range goes forward, and half of the accounts exist."""
+    """Make valid requests obey what schemas cannot say, and half of the accounts exist."""
     account_id = case.path_parameters.get("account_id")
     if isinstance(account_id, str) and UUID.fullmatch(account_id) and account_id[-1] in "01234567":
         case.path_parameters["account_id"] = demo.BROKERAGE
-    try:
-        start, end = (datetime.fromisoformat(case.query[name]) for name in ("start_date", "end_date"))
-        if start >= end:
-            case.query |= {"start_date": end.isoformat(), "end_date": (start + timedelta(1)).isoformat()}
-    except (KeyError, TypeError, ValueError, OverflowError):
-        pass  # The request is invalid for other reasons.
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):  # The request is invalid otherwise.
+        _order_range(case.query)
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        cursor = Cursor.decode(case.query["cursor"])._replace(
+            account_id=case.path_parameters["account_id"].lower(), source=case.query.get("source")
+        )
+        case.query["cursor"] = cursor.encode()
+
+
+def _order_range(query: dict[str, Any]) -> None:
+    start, end = (datetime.fromisoformat(query[name]) for name in ("start_date", "end_date"))
+    if start >= end:
+        query |= {"start_date": end.isoformat(), "end_date": (start + timedelta(1)).isoformat()}
+    if query.get("time_zone") in TIME_ZONES and "interval" not in query:
+        query["interval"] = "year"
+    if query.get("interval") in INTERVALS and abs(end - start) > timedelta(3_000):
+        query["interval"] = "year"

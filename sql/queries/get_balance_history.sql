@@ -7,18 +7,24 @@
 --   start_date  timestamptz      2025-12-25T00:00:00Z
 --   end_date    timestamptz      2025-12-31T23:59:59Z
 --   source      snapshot_source  NULL                                  NULL: snapshots of every source
+--   maximum     integer          10000                                 more snapshots are not returned
 -- Columns:
---   is_owner  boolean  whether the account is the user's; no snapshot of another user's account is read
---   body      text     the response, in JSON
+--   is_owner     boolean  whether the account is the user's; no snapshot of another user's account is read
+--   body         text     the response, in JSON; it has no snapshots if the range is too long
+--   is_too_long  boolean  whether the range holds more than the maximum
 
 WITH selected AS (
-    -- The range and the row before it, of every source or of one: the parameter closes the other pair of branches. IS NOT
-    -- DISTINCT FROM, which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
-    SELECT * FROM balance_snapshots
-    WHERE
-        user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-        AND %(source)s::snapshot_source IS NULL
-        AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
+    -- The range and the row before it, of every source or of one: the parameter closes the other pair of branches. CASE,
+    -- which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
+    (
+        SELECT * FROM balance_snapshots
+        WHERE
+            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+            AND %(source)s::snapshot_source IS NULL
+            AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
+        ORDER BY captured_at, id
+        LIMIT %(maximum)s::integer + 1
+    )
     UNION ALL
     (
         SELECT * FROM balance_snapshots
@@ -30,22 +36,31 @@ WITH selected AS (
         LIMIT 1
     )
     UNION ALL
-    SELECT * FROM balance_snapshots
-    WHERE
-        user_id IS NOT DISTINCT FROM %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-        AND source = %(source)s::snapshot_source
-        AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
-    UNION ALL
     (
         -- A source has one snapshot an instant (the natural key), so this order is total.
         SELECT * FROM balance_snapshots
         WHERE
-            user_id IS NOT DISTINCT FROM %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-            AND source = %(source)s::snapshot_source
+            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+            AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
+            AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
+        ORDER BY captured_at
+        LIMIT %(maximum)s::integer + 1
+    )
+    UNION ALL
+    (
+        SELECT * FROM balance_snapshots
+        WHERE
+            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+            AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
             AND captured_at < %(start_date)s::timestamptz
         ORDER BY captured_at DESC
         LIMIT 1
     )
+),
+
+counted AS (
+    SELECT count(*) > %(maximum)s::integer AS is_too_long FROM selected
+    WHERE captured_at >= %(start_date)s::timestamptz
 ),
 
 compared AS (
@@ -69,12 +84,14 @@ summary AS (
         count(*) AS total_count,
         CASE min(currency) WHEN max(currency) THEN min(currency) END AS currency
     FROM compared
-    WHERE captured_at >= %(start_date)s::timestamptz
+    WHERE captured_at >= %(start_date)s::timestamptz AND NOT (SELECT counted.is_too_long FROM counted)
 )
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    history_json_v1(snapshots, total_count, balances[1], balances[total_count], currency) AS body
+    history_json_v1(snapshots, total_count, balances[1], balances[total_count], currency) AS body,
+    counted.is_too_long
 FROM accounts
+CROSS JOIN counted
 CROSS JOIN summary
 WHERE accounts.id = %(account_id)s::uuid;

@@ -1,8 +1,9 @@
--- The newest snapshot of each of a user's accounts, newest first, each with its change from the one before it, whatever
--- their sources; and the totals of the balances by currency. Always one row.
+-- The newest snapshot of each of a user's accounts, now or as of an instant, newest first, each with its change from the
+-- one before it, whatever their sources; and the totals of the balances by currency. Always one row.
 --
 -- Parameters:
---   user_id  uuid  d3300000-0000-4000-8000-000000000001  the caller
+--   user_id  uuid         d3300000-0000-4000-8000-000000000001  the caller
+--   as_of    timestamptz  NULL                                  NULL: now; else snapshots captured later do not count
 -- Columns:
 --   body  text  the response, in JSON
 
@@ -15,7 +16,9 @@ WITH compared AS (
     FROM accounts
     CROSS JOIN LATERAL (
         SELECT * FROM balance_snapshots
-        WHERE user_id = %(user_id)s::uuid AND account_id = accounts.id
+        WHERE
+            user_id = %(user_id)s::uuid AND account_id = accounts.id
+            AND captured_at <= coalesce(%(as_of)s::timestamptz, 'infinity')
         ORDER BY captured_at DESC, id DESC
         LIMIT 2
     ) AS snapshot

@@ -1,23 +1,31 @@
--- An account's newest snapshots, newest first, each with its change from the one before it in its series; and their
+-- A page of an account's snapshots, newest first, each with its change from the one before it in its series; and their
 -- summary, from the oldest to the newest of them. No row: there is no such account.
 --
 -- Parameters:
---   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
---   account_id  uuid             d3300000-0000-4000-8000-00000000000a
---   limit       integer          5                                     1 to 100 snapshots at most
---   source      snapshot_source  NULL                                  NULL: snapshots of every source
+--   user_id             uuid             d3300000-0000-4000-8000-000000000001  the caller
+--   account_id          uuid             d3300000-0000-4000-8000-00000000000a
+--   limit               integer          5                                     1 to 100 snapshots at most
+--   source              snapshot_source  NULL                                  NULL: snapshots of every source
+--   before_captured_at  timestamptz      NULL                                  the last snapshot of the page before this
+--   before_id           uuid             NULL                                  one; NULL: this is the first
 -- Columns:
---   is_owner  boolean  whether the account is the user's; no snapshot of another user's account is read
---   body      text     the response, in JSON
+--   is_owner          boolean  whether the account is the user's; no snapshot of another user's account is read
+--   body              text     the response, in JSON
+--   last_captured_at  text     the last snapshot of the page, UTC, ISO 8601; NULL: there is none after it
+--   last_id           text
 
 WITH selected AS (
-    -- The newest and the row before them, of every source or of one: the parameter closes the other branch. IS NOT
-    -- DISTINCT FROM, which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
+    -- The page and the row before it in the series, of every source or of one: the parameter closes the other branch.
+    -- CASE, which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
     (
         SELECT * FROM balance_snapshots
         WHERE
             user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
             AND %(source)s::snapshot_source IS NULL
+            AND (captured_at, id) < (
+                coalesce(%(before_captured_at)s::timestamptz, 'infinity'),
+                coalesce(%(before_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            )
         ORDER BY captured_at DESC, id DESC
         LIMIT %(limit)s::integer + 1
     )
@@ -26,8 +34,9 @@ WITH selected AS (
         -- A source has one snapshot an instant (the natural key), so this order is total.
         SELECT * FROM balance_snapshots
         WHERE
-            user_id IS NOT DISTINCT FROM %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-            AND source = %(source)s::snapshot_source
+            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+            AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
+            AND captured_at < coalesce(%(before_captured_at)s::timestamptz, 'infinity')
         ORDER BY captured_at DESC
         LIMIT %(limit)s::integer + 1
     )
@@ -38,7 +47,8 @@ compared AS (
     SELECT
         *,
         CASE currency WHEN lead(currency) OVER newest_first THEN lead(balance) OVER newest_first END AS previous_balance,
-        row_number() OVER newest_first AS recency
+        row_number() OVER newest_first AS recency,
+        lead(id) OVER newest_first IS NOT NULL AS has_next
     FROM selected
     WINDOW newest_first AS (ORDER BY captured_at DESC, id DESC)
 ),
@@ -61,7 +71,10 @@ summary AS (
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    history_json_v1(snapshots, total_count, balances[total_count], balances[1], currency) AS body
+    history_json_v1(snapshots, total_count, balances[total_count], balances[1], summary.currency) AS body,
+    utc_iso8601(last.captured_at) AS last_captured_at,
+    last.id::text AS last_id
 FROM accounts
 CROSS JOIN summary
+LEFT JOIN compared AS last ON last.recency = %(limit)s::integer AND last.has_next
 WHERE accounts.id = %(account_id)s::uuid;

@@ -1,0 +1,86 @@
+-- An account's snapshots within a range of time, thinned to the last one of each calendar bucket, oldest first, each with
+-- its change from the one before it, that of the first from the last snapshot before the range; and the summary. No row:
+-- there is no such account.
+--
+-- Parameters:
+--   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
+--   account_id  uuid             d3300000-0000-4000-8000-00000000000a
+--   bounds      timestamptz[]    {2025-10-01T00:00:00Z,2025-11-01T00:00:00Z,2025-12-01T00:00:00Z,2026-01-01T00:00:00Z}  where each bucket starts, then where the last one ends
+--   end_date    timestamptz      2025-12-31T23:59:59Z                  the last instant of the range, within the last bucket
+--   source      snapshot_source  NULL                                  NULL: snapshots of every source
+-- Columns:
+--   is_owner  boolean  whether the account is the user's; no snapshot of another user's account is read
+--   body      text     the response, in JSON
+
+WITH bucket AS (
+    -- The first one is everything before the range. The range clips the last one.
+    SELECT
+        number,
+        coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
+        CASE
+            WHEN number = cardinality(%(bounds)s::timestamptz[]) THEN %(end_date)s::timestamptz + INTERVAL '1 microsecond'
+            ELSE bound
+        END AS ends_at
+    FROM unnest(%(bounds)s::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
+),
+
+thinned AS (
+    -- Of every source or of one: the parameter closes the other branch. CASE, which no index serves, keeps the primary
+    -- key from a rare source (docs/decisions/0003-plans.md).
+    SELECT
+        bucket.number,
+        snapshot.*
+    FROM bucket
+    CROSS JOIN LATERAL (
+        (
+            SELECT * FROM balance_snapshots
+            WHERE
+                user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+                AND %(source)s::snapshot_source IS NULL
+                AND captured_at >= bucket.starts_at AND captured_at < bucket.ends_at
+            ORDER BY captured_at DESC, id DESC
+            LIMIT 1
+        )
+        UNION ALL
+        (
+            SELECT * FROM balance_snapshots
+            WHERE
+                CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+                AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
+                AND captured_at >= bucket.starts_at AND captured_at < bucket.ends_at
+            ORDER BY captured_at DESC
+            LIMIT 1
+        )
+    ) AS snapshot
+),
+
+compared AS (
+    SELECT
+        *,
+        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance
+    FROM thinned
+    WINDOW series AS (ORDER BY number)
+),
+
+summary AS (
+    SELECT
+        string_agg(
+            snapshot_json_v1(
+                id, account_id, balance, available_balance, holdings_value, cash_value,
+                currency, source, captured_at, created_at, previous_balance
+            ),
+            ',' ORDER BY number
+        ) AS snapshots,
+        array_agg(balance ORDER BY number) AS balances,
+        count(*) AS total_count,
+        CASE min(currency) WHEN max(currency) THEN min(currency) END AS currency
+    FROM compared
+    WHERE number > 1
+)
+
+SELECT
+    accounts.user_id = %(user_id)s::uuid AS is_owner,
+    history_json_v1(snapshots, total_count, balances[1], balances[total_count], currency) AS body
+FROM accounts
+CROSS JOIN summary
+WHERE accounts.id = %(account_id)s::uuid;

@@ -1,0 +1,60 @@
+"""The latest snapshots as of an instant (rule 29)."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.support import Answer, Caller, captured, faults, snapshot
+
+
+@pytest.fixture(autouse=True)
+def portfolio(sync_job: Caller, user_id: str, account_id: str) -> None:
+    """Two accounts: one captured at ten and at eleven o'clock, one at half past ten."""
+    captured(
+        sync_job,
+        snapshot(user_id, account_id, "1.00", captured_at="2025-01-01T10:00:00Z"),
+        snapshot(user_id, account_id, "5.00", captured_at="2025-01-01T11:00:00Z"),
+        snapshot(user_id, str(uuid4()), "20", captured_at="2025-01-01T10:30:00Z", currency="JPY"),
+    )
+
+
+def shown(response: Answer) -> tuple[list[tuple[str, str | None]], dict[str, str]]:
+    body = response.json
+    assert body["total_count"] == len(body["snapshots"])
+    return [(s["balance"], s["change_amount"]) for s in body["snapshots"]], body["total_balance_by_currency"]
+
+
+def test_before_everything_there_is_nothing(user: Caller) -> None:
+    assert user.latest(as_of="2025-01-01T09:59:59.999999Z").json == {
+        "snapshots": [],
+        "total_count": 0,
+        "total_balance_by_currency": {},
+    }
+
+
+def test_the_instant_itself_counts(user: Caller) -> None:
+    assert shown(user.latest(as_of="2025-01-01T10:00:00Z")) == ([("1.00", None)], {"USD": "1.00"})
+
+
+def test_later_snapshots_do_not_count(user: Caller) -> None:
+    assert shown(user.latest(as_of="2025-01-01T10:59:59.999999Z")) == (
+        [("20", None), ("1.00", None)],
+        {"JPY": "20", "USD": "1.00"},
+    )
+
+
+def test_after_everything_it_is_what_is_latest_now(user: Caller) -> None:
+    assert user.latest(as_of="9999-12-31T23:59:59.999999Z").json == user.latest().json
+    assert shown(user.latest())[0] == [("5.00", "4.00"), ("20", None)]
+
+
+def test_an_instant_has_an_offset_like_every_other(user: Caller) -> None:
+    assert shown(user.latest(as_of="2025-01-01T12:00:00+02:00"))[0] == [("1.00", None)]
+
+
+@pytest.mark.parametrize("as_of", ["", "now", "2025-13-01", "2025-01-01T00:00:00.1234567Z"])
+def test_what_is_no_instant_is_refused(user: Caller, as_of: str) -> None:
+    response = user.latest(as_of=as_of)
+
+    assert response.status_code == 400
+    assert set(faults(response)) == {"as_of"}
