@@ -14,7 +14,7 @@ import pytest
 
 from tests.stack_client import ask, capture, frozen_service, needs_nginx, read, unreachable_service
 from tests.support import API, snapshot, until
-from tools import prometheus, stack
+from tools import processes, prometheus, stack
 from tools.processes import free_port
 from tools.stack import Stack
 
@@ -76,8 +76,9 @@ def expect_more(running: Stack) -> Iterator[Expect]:
     """Wait until nginx has counted that many more responses of a status than when the test began."""
     keys = [(status, origin) for status in (200, 401, 502, 503, 504) for origin in ("nginx", "service")]
     # The lines of earlier requests are counted when this one's is.
+    not_found = responses(running, 404, "service") or 0
     ask(running, f"/{uuid4()}")
-    until(lambda: responses(running, 404, "service") is not None, 10)
+    until(lambda: responses(running, 404, "service") == not_found + 1, 10)
     before = {key: responses(running, *key) or 0 for key in keys}
     expected = dict.fromkeys(keys, 0)
 
@@ -143,6 +144,35 @@ def test_prometheus_scrapes_the_service_and_nginx(running: Stack, tmp_path: Path
             'nginx_responses_total{job="balance-snapshots-nginx",status="201",origin="service"} > 0',
         ):
             until(lambda expression=expression: watching.query(expression) != [], 20)  # type: ignore[misc]
+
+
+@needs_mtail
+def test_the_log_of_nginxs_metrics_stays_small_and_counting_goes_on(tmp_path: Path) -> None:
+    log, port = tmp_path / "status.log", free_port()
+    base = f"http://127.0.0.1:{port}"
+    log.touch()
+    counting = processes.start(
+        [str(stack.DEPLOY / "nginx-metrics.sh"), str(log), "--address=127.0.0.1", f"--port={port}"]
+    )
+
+    def write(lines: int, status: int) -> None:
+        with log.open("a") as status_log:
+            status_log.write(f"{status} service\n" * lines)
+
+    def is_counted(lines: int, status: int) -> bool:
+        return f'{{origin="service",status="{status}"}} {lines}\n' in get(f"{base}/metrics")
+
+    try:
+        assert processes.come_to_answer(f"{base}/metrics", 10, lambda: counting.poll() is None)
+        write(660_000, 200)
+        until(lambda: is_counted(660_000, 200), 20)
+        # These take it over the limit.
+        write(10_000, 200)
+        until(lambda: log.stat().st_size < 1000, 10)
+        write(5, 201)
+        until(lambda: is_counted(5, 201), 10)
+    finally:
+        processes.end(counting)
 
 
 def test_the_stack_serves_without_mtail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

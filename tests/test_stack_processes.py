@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from tests.running import ROOT, clean_environ
 from tests.stack_client import Reply, assert_problem, capture, frozen_service, needs_nginx, read
 from tests.support import SECRET, children_of, snapshot, until
 from tools import stack
@@ -99,3 +103,30 @@ def test_a_service_that_is_asked_to_end_finishes_what_it_is_answering(short_live
 def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
     row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     return row is not None and row[0] > 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_make_stack_says_where_it_serves_and_stops_when_it_is_told_to(tmp_path: Path, ending: signal.Signals) -> None:
+    ports = {"PORT": str(free_port()), "INTERNAL_PORT": str(free_port()), "NGINX_METRICS_PORT": str(free_port())}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.stack"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), **ports},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout
+        try:
+            first, second = started.stdout.readline(), started.stdout.readline()
+            assert f"http://127.0.0.1:{ports['PORT']}; " in first
+            assert f"http://127.0.0.1:{ports['INTERNAL_PORT']}/metrics" in second
+        finally:
+            started.send_signal(ending)
+        assert started.stdout.read().endswith("Stopped.\n")
+    assert started.returncode == 0
+    assert not stack_answers(ports["PORT"])
+
+
+def stack_answers(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0

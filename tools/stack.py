@@ -52,6 +52,7 @@ class Stack:
         self.internal_base = f"http://127.0.0.1:{internal_port or processes.free_port()}"
         self.nginx_metrics_base: str | None = None
         """Where the metrics of nginx itself are; None without mtail."""
+        self._nginx_metrics: subprocess.Popen[bytes] | None = None
         self._nginx_metrics_port = nginx_metrics_port or processes.free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="snapshots-stack-"))
         self._parts = contextlib.ExitStack()
@@ -105,7 +106,7 @@ class Stack:
 
     def _start_nginx_metrics(self) -> None:
         port = self._nginx_metrics_port
-        self._run(
+        self._nginx_metrics = self._run(
             "nginx-metrics",
             [
                 str(DEPLOY / "nginx-metrics.sh"),
@@ -123,12 +124,16 @@ class Stack:
         return process
 
     def _wait_until_it_serves(self) -> None:
-        parts = {name: getattr(self, name) for name in ("valkey", "gunicorn", "nginx")}
+        parts = {"valkey": self.valkey, "gunicorn": self.gunicorn, "nginx": self.nginx}
+        urls = [f"{self.base}/healthz"]
+        if self._nginx_metrics:
+            parts["nginx-metrics"] = self._nginx_metrics
+            urls.append(f"{self.nginx_metrics_base}/metrics")
 
         def are_running() -> bool:
             return all(part.poll() is None for part in parts.values())
 
-        if not processes.come_to_answer(f"{self.base}/healthz", START_SECONDS, are_running):
+        if not all(processes.come_to_answer(url, START_SECONDS, are_running) for url in urls):
             ended = [name for name, part in parts.items() if part.poll() is not None]
             logs = "\n".join(self.log(name) for name in ended or parts)
             raise StackError(f"{' and '.join(ended) or 'The stack'} {'ended' if ended else 'does not serve'}:\n{logs}")
