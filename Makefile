@@ -70,7 +70,7 @@ compile = UV_SYSTEM_CERTS=1 $(VENV)/bin/uv pip compile --quiet --universal --pyt
 
 .PHONY: token
 token: $(VENV)/local ## print a bearer token: SUB=<user id> [SCOPE=balance-snapshots:write]
-	@$(PY) -m tools.token "$(SUB)" $(if $(SCOPE),"$(SCOPE)")
+	@$(PY) -m tools.mint_token "$(SUB)" $(if $(SCOPE),"$(SCOPE)")
 
 .PHONY: migrate
 migrate: $(VENV)/local ## migrate the database of DATABASE_URL, or the embedded one

@@ -1,4 +1,4 @@
-"""The service, wired together, and the app of its commands."""
+"""Wiring: the Flask app of the service, and the Flask app of its commands."""
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
@@ -9,26 +9,26 @@ from service import auth, db, docs, health, limits, logs, metrics, problems, req
 from snapshots import ABOUT, MIGRATIONS, PROBLEM_DESCRIPTIONS, __version__, capture, cli, reads
 
 NAME = "balance_snapshots"
-# In pg_stat_activity.
+# The application_name shown in pg_stat_activity.
 CONNECTION_NAME = "balance-snapshots"
 PREFIX = "/api/v1"
 MAX_BODY_BYTES = 1024 * 1024
 
 
 def create_app(settings: Settings) -> Flask:
-    """The WSGI application. It opens connections of its own: call it in the process that serves."""
+    """Create the WSGI application. It opens connections: call it in the process that serves."""
     logs.configure(settings.log_level)
     app = Flask(NAME, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     if settings.socket:
-        # Only the reverse proxy reaches a unix socket: it is the one hop whose word for the client's address counts.
+        # Only the reverse proxy reaches a unix socket, so its X-Forwarded-For is trusted for the client's address.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=0, x_host=0)  # type: ignore[method-assign]
     assert isinstance(app.json, DefaultJSONProvider)
     app.json.sort_keys = False
 
-    # A request meets these in this order: its trace id, its caller, the caller's limit, the view.
+    # The order in which a request passes through them: trace id, authentication, rate limit, view.
     tracing.init_app(app, is_behind_proxy=bool(settings.socket))
     metrics.init_app(app, threads=settings.web_threads)
     request_parsing.init_app(app)
@@ -56,13 +56,13 @@ def create_app(settings: Settings) -> Flask:
 
 
 def close_app(app: Flask) -> None:
-    """Close the connections that the app of the service opened, and stop its threads."""
+    """Close the app's connections and stop its threads."""
     limits.close(app)
     db.close(app)
 
 
 def create_command_app(settings: CommandSettings) -> Flask:
-    """Create the app of the flask command: it serves nothing, and logs where it cannot spoil a command's output."""
+    """Create the app of the flask command. It serves nothing. Logs go to stderr: stdout is a command's output."""
     logs.configure(settings.log_level, "stderr")
     app = Flask(NAME, static_folder=None)
     cli.init_app(app, settings.database_url)

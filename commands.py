@@ -1,4 +1,4 @@
-"""What the flask command imports: the app of its commands, with the settings of this process."""
+"""Entry point of the flask command: the app of the commands, with the settings of this process."""
 
 import os
 import sys

@@ -1,9 +1,8 @@
-"""Settings: every environment variable the service reads, typed and checked once, at startup.
+"""Settings: every environment variable the service reads, typed and validated once, at startup.
 
-Each field of `Settings` is the environment variable of the same name in upper case; for each, a variable of its name
-and `_FILE` may name a file that holds the value, as secrets are handed to containers. A variable set to nothing counts
-as not set. `CommandSettings` are the few that a command needs. `make docs` writes the table of them into
-docs/operating.md.
+Each field of `Settings` is the environment variable of the same name in upper case. NAME_FILE may name a file that
+holds the value of NAME, as container secrets do. An empty variable counts as not set. `CommandSettings` are the few
+that commands need. `make docs` writes the table of settings into docs/operating.md.
 """
 
 import os
@@ -24,25 +23,25 @@ ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 
 
 class ConfigError(Exception):
-    """Settings that the service cannot start with; one line for each fault."""
+    """Invalid settings; the message has one line per fault."""
 
 
 def _setting(load: ma.fields.Field[Any], doc: str, *, is_secret: bool = False) -> Any:
     return field(repr=not is_secret, metadata={"load": load, "doc": doc})
 
 
-def _is_limit(value: str) -> None:
+def _validate_limit(value: str) -> None:
     try:
         (limit,) = parse_limits(value)
-        # The bucket is counted in microseconds times requests, and Lua counts exactly up to 2^53.
+        # The token bucket counts in microseconds times requests, and Lua counts exactly up to 2^53.
         if limit.amount >= 1 and limit.amount * limit.get_expiry() * 1_000_000 < 2**53:
             return
     except ValueError:
         pass
-    raise ma.ValidationError("Must be a number of requests a period, like 100/minute.")
+    raise ma.ValidationError("Must be a number of requests per period, like 100/minute.")
 
 
-def _is_store(value: str) -> None:
+def _validate_store_url(value: str) -> None:
     try:
         url = urlsplit(value)
         if url.scheme in _STORE_SCHEMES and (url.port is None or url.port > 0):
@@ -52,25 +51,25 @@ def _is_store(value: str) -> None:
     raise ma.ValidationError(f"Must be a URL that begins with one of {', '.join(_STORE_SCHEMES)}.")
 
 
-_NO_DATABASE = "Must be a URL that libpq takes, like postgresql://user@host/name."
+_DATABASE_URL_MESSAGE = "Must be a URL that libpq accepts, like postgresql://user@host/name."
 
 
-def _is_database(value: str) -> None:
+def _validate_database_url(value: str) -> None:
     try:
         if value.startswith(("postgresql://", "postgres://")):
             conninfo_to_dict(value)
             return
     except psycopg.ProgrammingError:
-        pass  # What it says may hold the password.
-    raise ma.ValidationError(_NO_DATABASE)
+        pass  # Its message may contain the password.
+    raise ma.ValidationError(_DATABASE_URL_MESSAGE)
 
 
-def check_database_url(value: str) -> None:
-    """Raises ConfigError, which does not repeat what may hold a password, unless libpq takes this URL."""
+def validate_database_url(value: str) -> None:
+    """Raise ConfigError unless libpq accepts this URL; the message omits the URL, which may hold a password."""
     try:
-        _is_database(value)
+        _validate_database_url(value)
     except ma.ValidationError:
-        raise ConfigError(f"DATABASE_URL: {_NO_DATABASE}") from None
+        raise ConfigError(f"DATABASE_URL: {_DATABASE_URL_MESSAGE}") from None
 
 
 _STORE_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
@@ -79,10 +78,10 @@ _url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSettings:
-    """The settings of a command: those of the service that do not concern serving."""
+    """Settings of the commands: those of the service that do not concern serving."""
 
     database_url: str = _setting(
-        ma.fields.String(required=True, validate=_is_database),
+        ma.fields.String(required=True, validate=_validate_database_url),
         "The PostgreSQL database, as a URL that libpq accepts: `postgresql://user@host/name`.",
         is_secret=True,
     )
@@ -93,14 +92,11 @@ class CommandSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """The settings that the environment holds.
-
-        Raises ConfigError, with one line for each variable at fault.
-        """
+        """Read the settings from the environment. Raises ConfigError, with one line per faulty variable."""
         schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
-        found = {name: value for name in schema.fields if (value := given(environ, name))}
+        values = {name: value for name in schema.fields if (value := read_variable(environ, name))}
         try:
-            loaded = schema.load(found)
+            loaded = schema.load(values)
         except ma.ValidationError as error:
             raise ConfigError(_lines(error.messages_dict)) from None
         settings = cls(**{name.lower(): value for name, value in loaded.items()})
@@ -113,7 +109,7 @@ class CommandSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(CommandSettings):
-    """The settings of the service."""
+    """Settings of the service."""
 
     jwt_algorithm: str = _setting(
         ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
@@ -137,14 +133,11 @@ class Settings(CommandSettings):
         ma.fields.String(load_default=None), "If set, the `aud` that a token must have."
     )
     api_read_limit: str = _setting(
-        ma.fields.String(load_default="100/minute", validate=_is_limit),
+        ma.fields.String(load_default="100/minute", validate=_validate_limit),
         "Rate limit of a user, over all read endpoints together.",
     )
     redis_url: str | None = _setting(
-        ma.fields.String(
-            load_default=None,
-            validate=_is_store,
-        ),
+        ma.fields.String(load_default=None, validate=_validate_store_url),
         "Redis or Valkey, in which all workers share the rate limit; a single worker needs none.",
         is_secret=True,
     )
@@ -179,7 +172,7 @@ class Settings(CommandSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Load the settings of this process, or exit with one line for each variable at fault."""
+        """Load the settings of this process, or exit with one line per faulty variable."""
         try:
             return cls.from_env(os.environ)
         except ConfigError as error:
@@ -187,12 +180,12 @@ class Settings(CommandSettings):
 
     @property
     def address(self) -> str:
-        """Where gunicorn listens on TCP, as in a URL: `127.0.0.1:8000`, `[::1]:8000`."""
+        """The TCP address gunicorn listens on, as in a URL: `127.0.0.1:8000`, `[::1]:8000`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def verification_key(self) -> Any:
-        """What tokens are verified with, where that is one fixed key: a secret, or a public key's object."""
+        """The key that verifies tokens, unless there is a key set: the secret, or a public key object."""
         if self.jwt_algorithm == "HS256":
             return self.jwt_secret_key
         pem = (self.jwt_public_key or "").replace("\\n", "\n")
@@ -235,8 +228,8 @@ def _default(value: Any) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value is not None else ""
 
 
-def given(environ: Mapping[str, str], name: str) -> str | None:
-    """The variable's value, or what the file holds that a variable of its name and `_FILE` names."""
+def read_variable(environ: Mapping[str, str], name: str) -> str | None:
+    """Return the value of a variable, or the content of the file that NAME_FILE names. Raises ConfigError."""
     path = environ.get(f"{name}_FILE")
     if not path:
         return environ.get(name)
@@ -248,10 +241,10 @@ def given(environ: Mapping[str, str], name: str) -> str | None:
         raise ConfigError(f"{name}_FILE: cannot be read ({type(error).__name__}).") from None
 
 
-def completed(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """The environment with these variables, whatever it said of them, in files too."""
-    overruled = {f"{name}_FILE" for name in values}
-    return {name: value for name, value in environ.items() if name not in overruled} | values
+def with_overrides(environ: Mapping[str, str], **values: str) -> dict[str, str]:
+    """Return a copy of the environment with these values, which also win over NAME_FILE variables."""
+    overridden = {f"{name}_FILE" for name in values}
+    return {name: value for name, value in environ.items() if name not in overridden} | values
 
 
 def _variable(name: str) -> str:

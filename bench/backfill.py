@@ -11,7 +11,7 @@ from uuid import UUID
 
 import psycopg
 
-from config import completed
+from config import with_overrides
 from snapshots.files import COLUMNS
 from tools import local, postgres
 from tools.migrate import migrate
@@ -29,7 +29,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
         migrate(url)
         file, out = folder / "backfill.csv", folder / "backfill.out"
         _write(file)
-        environment = completed(os.environ, DATABASE_URL=url, LOG_LEVEL="ERROR")
+        environment = with_overrides(os.environ, DATABASE_URL=url, LOG_LEVEL="ERROR")
         flask = [sys.executable, "-m", "flask", "--app", "commands"]
         columns = ", ".join(COLUMNS)
         psql, _ = postgres.client("psql", url, "-q", "-v", "ON_ERROR_STOP=1")

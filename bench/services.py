@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from config import completed
+from config import with_overrides
 from tools import local, processes, stack
 
 ROOT = Path(__file__).parent.parent
@@ -28,7 +28,7 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
     """The services of these names. Their limit is on, and out of the way. Raises tools.stack.StackError."""
     with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as folder:
         valkey = [stack.valkey_program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
-        environment = completed(
+        environment = with_overrides(
             os.environ,
             DATABASE_URL=database_url,
             REDIS_URL=f"valkey+unix://{folder}/valkey.sock",

@@ -15,7 +15,7 @@ from flask import Flask
 
 from app import close_app, create_app
 from bench import compare
-from config import Settings, completed
+from config import Settings, with_overrides
 from service import db, token_bucket
 from snapshots import queries
 from tests import valkey_server
@@ -86,7 +86,7 @@ def measure(database_url: str) -> dict[str, dict[str, float]]:
 def _app(database_url: str, store_url: str, watch: Stopwatch) -> Flask:
     """The app as it serves, its hooks and views timed."""
     settings = {"DATABASE_URL": database_url, "REDIS_URL": store_url, "JWT_SECRET_KEY": local.secret()}
-    app = create_app(Settings.from_env(completed(os.environ, **settings, API_READ_LIMIT="100000000/minute")))
+    app = create_app(Settings.from_env(with_overrides(os.environ, **settings, API_READ_LIMIT="100000000/minute")))
     for hooks in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
         for called in hooks.values():
             called[:] = [watch.timed(HOOKS[getattr(hook, "func", hook).__module__], hook) for hook in called]

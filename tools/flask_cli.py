@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from config import ConfigError, completed, given
+from config import ConfigError, read_variable, with_overrides
 from tools import local
 from tools.migrate import MigrationError, migrate
 from tools.postgres import PostgresError
@@ -16,10 +16,10 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         with local.database() as url:
-            if not given(os.environ, "DATABASE_URL"):
+            if not read_variable(os.environ, "DATABASE_URL"):
                 migrate(url)
             command = [sys.executable, "-m", "flask", "--app", "commands", *arguments]
-            sys.exit(subprocess.run(command, env=completed(os.environ, DATABASE_URL=url), check=False).returncode)
+            sys.exit(subprocess.run(command, env=with_overrides(os.environ, DATABASE_URL=url), check=False).returncode)
     except (ConfigError, MigrationError, PostgresError) as error:
         sys.exit(f"make flask: {error}")
 

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from config import completed, given
+from config import read_variable, with_overrides
 from snapshots.capture import SCOPE
 from tools import demo, local, processes
 
@@ -47,14 +47,14 @@ def _service(folder: Path) -> Iterator[tuple[str, str]]:
     """The base of a service's URLs, and a token of its demo user, who may capture."""
     local.STATE = folder
     port = processes.free_port()
-    environment = completed(
+    environment = with_overrides(
         os.environ,
         **dict.fromkeys(_NOT_OURS, ""),
         WEB_CONCURRENCY="1",
         STATE_DIR=str(folder),
         HOST="127.0.0.1",
         PORT=str(port),
-        JWT_SECRET_KEY=given(os.environ, "JWT_SECRET_KEY") or local.secret(),
+        JWT_SECRET_KEY=read_variable(os.environ, "JWT_SECRET_KEY") or local.secret(),
         API_READ_LIMIT="1000000/minute",
     )
     log = folder / "service.log"

@@ -1,4 +1,4 @@
-"""What a machine keeps between runs, in one ignored folder: the database's files and the secret for tokens."""
+"""Local state, kept between runs in one ignored folder: the database's files and the secret that signs tokens."""
 
 import contextlib
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jwt
 
-from config import check_database_url, completed, given
+from config import read_variable, validate_database_url, with_overrides
 from snapshots import MIGRATIONS
 from tools import postgres
 
@@ -20,12 +20,12 @@ TOKEN_LIFETIME = timedelta(days=30)
 
 @contextlib.contextmanager
 def database(*, share: bool = True) -> Iterator[str]:
-    """The URL of the database of DATABASE_URL; without one, of the embedded server, run meanwhile or shared.
+    """Yield DATABASE_URL or, if it is not set, the URL of the embedded server, which runs until the context ends.
 
     Raises ConfigError and tools.postgres.PostgresError.
     """
-    if url := given(os.environ, "DATABASE_URL"):
-        check_database_url(url)
+    if url := read_variable(os.environ, "DATABASE_URL"):
+        validate_database_url(url)
         yield url
         return
     with embedded(STATE / "postgres", share=share) as url:
@@ -34,14 +34,14 @@ def database(*, share: bool = True) -> Iterator[str]:
 
 @contextlib.contextmanager
 def embedded(data: Path, *, share: bool = True) -> Iterator[str]:
-    """The URL of the embedded server on this data directory, as of `tools.postgres.running`.
+    """Run the embedded server on this data directory and yield its URL, like `tools.postgres.running`.
 
-    Until the first release the initial migration is edited in place, so a database that an earlier edition of it made
-    cannot be brought up to date. Raises tools.postgres.PostgresError for one.
+    Until the first release the initial migration is edited in place, so a database created by an earlier version of it
+    cannot be migrated: raises tools.postgres.PostgresError.
     """
     stamp = data.with_name(f"{data.name}.schema")
     schema = _initial_schema()
-    with postgres.alone_in(data.parent):
+    with postgres.exclusive_lock(data.parent):
         if data.exists() and (not stamp.exists() or stamp.read_text() != schema):
             raise postgres.PostgresError(f"{data} was made by another version; make clean removes it.")
         stamp.write_text(schema)
@@ -50,38 +50,40 @@ def embedded(data: Path, *, share: bool = True) -> Iterator[str]:
 
 
 def _initial_schema() -> str:
-    """A digest of the initial migration without its comments."""
+    """Return a digest of the initial migration without its comments."""
     lines = min(MIGRATIONS.glob("*.sql")).read_text().splitlines()
     code = [line for line in lines if line and not line.lstrip().startswith("--")]
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
 
 
 def secret() -> str:
-    """JWT_SECRET_KEY; without one, a secret made once and kept, so that printed tokens go on working."""
-    if key := given(os.environ, "JWT_SECRET_KEY"):
+    """Return JWT_SECRET_KEY or, if it is not set, a secret generated once and kept, so that old tokens stay valid."""
+    if key := read_variable(os.environ, "JWT_SECRET_KEY"):
         return key
-    kept = STATE / "jwt-secret"
-    with postgres.alone_in(STATE):
-        if not kept.exists():
+    file = STATE / "jwt-secret"
+    with postgres.exclusive_lock(STATE):
+        if not file.exists():
+            # Renamed into place, so that an interrupted write leaves no partial secret.
             unfinished = STATE / "jwt-secret.new"
             unfinished.touch(mode=0o600)
             unfinished.write_text(secrets.token_urlsafe(48))
-            unfinished.rename(kept)
-    return kept.read_text()
+            unfinished.rename(file)
+    return file.read_text()
 
 
 def environment(database_url: str | None) -> dict[str, str]:
-    """Our environment, completed for the service by what this machine keeps."""
-    known = {"DATABASE_URL": database_url} if database_url else {}
-    if (given(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
-        known["JWT_SECRET_KEY"] = secret()
-    return completed(os.environ, **known)
+    """Return our environment with this DATABASE_URL and the local secret, for running the service."""
+    overrides = {"DATABASE_URL": database_url} if database_url else {}
+    if (read_variable(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
+        overrides["JWT_SECRET_KEY"] = secret()
+    return with_overrides(os.environ, **overrides)
 
 
 def token(subject: str, scope: str | None = None) -> str:
-    """A bearer token (HS256) as the identity service would issue it."""
+    """Return a bearer token (HS256) like those of the identity service."""
     now = datetime.now(UTC)
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + TOKEN_LIFETIME}
-    asked = {"scope": scope, "iss": given(os.environ, "JWT_ISSUER"), "aud": given(os.environ, "JWT_AUDIENCE")}
-    claims |= {claim: value for claim, value in asked.items() if value}
+    issuer, audience = (read_variable(os.environ, name) for name in ("JWT_ISSUER", "JWT_AUDIENCE"))
+    optional = {"scope": scope, "iss": issuer, "aud": audience}
+    claims |= {claim: value for claim, value in optional.items() if value}
     return jwt.encode(claims, secret(), algorithm="HS256")

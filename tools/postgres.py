@@ -72,7 +72,7 @@ def running(data: Path, *, share: bool = True) -> Iterator[str]:
     A server that already runs there is shared, and left running, unless `share` forbids it. Raises PostgresError.
     """
     with contextlib.ExitStack() as server:
-        with alone_in(data.parent):
+        with exclusive_lock(data.parent):
             url = _url_of_running(data)
             if url is None:
                 url = server.enter_context(_serving(data))
@@ -82,7 +82,7 @@ def running(data: Path, *, share: bool = True) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Keeps other processes out of what is made once in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

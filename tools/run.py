@@ -9,7 +9,7 @@ from types import FrameType
 
 import psycopg
 
-from config import ConfigError, Settings, given
+from config import ConfigError, Settings, read_variable
 from snapshots.batch import ContradictionError
 from snapshots.capture import SCOPE
 from tools import demo, local, processes
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    is_ours = not given(os.environ, "DATABASE_URL")
+    is_ours = not read_variable(os.environ, "DATABASE_URL")
     # Faults in the settings and a taken port show before anything is started.
     settings = Settings.from_env(local.environment("postgresql://") if is_ours else local.environment(None))
     _check_port(settings)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from config import ConfigError, given
+from config import ConfigError, read_variable
 from snapshots.queries import DIRECTORY
 from tools import demo, local
 from tools.migrate import MigrationError, migrate
@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> None:
         with local.database() as url:
             migrate(url)
             with psycopg.connect(url) as connection:
-                if not given(os.environ, "DATABASE_URL"):
+                if not read_variable(os.environ, "DATABASE_URL"):
                     # The examples are of the demo portfolio, which only `make run` leaves in the database.
                     demo.load(connection)
                 prepare(connection, query)

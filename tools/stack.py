@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from config import ConfigError, Settings, completed
+from config import ConfigError, Settings, with_overrides
 from tools import local, postgres, processes
 from tools.migrate import MigrationError, migrate
 
@@ -73,7 +73,7 @@ class Stack:
         self.valkey = self._run(
             "valkey", [valkey_program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""]
         )
-        self.environment = completed(
+        self.environment = with_overrides(
             os.environ,
             DATABASE_URL=service_url,
             REDIS_URL=f"valkey+unix://{self.folder}/valkey.sock",

@@ -1,4 +1,4 @@
-"""Prints a bearer token: python -m tools.token SUBJECT [SCOPE]."""
+"""Print a bearer token: python -m tools.mint_token SUBJECT [SCOPE]."""
 
 import sys
 
@@ -7,7 +7,7 @@ from tools.local import token
 
 def main(arguments: list[str]) -> None:
     if not 1 <= len(arguments) <= 2 or not arguments[0]:
-        sys.exit("Say whom the token is for: make token SUB=<user id> [SCOPE=balance-snapshots:write]")
+        sys.exit("Usage: make token SUB=<user id> [SCOPE=balance-snapshots:write]")
     print(token(*arguments))
 
 
