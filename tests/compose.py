@@ -156,7 +156,7 @@ class Compose:
             "mkdir tmp proc dev",
             "ln -s usr/bin bin; ln -s usr/sbin sbin; ln -s usr/lib lib; ln -s usr/lib64 lib64",
             "mount --rbind /proc proc; mount --rbind /dev dev",
-            "mount -t tmpfs tmpfs tmp",
+            f"mount --bind {shlex.quote(str(self._temporary_folder(name)))} tmp",
         ]
         for target, source in {**files, **mounts}.items():
             place = shlex.quote(target.lstrip("/"))
@@ -176,6 +176,13 @@ class Compose:
         ]
         script.append(f"exec chroot {root} {shlex.join(inside)}")
         return ["nsenter", self._network, "unshare", "--mount", "sh", "-c", "\n".join(script)]
+
+    def _temporary_folder(self, name: str) -> Path:
+        """/tmp of a service, which the commands that run beside it share."""
+        folder = self.folder / "tmp" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o1777)
+        return folder
 
     def _user(self, name: str) -> str:
         return str(self.file["services"][name].get("user", self._image(name).user))

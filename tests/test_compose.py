@@ -143,10 +143,11 @@ def test_the_database_is_not_healthy_before_its_scripts_have_run(alone: Compose,
     alone.start("postgres", mounts={"/docker-entrypoint-initdb.d/9-wait.sh": tmp_path / "wait.sh", "/signals": signals})
     until((signals / "answers").exists, 30, tmp_path / "postgres.log")
 
+    answers_on_its_socket = alone.run("postgres", "pg_isready").returncode == 0
     was_healthy = alone.is_healthy("postgres")
     (signals / "go").touch()
 
-    assert not was_healthy
+    assert (answers_on_its_socket, was_healthy) == (True, False)
     until(lambda: alone.is_healthy("postgres"), 30, tmp_path / "postgres.log")
 
 
