@@ -18,7 +18,7 @@ from bench import compare
 from config import Settings, with_overrides
 from service import db, token_bucket
 from snapshots import queries
-from tests import valkey_server
+from tests.support import valkey_server
 from tools import local
 
 REQUESTS = 1000

@@ -22,9 +22,9 @@ from flask.testing import FlaskClient
 
 from app import close_app, create_app
 from config import Settings
-from tests.command_line import Flasks, Stored, in_a_shell, in_process
-from tests.running import Run
 from tests.support import SECRET, Caller, user_token
+from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
+from tests.support.running import Run
 from tools import postgres, stack
 from tools.migrate import migrate
 from tools.processes import free_port

@@ -1,0 +1,129 @@
+"""The flask command itself: what it needs, where it logs, and what it leaves alone."""
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support import ROOT, Caller, captured, until
+from tests.support.command_line import USAGE, Flasks, as_csv, command, environ, series, started
+from tests.support.running import clean_environ
+
+
+def test_every_command_runs_with_a_database_url_as_its_only_setting(
+    migrated_database_url: str, tmp_path: Path, user_id: str, account_id: str
+) -> None:
+    path = tmp_path / "balances.csv"
+    path.write_text(as_csv(*series(user_id, account_id)))
+    environment = {**clean_environ(), "DATABASE_URL": migrated_database_url}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    assert run("snapshots", "import", str(path)) == ""
+    assert len(run("snapshots", "export", "--user", user_id).splitlines()) == 4
+    assert run("users", "erase", user_id, "--yes") == "Removed 1 accounts and 3 snapshots.\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({}, "DATABASE_URL: Missing data for required field."),
+        ({"DATABASE_URL": "postgresql:///x", "LOG_LEVEL": "LOUD"}, "LOG_LEVEL: Must be one of: DEBUG, INFO,"),
+    ],
+)
+def test_a_bad_setting_is_a_usage_error_of_one_line(settings: dict[str, str], line: str) -> None:
+    done = subprocess.run(
+        command("snapshots", "export", "--user", str(uuid4())),
+        cwd=ROOT,
+        env=clean_environ() | settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (USAGE, "")
+    first, second = done.stderr.splitlines()
+    assert first == "The command cannot run:"
+    assert second.startswith(line)
+
+
+def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_result(database_url: str) -> None:
+    """`flask shell` runs what it reads, in the app of every command."""
+    statements = [
+        "import logging, structlog",
+        "logging.getLogger('psycopg.pool').warning('from a library')",
+        "structlog.get_logger('service.limits').warning('from the service')",
+        "print('the result')",
+    ]
+
+    done = subprocess.run(
+        command("shell"),
+        input="\n".join(statements) + "\n",
+        cwd=ROOT,
+        env=environ(database_url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "the result" in done.stdout
+    assert "from a" not in done.stdout
+    logged = [json.loads(line[line.index("{") :]) for line in done.stderr.splitlines() if '"event"' in line]
+    assert [line["event"] for line in logged] == ["from a library", "from the service"]
+
+
+def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
+    sessions = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with (
+        started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE),
+        psycopg.connect(migrated_database_url, autocommit=True) as observer,
+    ):
+        # It reads its input, so it has opened all that it opens.
+        copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
+        until(lambda: observer.execute(copies).rowcount == 1, 30)
+        opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
+
+    assert opened == (1,)
+
+
+def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
+    shell: Flasks, database_url: str, sync_job: Caller, user_id: str, account_id: str
+) -> None:
+    captured(sync_job, *series(user_id, account_id))
+    role = f"exporter_{uuid4().hex}"
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 1".encode())
+        try:
+            admin.execute(f"GRANT SELECT ON balance_snapshots TO {role}".encode())
+            parts = urlsplit(database_url)
+            url = parts._replace(netloc=f"{role}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
+            exports = [shell("snapshots", "export", "--user", user_id, DATABASE_URL=url) for _ in range(3)]
+        finally:
+            admin.execute(f"DROP OWNED BY {role}".encode())
+            admin.execute(f"DROP ROLE {role}".encode())
+
+    for export in exports:
+        assert (export.returncode, export.stderr) == (0, "3 snapshots\n")
+        assert len(list(csv.reader(io.StringIO(export.stdout)))) == 4
+
+
+@pytest.mark.parametrize(("start", "end"), [("2026-01-01", "2025-01-01"), ("2025-01-01", "2025-01-01T00:00:00Z")])
+def test_an_export_of_a_range_that_does_not_begin_before_it_ends_is_a_usage_error(
+    flask: Flasks, start: str, end: str
+) -> None:
+    done = flask("snapshots", "export", "--user", str(uuid4()), "--start", start, "--end", end)
+
+    assert (done.returncode, done.stdout) == (USAGE, "")
+    assert "Invalid value for '--start': Must be before --end." in done.stderr

@@ -1,0 +1,103 @@
+"""Snapshots written to files by `flask snapshots export`, and users removed by `flask users erase`."""
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from flask import Flask
+
+from snapshots.files import COLUMNS
+from tests.support import Caller, captured, snapshot, user_token
+from tests.support.command_line import SYSTEM_FAULT, USAGE, Flasks, Stored, series
+from tools import demo
+
+# Export
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_what_is_exported_is_imported_back_unchanged(
+    shell: Flasks,
+    migrated_database_url: str,
+    tmp_path: Path,
+    form: str,
+) -> None:
+    with psycopg.connect(migrated_database_url) as connection:
+        demo.load(connection)
+    exported = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
+    path = tmp_path / f"demo.{form}"
+    path.write_text(exported.stdout)
+
+    imported = shell("snapshots", "import", str(path), DATABASE_URL=migrated_database_url)
+    again = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
+
+    assert imported.returncode == 0, imported.stderr
+    assert len(exported.stdout.splitlines()) == 1836 + (form == "csv")
+    assert again.stdout == exported.stdout
+
+
+def test_an_export_holds_what_is_asked_for(flask: Flasks, sync_job: Caller, user_id: str, account_id: str) -> None:
+    items = series(user_id, account_id, 5)
+    items[2]["source"] = "manual_sync"
+    captured(sync_job, *items, snapshot(user_id, str(uuid4())), snapshot(str(uuid4()), str(uuid4())))
+
+    def exported(*options: str) -> list[str]:
+        done = flask("snapshots", "export", "--user", user_id.upper(), *options, "--format", "ndjson")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line)["captured_at"][8:10] for line in done.stdout.splitlines()]
+
+    assert len(exported()) == 6
+    assert exported("--account", account_id) == ["01", "02", "03", "04", "05"]
+    span = ["--account", account_id, "--start", "2025-01-02", "--end", "2025-01-04"]
+    assert exported(*span) == ["02", "03", "04"]
+    assert exported(*span, "--source", "manual_sync") == ["03"]
+    assert flask("snapshots", "export", "--user", "nobody").returncode == USAGE
+    assert flask("snapshots", "export", "--user", str(uuid4())).stdout.strip() == ",".join(COLUMNS)
+
+
+# Erase
+
+
+def test_erasing_a_user_leaves_nothing_of_them_and_everything_of_others(
+    flask: Flasks, sync_job: Caller, user: Caller, app: Flask, stored: Stored, user_id: str, account_id: str
+) -> None:
+    other_user = str(uuid4())
+    captured(sync_job, *series(user_id, account_id), snapshot(user_id, str(uuid4())))
+    captured(sync_job, snapshot(other_user, str(uuid4())))
+
+    done = flask("users", "erase", user_id, "--yes")
+
+    assert (done.returncode, done.stdout) == (0, "Removed 2 accounts and 4 snapshots.\n")
+    assert stored() == []
+    assert user.recent(account_id).status_code == 404
+    assert Caller(app, user_token(other_user)).latest().json["total_count"] == 1
+
+
+def test_an_erasure_that_fails_midway_removes_nothing(
+    flask: Flasks, database_url: str, sync_job: Caller, stored: Stored, user_id: str, account_id: str
+) -> None:
+    captured(sync_job, *series(user_id, account_id))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''No.''; END'"
+        )
+        connection.execute("CREATE TRIGGER fails BEFORE DELETE ON accounts FOR EACH ROW EXECUTE FUNCTION fail()")
+        try:
+            done = flask("users", "erase", user_id, "--yes")
+        finally:
+            connection.execute("DROP FUNCTION fail CASCADE")
+
+    assert done.returncode == SYSTEM_FAULT
+    assert "Nothing was removed." in done.stderr
+    assert len(stored()) == 3
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 3), ("", 1, 3)])
+def test_erasing_is_asked_for_first(
+    flask: Flasks, sync_job: Caller, stored: Stored, user_id: str, account_id: str, answer: str, code: int, left: int
+) -> None:
+    captured(sync_job, *series(user_id, account_id))
+
+    assert flask("users", "erase", user_id, given=answer).returncode == code
+    assert len(stored()) == left

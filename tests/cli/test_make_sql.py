@@ -1,0 +1,111 @@
+"""`make sql` and `make explain`: every query runs by itself, with its example or with other parameters."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from schemas.fields import SOURCES
+from snapshots import queries
+from tests.support import ROOT
+from tests.support.running import clean_environ
+from tools import demo, sql
+
+NAMES = sorted(path.stem for path in queries.DIRECTORY.glob("*.sql"))
+every_query = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture
+def portfolio(monkeypatch: pytest.MonkeyPatch, migrated_database_url: str) -> str:
+    """The database that the tool uses, which holds the demo portfolio."""
+    with psycopg.connect(migrated_database_url) as connection:
+        demo.load(connection)
+    monkeypatch.setenv("DATABASE_URL", make_conninfo(migrated_database_url))
+    return migrated_database_url
+
+
+def contents(url: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT user_id, count(*) FROM balance_snapshots GROUP BY user_id").fetchall()
+
+
+@every_query
+def test_a_query_runs_by_itself_and_changes_nothing(
+    name: str, portfolio: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(portfolio)
+
+    sql.main(["run", name])
+
+    columns = [column.name for column in sql.read(queries.DIRECTORY / f"{name}.sql").columns]
+    printed = capsys.readouterr().out
+    if columns:
+        assert all(list(row) == columns for row in json.loads(printed))
+    else:
+        assert printed.strip() in ("done", "0 rows")
+    assert contents(portfolio) == before
+
+
+@every_query
+def test_a_query_shows_the_plan_that_ran(name: str, portfolio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sql.main(["explain", name])
+
+    assert "Execution Time" in capsys.readouterr().out
+
+
+def test_a_response_is_printed_as_indented_json(portfolio: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sql.main(["run", "list_recent_snapshots"])
+
+    printed = capsys.readouterr().out
+    (row,) = json.loads(printed)
+    assert len(row["body"]["snapshots"]) == 5
+    assert max(map(len, printed.splitlines())) < 100
+
+
+def test_a_query_runs_with_other_parameters_than_its_example(
+    portfolio: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sql.main(["run", "list_recent_snapshots", "limit=1", f"source={SOURCES[2]}"])
+
+    (row,) = json.loads(capsys.readouterr().out)
+    assert [snapshot["source"] for snapshot in row["body"]["snapshots"]] == [SOURCES[2]]
+
+
+def test_the_examples_of_make_help_work_before_the_first_make_run(tmp_path: Path) -> None:
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (example,) = re.findall(r'make sql .* Q=(\w+) \[SET="(.+)"\]', listed)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.sql", "run", *example],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    (row,) = json.loads(done.stdout)
+    assert len(row["body"]["snapshots"]) == 3
+
+
+@pytest.mark.parametrize("setting", ["limit", "nonsense=1"])
+def test_an_unknown_parameter_is_answered_with_the_known_ones(setting: str) -> None:
+    with pytest.raises(SystemExit, match="user_id, account_id, limit, source"):
+        sql.main(["run", "list_recent_snapshots", setting])
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "no_such_query"], ["drop", "get_latest_snapshots"]])
+def test_an_unknown_query_is_answered_with_the_known_ones(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="get_latest_snapshots"):
+        sql.main(arguments)
+
+
+def test_a_value_that_its_type_does_not_take_is_one_clear_line(portfolio: str) -> None:
+    with pytest.raises(SystemExit, match='invalid input syntax for type integer: "some"'):
+        sql.main(["run", "list_recent_snapshots", "limit=some"])

@@ -1,0 +1,325 @@
+"""Tokens that are verified by a public key or a published key set (rule 15)."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flask import Flask
+
+from config import Settings
+from service import auth, jwks
+from service.jwks import KeySet
+from tests.conftest import serving
+from tests.support import (
+    assert_unauthorized,
+    claims,
+    private_key,
+    read,
+    token,
+)
+from tests.support.key_publisher import Publisher, jwk, published
+
+ASYMMETRIC = ("RS256", "ES256", "EdDSA")
+
+
+def pem(algorithm: str) -> str:
+    public = private_key(algorithm).public_key()
+    return str(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+
+
+@contextlib.contextmanager
+def verifying(settings: Settings, algorithm: str, **key: str) -> Iterator[Flask]:
+    environ = {"DATABASE_URL": settings.database_url, "JWT_ALGORITHM": algorithm, **key}
+    with serving(Settings.from_env(environ)) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def by_public_key(settings: Settings) -> Iterator[dict[str, Flask]]:
+    """An app for each algorithm that has a public key."""
+    with contextlib.ExitStack() as apps:
+        yield {
+            algorithm: apps.enter_context(verifying(settings, algorithm, JWT_PUBLIC_KEY=pem(algorithm)))
+            for algorithm in ASYMMETRIC
+        }
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_token_of_the_public_keys_owner_works(by_public_key: dict[str, Flask], algorithm: str) -> None:
+    bearer = token(claims(), key=private_key(algorithm), algorithm=algorithm)
+    assert read(by_public_key[algorithm], bearer).status_code == 200
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_token_of_another_keys_owner_is_refused(by_public_key: dict[str, Flask], algorithm: str) -> None:
+    bearer = token(claims(), key=private_key(algorithm, "second"), algorithm=algorithm)
+    assert_unauthorized(read(by_public_key[algorithm], bearer))
+
+
+@pytest.mark.parametrize("other", ["RS384", "PS256", "ES256", "EdDSA", "HS256", "none"])
+def test_another_algorithm_than_the_one_configured_is_refused(by_public_key: dict[str, Flask], other: str) -> None:
+    bearer = {
+        "RS384": lambda: token(claims(), key=private_key("RS256"), algorithm="RS384"),
+        "PS256": lambda: token(claims(), key=private_key("RS256"), algorithm="PS256"),
+        "ES256": lambda: token(claims(), key=private_key("ES256"), algorithm="ES256"),
+        "EdDSA": lambda: token(claims(), key=private_key("EdDSA"), algorithm="EdDSA"),
+        "HS256": lambda: token(claims()),
+        "none": lambda: token(claims(), key=None, algorithm="none"),
+    }[other]()
+    assert_unauthorized(read(by_public_key["RS256"], bearer))
+
+
+@pytest.mark.parametrize("ending", ["", "\n"], ids=["stripped", "as it is"])
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(
+    by_public_key: dict[str, Flask], algorithm: str, ending: str
+) -> None:
+    """Signed by hand: the library refuses to do it."""
+    signed = ".".join(token(claims()).split(".")[:2])
+    digest = hmac.digest((pem(algorithm).strip() + ending).encode(), signed.encode(), hashlib.sha256)
+    signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert_unauthorized(read(by_public_key[algorithm], f"{signed}.{signature}"))
+
+
+# Published key sets
+
+
+@pytest.fixture
+def publisher() -> Iterator[Publisher]:
+    publisher = Publisher()
+    publisher.publish(jwk("ES256", "first"))
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def by_key_set(settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 0.1)
+    with verifying(settings, "ES256", JWT_JWKS_URL=publisher.url) as app:
+        yield app
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_token_of_a_published_key_works(settings: Settings, publisher: Publisher, algorithm: str) -> None:
+    publisher.publish(jwk(algorithm, "second"), jwk(algorithm, "first"))
+    with verifying(settings, algorithm, JWT_JWKS_URL=publisher.url) as app:
+        assert read(app, published("first", algorithm)).status_code == 200
+        assert read(app, published("second", algorithm)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "bearer",
+    [
+        pytest.param(lambda: token(claims(), key=private_key("ES256"), algorithm="ES256"), id="no kid"),
+        pytest.param(lambda: published("second"), id="unknown kid"),
+        pytest.param(lambda: published("second", kid="first"), id="another key's kid"),
+        pytest.param(lambda: published("first", kid=""), id="empty kid"),
+        pytest.param(lambda: token(claims(), kid="first"), id="HS256"),
+        pytest.param(lambda: published("first", "EdDSA"), id="another algorithm"),
+    ],
+)
+def test_a_token_that_no_published_key_signed_is_refused(by_key_set: Flask, bearer: Callable[[], str]) -> None:
+    assert_unauthorized(read(by_key_set, bearer()))
+
+
+@pytest.mark.parametrize(
+    "unfit", [{"use": "enc"}, {"kid": None}], ids=["published for encryption", "published without an id"]
+)
+def test_a_published_key_that_is_not_for_signatures_is_not_used(
+    by_key_set: Flask, publisher: Publisher, unfit: dict[str, Any]
+) -> None:
+    publisher.publish(jwk("ES256", "first", **unfit), jwk("ES256", "second"))
+    assert_unauthorized(read(by_key_set, published("first")))
+    assert read(by_key_set, published("second")).status_code == 200
+
+
+def test_made_up_key_ids_cost_no_fetch_each(by_key_set: Flask, publisher: Publisher) -> None:
+    for _ in range(10):
+        assert_unauthorized(read(by_key_set, published("first", kid=str(uuid4()))))
+    assert read(by_key_set, published("first")).status_code == 200
+    assert publisher.fetches == 1
+
+
+@pytest.mark.parametrize("trouble", ["down", "500", "hangs", "drips", "garbage", "no object", "no keys", "redirect"])
+def test_a_key_set_that_is_not_to_be_had_is_a_401(by_key_set: Flask, publisher: Publisher, trouble: str) -> None:
+    misbehave(publisher, trouble)
+    assert_unauthorized(read(by_key_set, published("first")))
+
+
+def misbehave(publisher: Publisher, trouble: str) -> None:
+    match trouble:
+        case "down":
+            publisher.close()
+        case "500":
+            publisher.status = 500
+        case "redirect":
+            publisher.status = 302
+        case "hangs":
+            publisher.answers.clear()
+        case "drips":
+            publisher.drips = True
+        case "garbage":
+            publisher.body = b"\xff<html>"
+        case "no object":
+            publisher.body = b"[1]"
+        case "no keys":
+            publisher.body = b"{}"
+
+
+def test_a_key_once_fetched_works_while_its_publisher_is_down(by_key_set: Flask, publisher: Publisher) -> None:
+    assert read(by_key_set, published("first")).status_code == 200
+    publisher.close()
+    assert read(by_key_set, published("first")).status_code == 200
+
+
+def test_a_token_that_was_verified_before_stops_with_its_key(
+    settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "KeySet", partial(KeySet, lifespan=1.0, cooldown=0))
+    bearer = published("first")
+    with verifying(settings, "ES256", JWT_JWKS_URL=publisher.url) as app:
+        assert [read(app, bearer).status_code for _ in range(2)] == [200, 200]
+        publisher.publish(jwk("ES256", "second"))
+        assert eventually(lambda: read(app, bearer).status_code == 401)
+        assert read(app, published("second")).status_code == 200
+
+
+def test_a_token_that_was_verified_before_stops_when_its_key_set_is_too_old(
+    settings: Settings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "KeySet", partial(KeySet, lifespan=1.0, cooldown=0))
+    bearer = published("first")
+    with verifying(settings, "ES256", JWT_JWKS_URL=publisher.url) as app:
+        assert read(app, bearer).status_code == 200
+        publisher.close()
+        assert eventually(lambda: read(app, bearer).status_code == 401)
+
+
+def eventually(happened: Callable[[], bool]) -> bool:
+    """Whether it happens within five seconds."""
+    end = time.monotonic() + 5
+    while not (done := happened()) and time.monotonic() < end:
+        time.sleep(0.01)
+    return done
+
+
+def has(keys: KeySet, name: str) -> bool:
+    try:
+        return bool(keys.key(name))
+    except KeyError:
+        return False
+
+
+def test_a_key_published_later_is_picked_up(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    assert not has(keys, "second")
+    publisher.publish(jwk("ES256", "first"), jwk("ES256", "second"))
+    assert has(keys, "second")
+
+
+def test_a_key_published_later_is_picked_up_after_the_cooldown(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=0.05)
+    assert has(keys, "first")
+    publisher.publish(jwk("ES256", "second"))
+    assert eventually(lambda: has(keys, "second"))
+
+
+def test_a_new_key_is_accepted_while_made_up_ids_are_sent(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=0.05)
+    assert has(keys, "first")
+    publisher.publish(jwk("ES256", "second"))
+
+    def is_accepted() -> bool:
+        return has(keys, str(uuid4())) or has(keys, "second")
+
+    assert eventually(is_accepted)
+
+
+def test_unknown_key_ids_leave_threads_for_known_keys(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 30)
+    monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 30)
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    assert has(keys, "first")
+    publisher.answers.clear()
+    with ThreadPoolExecutor(2) as threads:
+        made_up = [threads.submit(has, keys, str(uuid4())) for _ in range(20)]
+        is_known = threads.submit(has, keys, "first").result(5)
+        publisher.answers.set()
+        assert is_known
+        assert not any(lookup.result() for lookup in made_up)
+
+
+def test_nobody_waits_for_an_unknown_key_after_a_failed_fetch(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 30)
+    monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 30)
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    assert has(keys, "first")
+    publisher.status = 500
+    assert not has(keys, "second")
+    publisher.answers.clear()
+    with ThreadPoolExecutor(1) as thread:
+        assert not thread.submit(has, keys, "second").result(5)
+        publisher.answers.set()
+
+
+def test_a_withdrawn_key_stops_working(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", lifespan=0.1, cooldown=0)
+    assert has(keys, "first")
+    publisher.publish(jwk("ES256", "second"))
+    assert eventually(lambda: not has(keys, "first"))
+    assert has(keys, "second")
+
+
+def test_the_last_key_withdrawn_stops_working(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", lifespan=0.1, cooldown=0)
+    assert has(keys, "first")
+    publisher.publish()
+    assert eventually(lambda: not has(keys, "first"))
+
+
+def test_a_failed_refresh_is_not_noticed_before_the_lifespan_ends(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", lifespan=0.6, cooldown=0)
+    assert has(keys, "first")
+    publisher.status = 500
+    while publisher.fetches == 1:  # the refresh begins at half the lifespan
+        assert has(keys, "first")
+        time.sleep(0.01)
+    assert has(keys, "first")
+    assert eventually(lambda: not has(keys, "first"))
+
+
+@pytest.mark.parametrize("trouble", ["500", "garbage", "no keys"])
+def test_a_publisher_that_recovers_is_believed_again(publisher: Publisher, trouble: str) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=0)
+    good = publisher.body
+    misbehave(publisher, trouble)
+    assert not has(keys, "first")
+    publisher.status, publisher.body = 200, good
+    assert has(keys, "first")
+
+
+def test_requests_at_once_share_one_fetch(publisher: Publisher) -> None:
+    keys = KeySet(publisher.url, "ES256", cooldown=60)
+    publisher.answers.clear()
+    found: list[bool] = []
+    threads = [threading.Thread(target=lambda: found.append(has(keys, "first"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert eventually(lambda: publisher.fetches > 0)
+    publisher.answers.set()
+    for thread in threads:
+        thread.join()
+    assert found == [True] * 4
+    assert publisher.fetches == 1

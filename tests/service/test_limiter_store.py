@@ -1,0 +1,323 @@
+"""The limit shared through a real Valkey: by all workers, and what becomes of it when the store is in trouble."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import valkey
+from flask import Flask
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from config import Settings
+from service import limits, token_bucket
+from tests.conftest import serving
+from tests.support import API, ROOT, SECRET, Caller, until, user_token, valkey_server
+from tests.support.valkey_server import ValkeyServer
+from tools.processes import free_port
+
+Log = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+def server() -> Iterator[ValkeyServer]:
+    with valkey_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def sharing(settings: Settings, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    """An app that lets a user read five times an hour and comes back to its store at once."""
+    monkeypatch.setattr(token_bucket, "STORE_RETRY_SECONDS", 0.05)
+    with serving(replace(settings, api_read_limit="5/hour", redis_url=server.url)) as app:
+        yield app
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What is logged, as it comes."""
+    with capture_logs() as log:
+        yield log
+
+
+def times(event: str, log: Log) -> int:
+    return sum(entry["event"] == event for entry in log)
+
+
+def fallbacks() -> float:
+    return REGISTRY.get_sample_value("limiter_fallbacks_total") or 0
+
+
+def reads(app: Flask, user_id: str, tries: int) -> list[int]:
+    user = Caller(app, user_token(user_id))
+    return [user.latest().status_code for _ in range(tries)]
+
+
+# Shared
+
+
+def test_two_apps_share_the_limit_of_a_user(sharing: Flask, settings: Settings, server: ValkeyServer) -> None:
+    user_id = str(uuid4())
+    with serving(replace(settings, api_read_limit="5/hour", redis_url=server.url)) as other:
+        assert reads(sharing, user_id, 3) + reads(other, user_id, 3) == [200] * 5 + [429]
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey://127.0.0.1:{0.port}/0", "redis://127.0.0.1:{0.port}", "redis+unix://{0.socket}"]
+)
+def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url: str) -> None:
+    with serving(replace(settings, api_read_limit="5/hour", redis_url=url.format(server))) as app:
+        assert reads(app, str(uuid4()), 1) == [200]
+    assert len(server.ask("KEYS", "*")) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://redis:6379/0", "valkey://redis:6379/0"),
+        ("rediss://:redispass@my-redis.example:6379", "valkeys://:redispass@my-redis.example:6379"),
+        ("valkey://redis:6379", "valkey://redis:6379"),
+        ("redis+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
+        ("valkey+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
+    ],
+)
+def test_nothing_of_the_stores_url_changes_but_its_scheme(url: str, named: str) -> None:
+    assert limits.storage(url)["storage_uri"] == named
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
+def test_a_store_can_be_reached_by_tls(scheme: str) -> None:
+    storage = limits.storage(f"{scheme}://127.0.0.1:6379")
+
+    client = valkey.from_url(storage["storage_uri"])  # type: ignore[no-untyped-call]
+    assert client.connection_pool.connection_class is valkey.SSLConnection
+
+
+def test_an_unverifiable_token_never_reaches_the_store(sharing: Flask, server: ValkeyServer) -> None:
+    for bearer in ("", "x", user_token(str(uuid4())) + "x", user_token("no uuid")):
+        assert Caller(sharing, bearer).latest().status_code == 401
+    assert sharing.test_client().get(API + "/balance-snapshots").status_code == 401
+
+    assert server.ask("KEYS", "*") == []
+
+
+# In trouble
+
+
+def down(server: ValkeyServer) -> Any:
+    server.stop()
+    return contextlib.nullcontext()
+
+
+def frozen(server: ValkeyServer) -> Any:
+    return server.frozen()
+
+
+def refusing_to_write(server: ValkeyServer) -> Any:
+    server.ask("CONFIG", "SET", "maxmemory", "1")
+    return contextlib.nullcontext()
+
+
+TROUBLES = [down, frozen, refusing_to_write]
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda t: t.__name__)
+def test_a_store_in_trouble_fails_no_read_and_limits_from_memory(
+    sharing: Flask, server: ValkeyServer, trouble: Callable[[ValkeyServer], Any]
+) -> None:
+    user_id = str(uuid4())
+    assert reads(sharing, user_id, 1) == [200]
+
+    with trouble(server):
+        assert reads(sharing, user_id, 6) == [200] * 5 + [429]
+        answer = Caller(sharing, user_token(user_id)).latest()
+        assert answer.headers["X-RateLimit-Remaining"] == "0"
+        assert int(answer.headers["Retry-After"]) > 700
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda t: t.__name__)
+def test_the_loss_of_the_store_is_told_once(
+    sharing: Flask,
+    server: ValkeyServer,
+    trouble: Callable[[ValkeyServer], Any],
+    log: Log,
+) -> None:
+    before = fallbacks()
+    with trouble(server):
+        reads(sharing, str(uuid4()), 5)
+        assert fallbacks() - before == 1
+        assert times("limiter_store_lost", log) == 1
+
+
+def test_reads_at_once_wait_for_a_frozen_store_no_longer_than_one(sharing: Flask, server: ValkeyServer) -> None:
+    """The store's time-out is the only wait: as many reads as threads meet it, and none after them."""
+    waits: list[float] = []
+
+    def read(_: int) -> None:
+        started = time.monotonic()
+        assert reads(sharing, str(uuid4()), 1) == [200]
+        waits.append(time.monotonic() - started)
+
+    reads(sharing, str(uuid4()), 1)
+    with server.frozen():
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(read, range(4)))
+        first, waits = waits, []
+        for n in range(10):
+            read(n)
+    assert len(first) == 4
+    assert max(first) < 2 * limits.STORE_SECONDS, "it was asked again"
+    assert sum(wait > limits.STORE_SECONDS for wait in waits) == 0
+
+
+def test_it_returns_to_the_store_that_was_restarted_empty(sharing: Flask, server: ValkeyServer, log: Log) -> None:
+    user_id = str(uuid4())
+    reads(sharing, user_id, 5)
+    server.stop()
+    assert reads(sharing, user_id, 1) == [200]
+
+    server.start()
+
+    until(lambda: times("limiter_store_returned", log) == 1, 5)
+    assert reads(sharing, user_id, 6) == [200] * 5 + [429]
+
+
+def test_a_worker_shows_that_it_lost_the_store_until_it_returns(sharing: Flask, server: ValkeyServer) -> None:
+    def lost() -> float:
+        return REGISTRY.get_sample_value("limiter_store_lost") or 0
+
+    before = lost()
+    reads(sharing, str(uuid4()), 1)
+    assert lost() == before
+
+    server.stop()
+    reads(sharing, str(uuid4()), 2)
+    assert lost() == before + 1
+
+    server.start()
+    until(lambda: lost() == before, 5)
+
+
+def test_it_returns_to_the_store_that_was_frozen_and_finds_its_buckets(
+    sharing: Flask, server: ValkeyServer, log: Log
+) -> None:
+    user_id = str(uuid4())
+    assert reads(sharing, user_id, 4) == [200] * 4
+    with server.frozen():
+        assert reads(sharing, user_id, 5) == [200] * 5
+
+    until(lambda: times("limiter_store_returned", log) == 1, 5)
+    assert reads(sharing, user_id, 2)[-1] == 429
+
+
+def test_a_restart_of_the_store_between_two_reads_is_no_trouble(sharing: Flask, server: ValkeyServer) -> None:
+    before = fallbacks()
+    user_id = str(uuid4())
+    reads(sharing, user_id, 5)
+    server.stop()
+    server.start()
+
+    assert reads(sharing, user_id, 6) == [200] * 5 + [429]
+    assert fallbacks() == before
+
+
+def test_a_flush_of_the_store_is_no_trouble(sharing: Flask, server: ValkeyServer) -> None:
+    before = fallbacks()
+    user_id = str(uuid4())
+    reads(sharing, user_id, 5)
+    server.ask("FLUSHALL")
+    server.ask("SCRIPT", "FLUSH")
+
+    assert reads(sharing, user_id, 6) == [200] * 5 + [429]
+    assert fallbacks() == before
+
+
+def test_anonymous_and_malformed_requests_cannot_shake_the_limiter_off_its_store(
+    sharing: Flask, server: ValkeyServer
+) -> None:
+    before = fallbacks()
+    client = sharing.test_client()
+    for headers in ({}, {"Authorization": "Bearer"}, {"Authorization": "Bearer \xff"}, {"Authorization": "Basic eDp5"}):
+        assert client.get(API + "/balance-snapshots", headers=headers).status_code == 401
+
+    assert fallbacks() == before
+    assert reads(sharing, str(uuid4()), 6) == [200] * 5 + [429]
+    assert len(server.ask("KEYS", "*")) == 1
+
+
+# Workers
+
+
+@pytest.fixture
+def workers(database_url: str, server: ValkeyServer) -> Iterator[str]:
+    """The base URL of gunicorn with two workers of four threads, which share the documented limit."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "JWT_SECRET_KEY": SECRET,
+            "REDIS_URL": server.url,
+            "PORT": str(port),
+            "WEB_CONCURRENCY": "2",
+            "LOG_LEVEL": "WARNING",
+        },
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answered(base + "/readyz") == 200, 30)
+        yield base + API
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answered(url: str, bearer: str = "") -> int:
+    """The status, from a client that keeps no connection, so that the workers take turns."""
+    command = ["curl", "-s", "-o", os.devnull, "-w", "%{http_code}", "-H", f"Authorization: Bearer {bearer}", url]
+    return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def test_workers_together_admit_what_one_bucket_holds(workers: str) -> None:
+    """Not one read more than the bucket held and what was refilled while they went on."""
+    bearer = user_token(str(uuid4()))
+    url = f"{workers}/balance-snapshots"
+    admitted = 0
+    lock = threading.Lock()
+
+    def hammer(_: int) -> None:
+        nonlocal admitted
+        config = f'header = "Authorization: Bearer {bearer}"\n' + f'url = "{url}"\noutput = "{os.devnull}"\n' * 125
+        command = ["curl", "-s", "-w", "%{http_code}\n", "-K", "-"]
+        statuses = subprocess.run(command, input=config, capture_output=True, text=True, check=True).stdout.split()
+        assert set(statuses) <= {"200", "429"}
+        assert len(statuses) == 125
+        with lock:
+            admitted += statuses.count("200")
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(hammer, range(8)))
+    refilled = (time.monotonic() - started) * 100 / 60
+
+    assert 100 <= admitted <= 100 + refilled
+
+
+def test_users_at_once_do_not_touch_each_other(workers: str) -> None:
+    def first_reads(_: int) -> list[int]:
+        bearer = user_token(str(uuid4()))
+        return [answered(f"{workers}/balance-snapshots", bearer) for _ in range(5)]
+
+    with ThreadPoolExecutor(10) as threads:
+        assert list(threads.map(first_reads, range(10))) == [[200] * 5] * 10

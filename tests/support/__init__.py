@@ -1,0 +1,142 @@
+"""What tests say in their own words: tokens, callers, snapshots."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from schemas.capture import CaptureItem
+from schemas.fields import Money
+
+# The members of a capture that are amounts.
+AMOUNTS = tuple(name for name, field in CaptureItem().fields.items() if isinstance(field, Money))
+ROOT = Path(__file__).parent.parent.parent
+SECRET = "a secret of the tests, of 32 bytes or more"
+API = "/api/v1"
+
+
+def token(claims: Mapping[str, Any], key: Any = SECRET, algorithm: str = "HS256", **headers: Any) -> str:
+    """A signed token with exactly these claims."""
+    return jwt.encode(dict(claims), key, algorithm=algorithm, headers=headers or None)
+
+
+def user_token(subject: str, **claims: Any) -> str:
+    """A token as the identity service issues it."""
+    now = int(time.time())
+    issued = {"email": "someone@example.com", "roles": ["user"], "iat": now, "exp": now + 600, "jti": str(uuid4())}
+    return token({"sub": subject, **issued, **claims})
+
+
+USER = "d3300000-0000-4000-8000-00000000000a"
+
+
+def claims(**changed: Any) -> dict[str, Any]:
+    """The least that a user's token must say, changed."""
+    return {"sub": USER, "exp": int(time.time()) + 600} | changed
+
+
+@cache
+def private_key(algorithm: str, name: str = "first") -> Any:
+    """A key pair, by name."""
+    return {
+        "RS256": lambda: rsa.generate_private_key(65537, 2048),
+        "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    }[algorithm]()
+
+
+class Answer(TestResponse):
+    """A response, for the type checker: what its JSON holds is for the test to say."""
+
+    @property
+    def json(self) -> Any: ...
+
+
+class Caller:
+    """Somebody who calls the service with a token."""
+
+    def __init__(self, app: Flask, bearer: str) -> None:
+        self._client = app.test_client()
+        self.authorization = {"Authorization": f"Bearer {bearer}"}
+
+    def get(self, path: str, **query: Any) -> Answer:
+        return self.send("GET", path, query_string=query)
+
+    def latest(self, **query: Any) -> Answer:
+        return self.get("/balance-snapshots", **query)
+
+    def history(self, account_id: str, start: str = "0001-01-01", end: str = "9999-12-31", **query: Any) -> Answer:
+        return self.get(f"/accounts/{account_id}/balance-history", start_date=start, end_date=end, **query)
+
+    def recent(self, account_id: str, **query: Any) -> Answer:
+        return self.get(f"/accounts/{account_id}/balance-snapshots", **query)
+
+    def capture(self, *items: Mapping[str, Any]) -> Answer:
+        return self.post({"snapshots": list(items)})
+
+    def post(self, body: Any, **headers: str) -> Answer:
+        return self.send("POST", "/balance-snapshots", json=body, headers=headers)
+
+    def send(self, method: str, path: str, **request: Any) -> Answer:
+        """Any request, with the caller's token."""
+        headers = self.authorization | request.pop("headers", {})
+        return cast("Answer", self._client.open(API + path, method=method, headers=headers, **request))
+
+
+def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
+    """Waits until that happens, or fails with the log."""
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:
+    """An item of a capture."""
+    return {
+        "user_id": user_id,
+        "account_id": account_id,
+        "balance": balance,
+        "currency": "USD",
+        "source": "account_sync",
+        "captured_at": "2025-01-01T00:00:00Z",
+        **fields,
+    }
+
+
+def captured(sync_job: Caller, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answer's snapshots, after a capture that must succeed."""
+    response = sync_job.capture(*items)
+    assert response.status_code in (200, 201), response.json
+    return list(response.json["snapshots"])
+
+
+def faults(response: Answer) -> dict[str, list[str]]:
+    """The messages of a problem's `errors`, by field."""
+    found: dict[str, list[str]] = {}
+    for error in response.json["errors"]:
+        found.setdefault(error["field"], []).append(error["message"])
+    return found
+
+
+def read(app: Flask, bearer: str) -> TestResponse:
+    return Caller(app, bearer).latest()
+
+
+def assert_unauthorized(response: TestResponse) -> None:
+    assert response.status_code == 401, response.text
+    assert response.headers.getlist("WWW-Authenticate") == ["Bearer"]
+    assert response.content_type == "application/problem+json"
+    assert response.request.method == "HEAD" or json.loads(response.text)["title"] == "Unauthorized"

@@ -1,0 +1,72 @@
+"""A real gunicorn with deploy/gunicorn.conf.py, without nginx in front of it."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+from tests.support.running import clean_environ
+from tools import processes
+from tools.processes import come_to_answer, free_port
+
+
+class Reply:
+    """A response that has been read to its end."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        with http.client.HTTPResponse(connection) as response:
+            response.begin()
+            self.status = response.status
+            self.headers = response.headers
+            self.body = response.read()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Gunicorn:
+    """A running gunicorn."""
+
+    def __init__(self, port: int, log: Path, process: subprocess.Popen[bytes]) -> None:
+        self.port = port
+        self.process = process
+        self._log = log
+
+    @property
+    def log(self) -> str:
+        """Everything that it has logged."""
+        return self._log.read_text()
+
+    def send(self, request: bytes) -> Reply:
+        """Send exactly these bytes and read one response."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
+            connection.sendall(request)
+            return Reply(connection)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
+    """Start gunicorn with these settings and stop it afterwards."""
+    port = free_port()
+    with (folder / "gunicorn.log").open("wb") as log:
+        process = processes.start(
+            [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
+            cwd=ROOT,
+            env={**clean_environ(), "PORT": str(port), **environ},
+            stdout=log,
+            stderr=log,
+        )
+    gunicorn = Gunicorn(port, folder / "gunicorn.log", process)
+    try:
+        url = f"http://127.0.0.1:{port}/healthz"
+        assert come_to_answer(url, 30, lambda: process.poll() is None), gunicorn.log
+        yield gunicorn
+    finally:
+        processes.end(process)

@@ -1,0 +1,77 @@
+"""`make run` under way, for tests."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import ROOT
+from tools.processes import come_to_answer, free_port
+
+START_SECONDS = 60
+END_SECONDS = 30
+
+
+class Run:
+    """A `make run` under way."""
+
+    def __init__(self, state: Path, **environ: str) -> None:
+        self.state = state
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.base = f"http://{self.address}"
+        self._log = state / f"run-{self.port}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tools.run"],
+                cwd=ROOT,
+                env={**clean_environ(), "STATE_DIR": str(state), "PORT": str(self.port), **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> "Run":
+        is_ready = come_to_answer(f"{self.base}/readyz", START_SECONDS, lambda: self.process.poll() is None)
+        assert is_ready, self.output
+        return self
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a reader's shell has set: where it is served, and the printed token."""
+        token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", self.output, re.MULTILINE)
+        assert token
+        return clean_environ() | {"API": f"{self.base}/api/v1", "TOKEN": token[0], "STATE_DIR": str(self.state)}
+
+    def lines(self, start: str) -> list[str]:
+        return [line for line in self.output.splitlines() if line.startswith(start)]
+
+    def end(self, how: int = signal.SIGINT) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(END_SECONDS)
+
+    def left_behind(self) -> list[str]:
+        """The processes that this run started and that live on."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                known_by = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if str(self.state).encode() in known_by and state != "Z" and int(process.name) != os.getpid():
+                found.append((process / "comm").read_text().strip())
+        return found
+
+
+def clean_environ() -> dict[str, str]:
+    """Return our environment without the settings of the service, and without those of a `make` that runs us."""
+    ours = {"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "REDIS_URL", "WEB_CONCURRENCY", "TEST_DATABASE_URL"}
+    of_make = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "VENV"}
+    return {name: value for name, value in os.environ.items() if name not in ours | of_make}

@@ -1,0 +1,97 @@
+"""What gunicorn answers and logs itself, before a request reaches the application."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.support import SECRET, claims, token, until
+from tests.support.gunicorn_server import Gunicorn, serving
+
+UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+@pytest.fixture(scope="module")
+def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+    """A gunicorn that logs as much as it can, without a database."""
+    folder = tmp_path_factory.mktemp("gunicorn")
+    with serving(folder, DATABASE_URL=UNREACHABLE, JWT_SECRET_KEY=SECRET, LOG_LEVEL="DEBUG") as gunicorn:
+        yield gunicorn
+
+
+@pytest.mark.parametrize("header", [b"SCRIPT_NAME: /elsewhere", b"SCRIPT_NAME: /healthz", b"PATH_INFO: /elsewhere"])
+def test_a_header_cannot_set_a_variable_of_the_wsgi_environment(gunicorn: Gunicorn, header: bytes) -> None:
+    reply = gunicorn.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+
+    assert (reply.status, reply.json) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        pytest.param(b"GET http://[::1/ HTTP/1.1", id="malformed URL"),
+        pytest.param(b"GET / HTTP/9", id="malformed version"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: y", id="two hosts"),
+        pytest.param(b"GET / HTTP/1.1\r\nTransfer-Encoding: zip", id="unknown transfer coding"),
+        pytest.param(b"GET / HTTP/1.1\r\nExpect: a miracle", id="unknown expectation"),
+        pytest.param(b"GET / HTTP/1.1" + b"\r\nX: x" * 32769, id="too many headers"),
+    ],
+)
+def test_a_request_that_gunicorn_refuses_is_a_problem(gunicorn: Gunicorn, request_head: bytes) -> None:
+    reply = gunicorn.send(request_head + b"\r\nHost: x\r\n\r\n")
+
+    assert reply.status == 400
+    assert reply.headers.get_all("Content-Type") == ["application/problem+json"]
+    assert (reply.json["title"], reply.json["status"]) == ("Bad Request", 400)
+    assert reply.json["type"] == "https://api.dashtam.com/errors/bad_request"
+    assert reply.headers.get_all("X-Trace-Id") == [reply.json["trace_id"]]
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        pytest.param(b"GET http://[::1/?needle=secret HTTP/1.1", id="malformed absolute URL"),
+        pytest.param(b"GET http://[::1]/?needle=secret HTTP/1.1", id="absolute URL"),
+        pytest.param(b"GET needle=secret HTTP/1.1", id="no path"),
+        pytest.param(b"GET /?needle=secret HTTP/9", id="malformed version"),
+        pytest.param(b"GET /?needle=secret", id="no version"),
+        pytest.param(b"get /?needle=secret HTTP/1.1", id="malformed method"),
+        pytest.param(b"GET ?needle=secret HTTP/1.1", id="a query alone"),
+        pytest.param(b"GET //[::1?needle=secret HTTP/1.1", id="a host without its scheme"),
+        pytest.param(b"GET /?needle=secret HTTP/1.1\r\nTransfer-Encoding: zip", id="malformed body"),
+        pytest.param(b"GET /?needle=secret HTTP/1.1\r\nneedle secret: 1", id="malformed header"),
+        pytest.param(b"GET /nowhere?needle=secret HTTP/1.1", id="well-formed"),
+    ],
+)
+def test_no_line_of_the_log_holds_the_query(gunicorn: Gunicorn, request_line: bytes) -> None:
+    before = len(gunicorn.log)
+    gunicorn.send(request_line + b"\r\nHost: x\r\n\r\n")
+    until(lambda: gunicorn.log[before:].endswith("\n"), 10)
+
+    logged = gunicorn.log[before:]
+    assert all(json.loads(line) for line in logged.splitlines())
+    assert "needle" not in logged
+    assert "secret" not in logged
+
+
+def test_sighup_takes_a_changed_secret(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    new_secret = uuid4().hex
+
+    with serving(tmp_path, DATABASE_URL=UNREACHABLE, JWT_SECRET_KEY_FILE=str(secret)) as gunicorn:
+
+        def status_of_a_read(key: str) -> int:
+            bearer = f"Authorization: Bearer {token(claims(), key)}".encode()
+            request = b"GET /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            return gunicorn.send(request + bearer + b"\r\n\r\n").status
+
+        assert (status_of_a_read(SECRET), status_of_a_read(new_secret)) == (503, 401)
+        secret.write_text(new_secret)
+        gunicorn.process.send_signal(signal.SIGHUP)
+
+        until(lambda: status_of_a_read(new_secret) == 503, 30)
+        until(lambda: status_of_a_read(SECRET) == 401, 30)

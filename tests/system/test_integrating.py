@@ -1,0 +1,48 @@
+"""docs/integrating.md stays true: what it shows is pasted into a shell while `make run` is up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from snapshots.capture import SCOPE
+from tests.support import ROOT, SECRET, user_token
+from tests.support.documents import assert_shown, checkout, examples, paste
+from tests.support.running import Run
+from tools import demo, postgres
+from tools.processes import free_port
+
+EXAMPLES = examples((ROOT / "docs" / "integrating.md").read_text())
+
+
+def test_every_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> None:
+    with postgres.running(run.state / "postgres") as database_url:
+        settings = {"DATABASE_URL": database_url}
+        commands = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        environ = run.environ | settings | commands
+        for example, printed in paste(EXAMPLES, checkout(tmp_path / "checkout"), environ, run.address):
+            assert_shown(example, printed)
+
+
+def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
+    shown = [example for example in EXAMPLES if example.shown]
+
+    assert sum(example.text.startswith("curl") for example in shown) == 5
+    assert sum(example.language == "python" for example in shown) == 4
+
+
+def test_the_sync_job_retries_until_the_service_has_started(tmp_path: Path) -> None:
+    port = free_port()
+    token = user_token(demo.USER, scope=SCOPE)
+    environ = {**os.environ, "API": f"http://127.0.0.1:{port}/api/v1", "TOKEN": token}
+    (job,) = [example for example in EXAMPLES if "def capture(" in example.text]
+
+    process = subprocess.Popen([sys.executable, "-c", job.text], env=environ, stdout=subprocess.PIPE, text=True)
+    run = Run(tmp_path, PORT=str(port), JWT_SECRET_KEY=SECRET)
+    try:
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        run.end()
+
+    assert printed == job.shown

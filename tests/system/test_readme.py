@@ -1,0 +1,54 @@
+"""The README stays true: what it shows is pasted into a shell while `make run` is up."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapshots.capture import SCOPE
+from tests.support import ROOT
+from tests.support.documents import assert_shown, checkout, examples, paste
+from tests.support.running import Run, clean_environ
+from tools import demo, local
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_its_requests_are_answered_as_shown(run: Run, tmp_path: Path) -> None:
+    commands, *requests = examples(README)
+
+    assert re.findall(r"^make \w+", commands.text, re.MULTILINE) == ["make run", "make test"]
+    assert any(request.shown for request in requests)
+    for request, printed in paste(requests, checkout(tmp_path / "checkout"), run.environ, run.address):
+        assert_shown(request, printed)
+
+
+def test_its_first_command_is_what_these_tests_run() -> None:
+    printed = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert printed.splitlines()[-1].endswith("-m tools.run")
+
+
+def test_it_shows_a_request_and_its_answer_within_thirty_lines() -> None:
+    first_screen = "\n".join(README.splitlines()[:30])
+
+    assert any("curl" in example.text and example.shown for example in examples(first_screen + "\n"))
+
+
+def test_it_has_at_most_a_thousand_words() -> None:
+    assert len(README.split()) <= 1000
+
+
+def test_make_token_prints_a_token_and_keeps_its_secret_private(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environ = clean_environ() | {"STATE_DIR": str(tmp_path)}
+    command = ["make", "-s", "token", f"VENV={sys.prefix}", f"SUB={demo.USER}", f"SCOPE={SCOPE}"]
+
+    printed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+
+    monkeypatch.setattr(local, "STATE", tmp_path)
+    assert len(printed.split(".")) == len(local.token(demo.USER, SCOPE).split(".")) == 3
+    assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600

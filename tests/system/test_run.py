@@ -1,0 +1,206 @@
+"""`make run`, as a person meets it: a service on real servers, reached over HTTP with the lines it prints."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from schemas.responses import History, Latest
+from tests.support import ROOT, SECRET, until, user_token, valkey_server
+from tests.support.running import END_SECONDS, START_SECONDS, Run, clean_environ
+from tools import demo
+from tools.processes import free_port
+
+
+def curl(line: str) -> Any:
+    """What a printed line answers in a shell of its own."""
+    done = subprocess.run(
+        ["bash", "-c", line.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_line_it_prints_works_when_pasted(run: Run) -> None:
+    latest, history, recent, capture = run.lines("curl ")
+
+    assert Latest().validate(answer := curl(latest)) == {}
+    assert answer["total_count"] == len(demo.ACCOUNTS)
+    assert History().validate(answer := curl(history)) == {}
+    assert answer["total_count"] == 8
+    assert History().validate(answer := curl(recent)) == {}
+    assert answer["total_count"] == 5
+    first, again = curl(capture), curl(capture)
+    assert (first["created_count"], again["created_count"], again["duplicate_count"]) == (1, 0, 1)
+    assert curl(recent)["snapshots"][0]["id"] == first["snapshots"][0]["id"]
+
+
+def test_its_token_stands_alone_on_a_line(run: Run) -> None:
+    (token,) = re.findall(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
+
+    assert all(token in line for line in run.lines("curl "))
+
+
+def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: Run) -> None:
+    latest = curl(run.lines("curl ")[0])
+
+    decimals = {s["currency"]: len(s["balance"].partition(".")[2]) for s in latest["snapshots"]}
+    assert decimals == {"USD": 2, "JPY": 0, "KWD": 3}
+    assert [s["account_id"] for s in latest["snapshots"] if s["balance"].startswith("-")] == [demo.CREDIT_CARD]
+    line = run.lines("curl ")[1].replace("2025-12-24", "2024-01-01").replace("2025-12-31", "2025-12-31")
+    assert curl(line)["total_count"] == demo.DAYS
+
+
+def test_what_it_logs_is_json(run: Run) -> None:
+    printed, logged = run.output.split("Ctrl-C ends the service.")
+
+    assert '"event"' not in printed
+    for line in filter(None, logged.splitlines()):
+        assert {"event", "level", "time"} <= set(json.loads(line))
+
+
+def test_a_taken_port_is_one_clear_line(run: Run, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), "PORT": str(run.port)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert str(run.port) in line
+    assert "PORT=" in line
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_database_of_another_version_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), "PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line == f"make run: {tmp_path}/postgres was made by another version; make clean removes it."
+
+
+@pytest.fixture
+def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Starts runs that end with the test."""
+    runs: list[Run] = []
+
+    def start(**environ: str) -> Run:
+        runs.append(Run(tmp_path, **environ).wait_until_ready())
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.end(signal.SIGKILL)
+
+
+def test_ctrl_c_leaves_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[..., Run]) -> None:
+    first = short_run()
+    curl(first.lines("curl ")[3])
+    assert first.end() == 0
+    assert first.left_behind() == []
+
+    second = short_run()
+    assert "0 new snapshots" in second.output
+    assert curl(first.lines("curl ")[3].replace(first.base, second.base))["duplicate_count"] == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_however_it_is_ended_nothing_is_left_behind(short_run: Callable[..., Run], how: int) -> None:
+    run = short_run()
+
+    run.end(how)
+
+    until(lambda: run.left_behind() == [], END_SECONDS)
+
+
+def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp_path: Path) -> None:
+    runs = [Run(tmp_path) for _ in range(2)]
+    until(lambda: any(run.process.poll() is not None for run in runs), START_SECONDS)
+    ended, serving = sorted(runs, key=lambda run: run.process.poll() is None)
+    serving.wait_until_ready()
+
+    assert ended.process.wait() == 1
+    assert "in use by another command" in ended.output
+    assert "Traceback" not in ended.output
+    assert serving.end() == 0
+
+
+def test_a_secret_from_a_file_is_the_one_in_force(short_run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+
+    run = short_run(JWT_SECRET_KEY_FILE=str(tmp_path / "secret"), JWT_ALGORITHM="")
+
+    line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+    assert curl(line)["total_count"] == len(demo.ACCOUNTS)
+
+
+def test_its_token_carries_the_issuer_and_the_audience_that_are_asked_for(short_run: Callable[..., Run]) -> None:
+    run = short_run(JWT_ISSUER="us", JWT_AUDIENCE="them")
+
+    assert curl(run.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)
+
+
+def test_a_database_of_ones_own_is_migrated_and_left_empty(
+    short_run: Callable[..., Run], empty_database_url: str
+) -> None:
+    with valkey_server.running() as store:
+        run = short_run(
+            DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2", REDIS_URL=store.url
+        )
+        # The secret, the store and the number of workers given are those in force.
+        line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+        assert curl(line)["total_count"] == 0
+        assert len(store.ask("KEYS", "*")) == 1
+        assert len(re.findall("Booting worker", run.output)) == 2
+    with psycopg.connect(empty_database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)
+    assert not (run.state / "postgres").exists()
+
+
+def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tools.run"],
+        cwd=ROOT,
+        env={
+            **clean_environ(),
+            "STATE_DIR": str(tmp_path),
+            "PORT": str(free_port()),
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("make run: The database cannot be reached")
+    assert "Traceback" not in ended.stderr

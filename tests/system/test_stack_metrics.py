@@ -1,0 +1,188 @@
+"""The metrics of the stack, as Prometheus scrapes them."""
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support import API, snapshot, until
+from tests.support.stack_client import ask, capture, frozen_service, needs_nginx, read, unreachable_service
+from tools import processes, prometheus, stack
+from tools.processes import free_port
+from tools.stack import Stack
+
+pytestmark = needs_nginx
+needs_mtail = pytest.mark.skipif(not shutil.which("mtail"), reason="mtail is not installed: apt-get install mtail")
+needs_prometheus = pytest.mark.skipif(
+    not shutil.which("prometheus"), reason="Prometheus is not installed: apt-get install prometheus"
+)
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def test_metrics_add_up_over_the_workers(running: Stack) -> None:
+    for _ in range(20):
+        read(running, str(uuid4()))
+
+    counted = [
+        float(line.split()[-1])
+        for line in get(f"{running.internal_base}/metrics").splitlines()
+        if line.startswith("http_request_duration_seconds_count")
+        and f'method="GET",route="{API}/balance-snapshots",status="200"' in line
+    ]
+    assert counted[0] >= 20
+
+
+@pytest.mark.parametrize(("path", "status"), [("/readyz", "ready"), ("/healthz", "ok")])
+def test_the_internal_port_answers_probes(running: Stack, path: str, status: str) -> None:
+    assert json.loads(get(running.internal_base + path)) == {"status": status}
+
+
+def test_the_internal_port_serves_nothing_of_the_api(running: Stack) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(f"{running.internal_base}{API}/balance-snapshots")
+
+
+def responses(running: Stack, status: int, origin: str) -> float | None:
+    """How many responses of this status nginx has sent; None where there is no such series."""
+    for line in get(f"{running.nginx_metrics_base}/metrics").splitlines():
+        if line.startswith(f'nginx_responses_total{{origin="{origin}",status="{status}"}}'):
+            return float(line.split()[-1])
+    return None
+
+
+@needs_mtail
+def test_the_counters_of_failures_exist_before_the_first(running: Stack) -> None:
+    counters = [(502, "nginx"), (503, "nginx"), (504, "nginx"), (503, "service")]
+
+    until(lambda: None not in [responses(running, *counter) for counter in counters], 10)
+
+
+Expect = Callable[[int, int, str], None]
+
+
+@pytest.fixture
+def expect_more(running: Stack) -> Iterator[Expect]:
+    """Wait until nginx has counted that many more responses of a status than when the test began."""
+    keys = [(status, origin) for status in (200, 401, 502, 503, 504) for origin in ("nginx", "service")]
+    # The lines of earlier requests are counted when this one's is.
+    not_found = responses(running, 404, "service") or 0
+    ask(running, f"/{uuid4()}")
+    until(lambda: responses(running, 404, "service") == not_found + 1, 10)
+    before = {key: responses(running, *key) or 0 for key in keys}
+    expected = dict.fromkeys(keys, 0)
+
+    def expect(count: int, status: int, origin: str) -> None:
+        expected[status, origin] = count
+
+    yield expect
+    until(lambda: {key: (responses(running, *key) or 0) - before[key] for key in keys} == expected, 10)
+
+
+@needs_mtail
+def test_responses_of_the_service_are_counted_as_its_own(running: Stack, expect_more: Expect) -> None:
+    for _ in range(3):
+        assert read(running, str(uuid4())).status == 200
+    assert ask(running, f"{API}/balance-snapshots").status == 401
+
+    expect_more(3, 200, "service")
+    expect_more(1, 401, "service")
+
+
+@needs_mtail
+def test_a_bad_gateway_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+    with unreachable_service(running):
+        assert capture(running, snapshot(str(uuid4()), str(uuid4()))).status == 502
+
+    expect_more(1, 502, "nginx")
+
+
+@needs_mtail
+def test_a_timeout_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+    with frozen_service(running):
+        assert read(running, str(uuid4())).status == 504
+
+    expect_more(1, 504, "nginx")
+
+
+@needs_mtail
+def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running: Stack, expect_more: Expect) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(40) as threads:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(40)]
+        replies = [attempt.result() for attempt in under_way]
+        other.rollback()
+
+    busy = [reply for reply in replies if "busy" in reply.json["detail"]]
+    assert {reply.status for reply in replies} == {503}
+    assert 0 < len(busy) < 40
+    expect_more(len(busy), 503, "nginx")
+    expect_more(40 - len(busy), 503, "service")
+
+
+@needs_mtail
+@needs_prometheus
+def test_prometheus_scrapes_the_service_and_nginx(running: Stack, tmp_path: Path) -> None:
+    capture(running, snapshot(str(uuid4()), str(uuid4())))
+
+    with prometheus.watching(running, tmp_path) as watching:
+        for expression in (
+            'up{job="balance-snapshots"} == 1',
+            'up{job="balance-snapshots-nginx"} == 1',
+            'snapshots_captured_total{job="balance-snapshots",status="created"} > 0',
+            'nginx_responses_total{job="balance-snapshots-nginx",status="201",origin="service"} > 0',
+        ):
+            until(lambda expression=expression: watching.query(expression) != [], 20)  # type: ignore[misc]
+
+
+@needs_mtail
+def test_the_log_of_nginxs_metrics_stays_small_and_counting_goes_on(tmp_path: Path) -> None:
+    log, port = tmp_path / "status.log", free_port()
+    base = f"http://127.0.0.1:{port}"
+    log.touch()
+    counting = processes.start(
+        [str(stack.DEPLOY / "nginx-metrics.sh"), str(log), "--address=127.0.0.1", f"--port={port}"]
+    )
+
+    def write(lines: int, status: int) -> None:
+        with log.open("a") as status_log:
+            status_log.write(f"{status} service\n" * lines)
+
+    def is_counted(lines: int, status: int) -> bool:
+        return f'{{origin="service",status="{status}"}} {lines}\n' in get(f"{base}/metrics")
+
+    try:
+        assert processes.come_to_answer(f"{base}/metrics", 10, lambda: counting.poll() is None)
+        write(660_000, 200)
+        until(lambda: is_counted(660_000, 200), 20)
+        # These take it over the limit.
+        write(10_000, 200)
+        until(lambda: log.stat().st_size < 1000, 10)
+        write(5, 201)
+        until(lambda: is_counted(5, 201), 10)
+    finally:
+        processes.end(counting)
+
+
+def test_the_stack_serves_without_mtail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if program.name != "mtail":
+            (programs / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(programs))
+
+    with stack.running(tmp_path / "state", free_port()) as running:
+        assert running.nginx_metrics_base is None
+        assert json.loads(get(f"{running.internal_base}/readyz")) == {"status": "ready"}

@@ -1,0 +1,63 @@
+"""More requests than the stack can serve, or slower ones."""
+
+import contextlib
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import psycopg
+
+from service.db import DEADLINE_SECONDS
+from tests.support import API, snapshot, until, user_token
+from tests.support.stack_client import ask, assert_problem, capture, needs_nginx, read
+from tools.stack import Stack
+
+pytestmark = needs_nginx
+
+
+def test_half_sent_requests_starve_nobody(running: Stack) -> None:
+    host, port = running.base.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as clients:
+        for _ in range(50):
+            client = clients.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            client.sendall(b"POST /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        for _ in range(5):
+            assert read(running, str(uuid4())).status == 200
+
+
+def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queue(running: Stack) -> None:
+    """Three for each thread: what waits for a thread meanwhile waits on its own time."""
+    bearers = [user_token(str(uuid4())) for _ in range(24)]
+
+    def timed(bearer: str) -> tuple[int, float]:
+        began = time.monotonic()
+        status = ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {bearer}").status
+        return status, time.monotonic() - began
+
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(24) as threads:
+        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        seen = list(threads.map(timed, bearers))
+        other.rollback()
+
+    assert {status for status, _ in seen} == {503}
+    assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 1
+
+
+def test_what_is_too_much_is_shed_at_once_with_a_time_to_come_again(running: Stack) -> None:
+    """More requests under way than the proxy lets in, while a lock holds the service up."""
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(90)]
+        until(lambda: sum(attempt.done() for attempt in under_way) >= 20, 10)
+        other.rollback()
+        replies = [attempt.result() for attempt in under_way]
+
+    shed = [reply for reply in replies if reply.status == 503 and "busy" in reply.json["detail"]]
+    assert len(shed) >= 20
+    for reply in shed:
+        assert_problem(reply, 503)
+        assert reply.headers["Retry-After"] == "1"
+    assert {reply.status for reply in replies} <= {200, 201, 503}
+    assert read(running, str(uuid4())).status == 200

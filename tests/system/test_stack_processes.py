@@ -1,0 +1,132 @@
+"""Workers that are killed, frozen or replaced, and a stack that is stopped and started."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support import ROOT, SECRET, children_of, snapshot, until
+from tests.support.running import clean_environ
+from tests.support.stack_client import Reply, assert_problem, capture, frozen_service, needs_nginx, read
+from tools import stack
+from tools.processes import free_port
+from tools.stack import Stack
+
+pytestmark = needs_nginx
+
+
+def test_a_killed_worker_is_replaced_and_costs_only_what_it_was_answering(running: Stack) -> None:
+    before = set(children_of(running.gunicorn.pid))
+
+    os.kill(before.pop(), signal.SIGKILL)
+
+    until(lambda: len(set(children_of(running.gunicorn.pid)) - before) == 1, 10)
+    until(lambda: read(running, str(uuid4())).status == 200, 10)
+    assert [read(running, str(uuid4())).status for _ in range(10)] == [200] * 10
+
+
+def test_a_service_that_stood_still_serves_again_at_once(running: Stack) -> None:
+    with frozen_service(running):
+        read(running, str(uuid4()))
+
+    assert read(running, str(uuid4())).status == 200
+
+
+def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
+    ended = threading.Event()
+
+    def reads(_: int) -> list[Reply]:
+        replies = []
+        while not ended.is_set():
+            replies.append(read(running, str(uuid4())))
+        return replies
+
+    before = set(children_of(running.gunicorn.pid))
+    with ThreadPoolExecutor(4) as threads:
+        readers = [threads.submit(reads, n) for n in range(4)]
+        try:
+            running.gunicorn.send_signal(signal.SIGHUP)
+            until(lambda: not before & set(children_of(running.gunicorn.pid)), 20)
+            time.sleep(0.3)
+        finally:
+            ended.set()
+        replies = [reply for reader in readers for reply in reader.result()]
+
+    assert len(replies) > 10
+    assert [(reply.status, reply.body) for reply in replies if reply.status != 200] == []
+
+
+@pytest.fixture
+def short_lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    with stack.running(tmp_path, free_port()) as running:
+        yield running
+
+
+def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    user_id = str(uuid4())
+    with stack.running(tmp_path, free_port()) as first:
+        assert capture(first, snapshot(user_id, str(uuid4()))).status == 201
+
+    with stack.running(tmp_path, free_port()) as second:
+        assert read(second, user_id).json["total_count"] == 1
+
+
+def test_a_service_that_is_asked_to_end_finishes_what_it_is_answering(short_lived: Stack) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with psycopg.connect(short_lived.admin_url) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        under_way = thread.submit(capture, short_lived, snapshot(user_id, account_id))
+        until(lambda: _is_waiting(other), 5)
+
+        short_lived.gunicorn.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        other.rollback()
+
+        assert under_way.result().status == 201
+    assert short_lived.gunicorn.wait(20) == 0
+    assert_problem(read(short_lived, user_id), 502)
+
+
+def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    return row is not None and row[0] > 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_make_stack_says_where_it_serves_and_stops_when_it_is_told_to(tmp_path: Path, ending: signal.Signals) -> None:
+    ports = {"PORT": str(free_port()), "INTERNAL_PORT": str(free_port()), "NGINX_METRICS_PORT": str(free_port())}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.stack"],
+        cwd=ROOT,
+        env={**clean_environ(), "STATE_DIR": str(tmp_path), **ports},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as started:
+        assert started.stdout
+        try:
+            first, second = started.stdout.readline(), started.stdout.readline()
+            assert f"http://127.0.0.1:{ports['PORT']}; " in first
+            assert f"http://127.0.0.1:{ports['INTERNAL_PORT']}/metrics" in second
+        finally:
+            started.send_signal(ending)
+        assert started.stdout.read().endswith("Stopped.\n")
+    assert started.returncode == 0
+    assert not stack_answers(ports["PORT"])
+
+
+def stack_answers(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0

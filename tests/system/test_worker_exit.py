@@ -1,0 +1,134 @@
+"""How a worker of gunicorn ends: soon, whatever it has opened, but not before it has answered."""
+
+import http.client
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from config import Settings
+from tests.conftest import serving as serving_app
+from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token, valkey_server
+from tests.support.gunicorn_server import Gunicorn, Reply, serving
+from tests.support.valkey_server import ValkeyServer
+
+# Far less than graceful_timeout (20 s), and enough for a busy machine.
+EXIT_SECONDS = 6
+
+
+@pytest.fixture
+def store() -> Iterator[ValkeyServer]:
+    with valkey_server.running() as store:
+        yield store
+
+
+@pytest.fixture
+def gunicorn(tmp_path: Path, database_url: str, store: ValkeyServer) -> Iterator[Gunicorn]:
+    """A gunicorn whose worker has opened all that a worker opens."""
+    with serving(tmp_path, DATABASE_URL=database_url, JWT_SECRET_KEY=SECRET, REDIS_URL=store.url) as gunicorn:
+        with ThreadPoolExecutor(4) as threads:
+            assert set(threads.map(lambda _: read(gunicorn).status, range(8))) == {200}
+        yield gunicorn
+
+
+def read(gunicorn: Gunicorn) -> Reply:
+    bearer = user_token(str(uuid4()))
+    return gunicorn.send(
+        f"GET {API}/balance-snapshots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
+    )
+
+
+def capture(gunicorn: Gunicorn, user_id: str, account_id: str) -> Reply:
+    bearer = user_token("sync-job", scope="balance-snapshots:write")
+    body = json.dumps({"snapshots": [snapshot(user_id, account_id)]})
+    head = f"POST {API}/balance-snapshots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return gunicorn.send((head + body).encode())
+
+
+every_ending = pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=lambda ending: ending.name)
+
+
+@every_ending
+def test_a_worker_that_has_served_requests_exits_at_once(gunicorn: Gunicorn, ending: signal.Signals) -> None:
+    gunicorn.process.send_signal(ending)
+
+    assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
+@every_ending
+def test_a_worker_exits_at_once_while_its_limiter_waits_for_the_store(
+    gunicorn: Gunicorn, store: ValkeyServer, ending: signal.Signals
+) -> None:
+    store.stop()
+    assert read(gunicorn).status == 200
+
+    gunicorn.process.send_signal(ending)
+
+    assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
+@every_ending
+def test_an_idle_connection_does_not_keep_a_worker_from_exiting(gunicorn: Gunicorn, ending: signal.Signals) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", gunicorn.port)) as client:
+        client.request("GET", "/healthz")
+        with client.getresponse() as response:
+            response.read()
+
+        gunicorn.process.send_signal(ending)
+
+        assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
+def test_a_reload_ends_the_workers_before_it_at_once(gunicorn: Gunicorn) -> None:
+    before = set(children_of(gunicorn.process.pid))
+
+    gunicorn.process.send_signal(signal.SIGHUP)
+
+    until(lambda: not before & set(children_of(gunicorn.process.pid)), EXIT_SECONDS)
+    assert read(gunicorn).status == 200
+
+
+@every_ending
+def test_a_request_in_flight_is_answered_before_its_worker_exits(
+    gunicorn: Gunicorn, database_url: str, ending: signal.Signals
+) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    with ThreadPoolExecutor(1) as thread, psycopg.connect(database_url) as other:
+        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        pending = thread.submit(capture, gunicorn, user_id, account_id)
+        until(lambda: pending.done() or waits_for_a_lock(other), 5)
+
+        gunicorn.process.send_signal(ending)
+        time.sleep(0.5)
+        other.rollback()
+
+        assert pending.result().status == 201
+    assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
+def waits_for_a_lock(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    return connection.execute("SELECT pid FROM pg_locks WHERE NOT granted").rowcount > 0
+
+
+def test_closing_an_app_ends_the_threads_it_has_started(settings: Settings, store: ValkeyServer) -> None:
+    before = set(threading.enumerate())
+
+    def started() -> set[str]:
+        return {thread.name for thread in set(threading.enumerate()) - before}
+
+    with serving_app(replace(settings, redis_url=store.url)) as app:
+        store.stop()
+        assert Caller(app, user_token(str(uuid4()))).latest().status_code == 200
+        assert {"limiter", f"{app.extensions['pool'].name}-scheduler"} <= started()
+
+    until(lambda: started() == set(), 5)
