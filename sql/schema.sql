@@ -1,4 +1,4 @@
--- The schema that sql/migrations end in, for reading: `make docs` writes it, a test compares it.
+-- The schema after all migrations, for reading: `make docs` writes this file, a test compares it.
 
 CREATE TYPE public.snapshot_source AS ENUM (
     'account_sync',

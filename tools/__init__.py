@@ -1,1 +1,1 @@
-"""What developing and trying out the service takes beyond the service itself."""
+"""Development tools: what the make targets run. The service imports nothing from here."""

@@ -1,4 +1,4 @@
-"""Readers and sync jobs that call a stack without pause, and a record of each of their requests."""
+"""Load on a stack: readers and sync jobs that send requests without pause, and a record of each request."""
 
 import contextlib
 import http.client
@@ -18,20 +18,20 @@ from tools import local
 READERS = 4
 JOBS = 2
 BATCH = 5
-CALM = "(none)"
+NO_FAULT = "(none)"
 SUCCESSES = ("200", "201")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request and its outcome. Times are of the monotonic clock."""
+    """A request and its outcome; times are monotonic."""
 
     kind: str
     """read or capture"""
     fault: str
-    """The fault that it met: one that was in effect, or had just ended, at some time between its start and its end."""
+    """The fault that was in effect, or had just ended, while the request ran; else NO_FAULT."""
     status: str
-    """The status, or the name of the exception when there was no complete response."""
+    """The HTTP status, or the exception's name if there was no complete response."""
     retry_after: str | None
     started_at: float
     ended_at: float
@@ -46,28 +46,28 @@ class Request:
 
 
 class Callers:
-    """Readers, and sync jobs that repeat each batch until it is acknowledged."""
+    """Readers, and sync jobs that resend each batch until it is acknowledged."""
 
     def __init__(self, base: str, random: Random) -> None:
         self._address = base.removeprefix("http://")
         self._random = random
-        self._is_over = threading.Event()
+        self._stopped = threading.Event()
         self._lock = threading.Lock()
-        self.fault = CALM
-        """The fault in effect, for the record."""
+        self.fault = NO_FAULT
+        """The fault in effect, which requests are recorded with."""
         self.requests: list[Request] = []
         self.acknowledged: list[UUID] = []
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:
-        """Call from threads until the context ends."""
+        """Send requests from threads until the context ends."""
         with ThreadPoolExecutor(READERS + JOBS) as threads:
             calls = [threads.submit(self._read, self._id()) for _ in range(READERS)]
             calls += [threads.submit(self._capture, self._id(), self._id()) for _ in range(JOBS)]
             try:
                 yield
             finally:
-                self._is_over.set()
+                self._stopped.set()
             for call in calls:
                 call.result()
 
@@ -76,27 +76,27 @@ class Callers:
 
     def _read(self, user_id: str) -> None:
         headers = {"Authorization": f"Bearer {local.token(user_id)}"}
-        while not self._is_over.is_set():
-            self._ask("read", "GET", None, headers)
+        while not self._stopped.is_set():
+            self._send("read", "GET", None, headers)
 
     def _capture(self, user_id: str, account_id: str) -> None:
         bearer = local.token("sync-job", "balance-snapshots:write")
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        at = datetime(2020, 1, 1, tzinfo=UTC)
-        while not self._is_over.is_set():
-            times = [at + timedelta(minutes=n) for n in range(BATCH)]
+        start = datetime(2020, 1, 1, tzinfo=UTC)
+        while not self._stopped.is_set():
+            times = [start + timedelta(minutes=n) for n in range(BATCH)]
             body = json.dumps({"snapshots": [_snapshot(user_id, account_id, time) for time in times]})
-            while not self._is_over.is_set():
-                answer = self._ask("capture", "POST", body, headers)
-                if answer is not None:
+            while not self._stopped.is_set():
+                result = self._send("capture", "POST", body, headers)
+                if result is not None:
                     with self._lock:
-                        self.acknowledged += [UUID(s["id"]) for s in answer["snapshots"]]
+                        self.acknowledged += [UUID(s["id"]) for s in result["snapshots"]]
                     break
                 time.sleep(0.1)
-            at += timedelta(minutes=BATCH)
+            start += timedelta(minutes=BATCH)
 
-    def _ask(self, kind: str, method: str, body: str | None, headers: dict[str, str]) -> Any:
-        """The body of a successful response, else None."""
+    def _send(self, kind: str, method: str, body: str | None, headers: dict[str, str]) -> Any:
+        """Send a request and record it; return the body of a successful response, else None."""
         fault, started_at = self.fault, time.monotonic()
         connection = http.client.HTTPConnection(self._address, timeout=15)
         retry_after = None
@@ -104,17 +104,17 @@ class Callers:
             connection.request(method, "/api/v1/balance-snapshots", body, headers)
             response = connection.getresponse()
             status, retry_after = str(response.status), response.headers["Retry-After"]
-            answer = json.loads(response.read())
+            result = json.loads(response.read())
         except (OSError, http.client.HTTPException) as error:
-            status, answer = type(error).__name__, None
+            status, result = type(error).__name__, None
         finally:
             connection.close()
-        # A request that was under way when a fault began met the fault.
-        met = self.fault if fault == CALM else fault
-        request = Request(kind, met, status, retry_after, started_at, time.monotonic())
+        # A fault that began during the request counts too.
+        fault = self.fault if fault == NO_FAULT else fault
+        request = Request(kind, fault, status, retry_after, started_at, time.monotonic())
         with self._lock:
             self.requests.append(request)
-        return answer if request.is_success else None
+        return result if request.is_success else None
 
 
 def _snapshot(user_id: str, account_id: str, captured_at: datetime) -> dict[str, str]:

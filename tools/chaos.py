@@ -1,8 +1,8 @@
-"""`make chaos`: faults, one after the other, on a running stack under load, and what callers saw of each.
+"""`make chaos`: inject faults, one after another, into a running stack under load, and report what callers saw.
 
-Readers read and sync jobs capture throughout; a job repeats a batch until it is acknowledged, as the README asks.
-Afterwards every acknowledged snapshot must be stored once. The order of the faults and the times between them come from
-a seed, so that a run can be repeated: python -m tools.chaos [SEED] [ROUNDS].
+Readers read and sync jobs capture throughout; a job resends a batch until it is acknowledged. Afterwards every
+acknowledged snapshot must be stored exactly once. A seed gives the order of the faults and the pauses between them, so
+that a run can be repeated: python -m tools.chaos [SEED] [ROUNDS].
 """
 
 import contextlib
@@ -23,21 +23,22 @@ from random import Random
 import psycopg
 
 from tools import postgres, processes, stack
-from tools.callers import CALM, Callers, Request
+from tools.callers import NO_FAULT, Callers, Request
 from tools.stack import Stack
 
-# How long a fault lasts that lasts, and how long the stack is left alone between two.
-LASTING_SECONDS = 2.0
+# Duration of the faults that are not instantaneous.
+FAULT_SECONDS = 2.0
 OUTAGE_SECONDS = 2.0
+# Pause between two faults.
 REST_SECONDS = 1.5
-# How long a fault may take to show.
+# Timeout for a fault to take effect.
 EFFECT_SECONDS = 30
-HALVES = 50
+HALF_SENT_REQUESTS = 50
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that was in effect from one time to another."""
+    """A fault that was injected, and when it was in effect."""
 
     name: str
     started_at: float
@@ -49,7 +50,7 @@ class Fault:
 
 
 def plan(seed: int, rounds: int, faults: list[str]) -> list[tuple[float, str]]:
-    """The seconds to rest before each fault, and the faults in their order: every one once a round."""
+    """Return the faults in a random order, each once per round, with the seconds to rest before it."""
     random = Random(seed)
     order = [fault for _ in range(rounds) for fault in random.sample(faults, len(faults))]
     return [(REST_SECONDS * random.uniform(0.5, 1.5), fault) for fault in order]
@@ -60,7 +61,7 @@ class ChaosError(Exception):
 
 
 class Chaos:
-    """A stack, its callers, and the faults."""
+    """Fault injection into a stack under load."""
 
     def __init__(self, stack: Stack, state: Path, seed: int, parts: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -70,39 +71,39 @@ class Chaos:
         self._parts = parts
         self.callers = Callers(stack.base, self._random)
         self.faults: list[Fault] = []
-        self._kinds: dict[str, Callable[[], None]] = {
+        self._injections: dict[str, Callable[[], None]] = {
             "worker killed": self._kill_worker,
             "rolling restart": self._reload,
             "postgres restarted": self._restart_postgres,
-            "postgres away": self._take_postgres_away,
+            "postgres away": self._stop_postgres_for_a_while,
             "valkey frozen": self._freeze_valkey,
-            "half-sent requests": self._send_halves,
+            "half-sent requests": self._send_half_requests,
         }
 
     def run(self, rounds: int) -> None:
-        """Inject every fault once a round, in an order given by the seed, under load throughout.
+        """Inject every fault once per round, in an order given by the seed, under load throughout.
 
         Raises ChaosError when a fault does not take effect.
         """
         with self.callers.calling():
-            for number, (rest, name) in enumerate(plan(self._seed, rounds, sorted(self._kinds)), 1):
+            for number, (rest, name) in enumerate(plan(self._seed, rounds, sorted(self._injections)), 1):
                 time.sleep(rest)
-                print(f"{number} of {rounds * len(self._kinds)}: {name}", file=sys.stderr, flush=True)
+                print(f"{number} of {rounds * len(self._injections)}: {name}", file=sys.stderr, flush=True)
                 self.callers.fault, started_at = name, time.monotonic()
-                self._kinds[name]()
+                self._injections[name]()
                 self.faults.append(Fault(name, started_at, time.monotonic()))
                 time.sleep(REST_SECONDS)
-                self.callers.fault = CALM
+                self.callers.fault = NO_FAULT
 
-    def lost_and_doubled(self) -> tuple[int, int]:
-        """How many acknowledged snapshots are not stored, and how many are stored more than once."""
+    def lost_and_duplicated(self) -> tuple[int, int]:
+        """Return the number of acknowledged snapshots that are not stored, and of those stored more than once."""
         with psycopg.connect(self._stack.admin_url) as connection:
             stored = Counter(row[0] for row in connection.execute("SELECT id FROM balance_snapshots"))
-            doubles = connection.execute(
+            duplicates = connection.execute(
                 "SELECT count(*) - count(DISTINCT (account_id, captured_at, source)) FROM balance_snapshots"
             ).fetchone()
-        assert doubles is not None
-        return sum(stored[acknowledged] == 0 for acknowledged in set(self.callers.acknowledged)), int(doubles[0])
+        assert duplicates is not None
+        return sum(stored[acknowledged] == 0 for acknowledged in set(self.callers.acknowledged)), int(duplicates[0])
 
     # Faults
 
@@ -125,13 +126,13 @@ class Chaos:
         self._kill_postgres()
         self._start_postgres()
 
-    def _take_postgres_away(self) -> None:
+    def _stop_postgres_for_a_while(self) -> None:
         self._kill_postgres()
         time.sleep(OUTAGE_SECONDS)
         self._start_postgres()
 
     def _kill_postgres(self) -> None:
-        """As pg_ctl stop -m immediate."""
+        """Stop PostgreSQL like pg_ctl stop -m immediate."""
         pid = int((self._state / "postgres" / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGQUIT)
         with contextlib.suppress(ChildProcessError):
@@ -141,61 +142,62 @@ class Chaos:
         self._parts.enter_context(postgres.running(self._state / "postgres", share=False))
 
     def _freeze_valkey(self) -> None:
-        noticed = self._stack.log("gunicorn").count("limiter_store_lost")
+        losses = self._stack.log("gunicorn").count("limiter_store_lost")
         self._stack.valkey.send_signal(signal.SIGSTOP)
-        time.sleep(LASTING_SECONDS)
-        is_noticed = self._stack.log("gunicorn").count("limiter_store_lost") > noticed
+        time.sleep(FAULT_SECONDS)
+        is_noticed = self._stack.log("gunicorn").count("limiter_store_lost") > losses
         self._stack.valkey.send_signal(signal.SIGCONT)
         if not is_noticed:
-            raise ChaosError("No worker missed the frozen Valkey.")
+            raise ChaosError("No worker noticed that Valkey was frozen.")
 
-    def _send_halves(self) -> None:
+    def _send_half_requests(self) -> None:
         host, port = self._stack.base.removeprefix("http://").split(":")
         with contextlib.ExitStack() as clients:
             sockets = [
-                clients.enter_context(socket.create_connection((host, int(port)), timeout=5)) for _ in range(HALVES)
+                clients.enter_context(socket.create_connection((host, int(port)), timeout=5))
+                for _ in range(HALF_SENT_REQUESTS)
             ]
             for client in sockets:
                 client.sendall(b"POST /api/v1/balance-snapshots HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\n{")
-            time.sleep(LASTING_SECONDS)
-            # Readable: answered or closed.
+            time.sleep(FAULT_SECONDS)
+            # A readable socket has a response, or was closed.
             if select.select(sockets, [], [], 0)[0]:
-                raise ChaosError("A half-sent request was not waited for.")
+                raise ChaosError("nginx did not wait for the rest of a half-sent request.")
 
 
-def _wait_until(happens: Callable[[], bool], what: str) -> None:
+def _wait_until(is_true: Callable[[], bool], condition: str) -> None:
     deadline = time.monotonic() + EFFECT_SECONDS
-    while not happens():
+    while not is_true():
         if time.monotonic() > deadline:
-            raise ChaosError(f"Not within {EFFECT_SECONDS} s: {what}.")
+            raise ChaosError(f"Not within {EFFECT_SECONDS} s: {condition}.")
         time.sleep(0.05)
 
 
 def table(requests: list[Request]) -> str:
-    """What callers saw, as the Markdown table of docs/reliability.md."""
-    heads = ["Fault", "Requests", "Failed reads", "Failed captures", "p50", "Slowest", "Slowest failure"]
-    rows = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    """Return what callers saw, as the Markdown table of docs/reliability.md."""
+    headings = ["Fault", "Requests", "Failed reads", "Failed captures", "p50", "Slowest", "Slowest failure"]
+    rows = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for fault in sorted({request.fault for request in requests}):
-        met = [request for request in requests if request.fault == fault]
+        affected = [request for request in requests if request.fault == fault]
         failed = {
-            kind: Counter(request.status for request in met if request.kind == kind and not request.is_success)
+            kind: Counter(request.status for request in affected if request.kind == kind and not request.is_success)
             for kind in ("read", "capture")
         }
         reads, captures = (
             ", ".join(f"{count} x {status}" for status, count in sorted(failed[kind].items())) or 0 for kind in failed
         )
-        seconds = [request.seconds for request in met]
+        seconds = [request.seconds for request in affected]
         rows.append(
-            f"| {fault} | {len(met)} | {reads} | {captures}"
+            f"| {fault} | {len(affected)} | {reads} | {captures}"
             f" | {statistics.median(seconds) * 1000:.0f} ms | {max(seconds):.2f} s"
-            f" | {max((request.seconds for request in met if not request.is_success), default=0):.2f} s |"
+            f" | {max((request.seconds for request in affected if not request.is_success), default=0):.2f} s |"
         )
     return "\n".join(rows)
 
 
 @contextlib.contextmanager
 def running(seed: int) -> Iterator[Chaos]:
-    """Chaos on a stack of its own, with a rate limit that nobody reaches."""
+    """Start a stack for chaos, with a rate limit that nobody reaches."""
     with tempfile.TemporaryDirectory(prefix="snapshots-chaos-") as folder:
         state = Path(folder)
         with (
@@ -210,15 +212,15 @@ def main(arguments: list[str]) -> None:
     try:
         with running(seed) as chaos:
             chaos.run(rounds)
-            lost, doubled = chaos.lost_and_doubled()
+            lost, duplicated = chaos.lost_and_duplicated()
     except (ChaosError, stack.StackError, postgres.PostgresError) as error:
         sys.exit(f"make chaos: {error}")
     print(table(chaos.callers.requests))
     print(
         f"\nSeed {seed}, {rounds} rounds. Acknowledged snapshots: {len(chaos.callers.acknowledged)};"
-        f" lost: {lost}; doubled: {doubled}."
+        f" lost: {lost}; duplicated: {duplicated}."
     )
-    sys.exit(1 if lost or doubled else 0)
+    sys.exit(1 if lost or duplicated else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lint the migrations: none may keep the service from reading or writing while it runs.
+"""Lint the migrations: none may block the reads or writes of the running service.
 
 python -m tools.check_migrations FILE...
 """
@@ -9,24 +9,24 @@ import sys
 from pathlib import Path
 
 _SQUAWK = [str(Path(sys.executable).parent / "squawk"), "--pg-version", "15"]
-# dbmate sends such a file as it stands, and PostgreSQL runs several statements sent at once in a transaction: the file
-# holds one statement, with no room to set timeouts. IF NOT EXISTS would accept the invalid index of a failed build.
+# dbmate sends such a file whole, and PostgreSQL runs statements that are sent together in one transaction. So the file
+# can hold only one statement, and none to set timeouts. IF NOT EXISTS would accept the invalid index of a failed build.
 _OUTSIDE_A_TRANSACTION = ["--exclude", "prefer-robust-stmts,require-lock-timeout,require-statement-timeout"]
 
 
 def check(paths: list[Path]) -> bool:
-    """Print what is wrong with the migrations; return whether nothing is."""
-    is_right = True
+    """Print the problems of these migrations; return whether there are none."""
+    is_valid = True
     for path in paths:
         text = path.read_text()
         has_transaction = not re.search(r"^-- migrate:up.*\btransaction:false\b", text, re.MULTILINE)
         if "squawk-ignore-file" in text:
             print(f"{path}: squawk-ignore-file silences every rule; ignore one rule at one statement", flush=True)
-            is_right = False
+            is_valid = False
         options = ["--assume-in-transaction"] if has_transaction else _OUTSIDE_A_TRANSACTION
         done = subprocess.run([*_SQUAWK, *options, str(path)], check=False)
-        is_right &= done.returncode == 0
-    return is_right
+        is_valid &= done.returncode == 0
+    return is_valid
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo portfolio: one user, five accounts, three currencies, two years. The same on every machine."""
+"""The demo portfolio: one user, five accounts, three currencies, two years; identical on every machine."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ class _Account(NamedTuple):
     every_days: int
     opening: Decimal
     step: Decimal
-    """The most that the balance moves between two snapshots; its digits are the currency's minor unit."""
+    """Largest change between two snapshots, with the decimals of the currency's minor unit."""
     has_holdings: bool = False
 
 
@@ -43,11 +43,11 @@ ACCOUNTS = (
 
 
 def load(connection: Connection[Any]) -> int:
-    """Stores the portfolio the way a sync job's would be; how many snapshots of it are new."""
+    """Capture the portfolio like a sync job; return the number of new snapshots."""
     items = [item for account in ACCOUNTS for item in _history(account)]
     created = 0
-    for first in range(0, len(items), MAX_BATCH_SIZE):
-        loaded = CaptureBatch().load({"snapshots": items[first : first + MAX_BATCH_SIZE]})
+    for start in range(0, len(items), MAX_BATCH_SIZE):
+        loaded = CaptureBatch().load({"snapshots": items[start : start + MAX_BATCH_SIZE]})
         matches = batch.store(connection, loaded["snapshots"])
         created += sum(match.status == "created" for match in matches)
     return created
@@ -55,13 +55,13 @@ def load(connection: Connection[Any]) -> int:
 
 def _history(account: _Account) -> Iterator[dict[str, Any]]:
     random = Random(account.id)
-    smallest = Decimal(1).scaleb(account.step.as_tuple().exponent)  # type: ignore[arg-type]
-    steps = int(account.step / smallest)
+    unit = Decimal(1).scaleb(account.step.as_tuple().exponent)  # type: ignore[arg-type]
+    max_units = int(account.step / unit)
     balance = account.opening
     for day in range(0, DAYS, account.every_days):
-        # Once in a quarter the user asks for a sync.
+        # The user starts a sync once a quarter.
         source = "initial_connection" if day == 0 else "manual_sync" if day % 91 == 0 else account.source
-        cash = (balance / 8).quantize(smallest) if account.has_holdings else None
+        cash = (balance / 8).quantize(unit) if account.has_holdings else None
         yield {
             "user_id": USER,
             "account_id": account.id,
@@ -73,6 +73,6 @@ def _history(account: _Account) -> Iterator[dict[str, Any]]:
             "source": source,
             "captured_at": (FIRST_DAY + timedelta(days=day)).isoformat(),
         }
-        # A walk that is drawn back to where it began, so that the debt stays a debt.
-        drift = ((account.opening - balance) / 30).quantize(smallest)
-        balance += drift + random.randint(-steps, steps) * smallest
+        # A random walk that tends back to the opening balance, so that the debt stays a debt.
+        drift = ((account.opening - balance) / 30).quantize(unit)
+        balance += drift + random.randint(-max_units, max_units) * unit

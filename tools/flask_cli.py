@@ -12,7 +12,7 @@ from tools.postgres import PostgresError
 
 
 def main(arguments: list[str]) -> None:
-    """Run a command and exit as it does. Ctrl-C is for the command, which reports how far it came."""
+    """Run a command and exit with its code. Ctrl-C is left to the command, which reports how far it got."""
     signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         with local.database() as url:

@@ -1,7 +1,7 @@
-"""`make fuzz`: asks the running service whatever its contract allows and forbids, and checks each answer against it.
+"""`make fuzz`: send the service valid and invalid requests, and check every response against its contract.
 
-Schemathesis reads /openapi.json, makes valid and invalid requests from it, and tries every check that it has. The
-service is that of `make run`, in a folder of its own: python -m tools.fuzz [SEED] [EXAMPLES of each operation].
+Schemathesis generates the requests from /openapi.json and applies all of its checks. The service is that of `make run`,
+with a state folder of its own: python -m tools.fuzz [SEED] [EXAMPLES per operation].
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from tools import demo, local, processes
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60
-# Longer than any number of examples that somebody waits for.
-LONGEST_SECONDS = 3600
+# Longer than any run that somebody waits for.
+MAX_SECONDS = 3600
 
 
 def main(arguments: list[str]) -> None:
@@ -32,24 +32,24 @@ def main(arguments: list[str]) -> None:
             + ["--generation-database", "none", "--warnings", "off", "--header", f"Authorization: Bearer {token}"],
             cwd=folder,
             env=os.environ | {"SCHEMATHESIS_HOOKS": "tools.fuzz_hooks", "PYTHONPATH": str(ROOT)},
-            timeout=LONGEST_SECONDS,
+            timeout=MAX_SECONDS,
             check=False,
         )
     sys.exit(done.returncode)
 
 
-# Settings that somebody's shell may hold for another service.
-_NOT_OURS = ("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM", "JWT_PUBLIC_KEY", "JWT_JWKS_URL", "DOCS")
+# Settings that a developer's shell may hold for another purpose.
+_CLEARED = ("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM", "JWT_PUBLIC_KEY", "JWT_JWKS_URL", "DOCS")
 
 
 @contextlib.contextmanager
 def _service(folder: Path) -> Iterator[tuple[str, str]]:
-    """The base of a service's URLs, and a token of its demo user, who may capture."""
+    """Run the service; yield its base URL and a token for its demo user, who may also capture."""
     local.STATE = folder
     port = processes.free_port()
     environment = with_overrides(
         os.environ,
-        **dict.fromkeys(_NOT_OURS, ""),
+        **dict.fromkeys(_CLEARED, ""),
         WEB_CONCURRENCY="1",
         STATE_DIR=str(folder),
         HOST="127.0.0.1",

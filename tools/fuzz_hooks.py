@@ -12,7 +12,7 @@ from schemas.fields import INTERVALS, TIME_ZONES, UUID
 from tools import demo
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-# Of the past, because the future is refused where it is captured; both forms that RFC 3339 has of UTC.
+# In the past, because captures from the future are refused. Both forms of UTC in RFC 3339 occur: Z and +00:00.
 _FIRST = datetime(1, 1, 3)  # noqa: DTZ001 - the strategy adds the time zone
 _LAST = datetime(2026, 1, 1)  # noqa: DTZ001
 _INSTANTS = st.datetimes(_FIRST, _LAST, timezones=st.just(UTC) | _OFFSETS).map(
@@ -24,20 +24,20 @@ schemathesis.openapi.format("time-zone", st.sampled_from(sorted(TIME_ZONES)))
 schemathesis.openapi.format("cursor", st.just(Cursor(demo.BROKERAGE, None, demo.FIRST_DAY, demo.BROKERAGE).encode()))
 
 
-# What any HTTP server says, of the connection and the body.
-_OF_HTTP = {"server", "date", "connection", "content-type", "content-length", "allow"}
+# Headers of any HTTP response, which the contract does not list.
+_GENERIC = {"server", "date", "connection", "content-type", "content-length", "allow"}
 
 
 @schemathesis.check
 def no_undocumented_header(_context: Any, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
-    """A header that the contract does not name for this status is a fault."""
-    answers = case.operation.definition.raw["responses"]
+    """Fail on a header that the contract does not document for this status."""
+    responses = case.operation.definition.raw["responses"]
     status = str(response.status_code)
     if status == "405":
-        return  # It is the answer to a method that is no operation.
-    documented = {name.lower() for name in answers[status]["headers"]}
-    undocumented = {name.lower() for name in response.headers} - documented - _OF_HTTP
-    assert not undocumented, f"{status} has headers that the contract does not name: {undocumented}"
+        return  # Its method belongs to no operation.
+    documented = {name.lower() for name in responses[status]["headers"]}
+    undocumented = {name.lower() for name in response.headers} - documented - _GENERIC
+    assert not undocumented, f"{status} has headers that the contract does not document: {undocumented}"
 
 
 @schemathesis.hook

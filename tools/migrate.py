@@ -1,6 +1,6 @@
-"""Bring a database up to date: run the files of sql/migrations that it lacks, with dbmate, then sql/grants.sql.
+"""Migrate a database: run the pending files of sql/migrations with dbmate, then sql/grants.sql.
 
-Several may start at once: an advisory lock lets one work while the others wait.
+Several processes may start this at once: an advisory lock lets one work while the others wait.
 """
 
 import os
@@ -23,15 +23,15 @@ WAIT_SECONDS = 10
 
 
 class MigrationError(Exception):
-    """The database is not up to date; the message says why."""
+    """The migration failed; the message says why."""
 
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> str:
-    """Migrate the database; return what was done, in words. Raises MigrationError."""
+    """Migrate the database; return a report of it for people. Raises MigrationError."""
     command = [_dbmate(), "--migrations-dir", str(migrations), "--no-dump-schema", "--migration-lock", "migrate"]
     done = subprocess.run(
         command,
-        # Not on the command line, which everybody on the machine can read.
+        # Every user of the machine can read command lines.
         env={**os.environ, "DATABASE_URL": _dbmate_url(database_url)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -43,15 +43,15 @@ def migrate(database_url: str, migrations: Path = MIGRATIONS) -> str:
     try:
         _grant(database_url)
     except psycopg.Error as error:
-        raise MigrationError(f"The service's rights could not be granted: {error}") from None
+        raise MigrationError(f"The privileges of the service's role could not be granted: {error}") from None
     return done.stdout.strip() or "The database is up to date."
 
 
 def _grant(database_url: str) -> None:
-    """Give the serving role its rights, where there is one: development and tests do without."""
+    """Grant the service's role its privileges, if the role exists: development and tests do without it."""
     with psycopg.connect(database_url, connect_timeout=WAIT_SECONDS) as connection:
         if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'snapshots_service'").fetchone():
-            # Of two sessions that grant rights on one table at the same time, PostgreSQL fails one.
+            # PostgreSQL fails one of two sessions that grant on the same table at the same time.
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('grants.sql'))")
             connection.execute(GRANTS.read_bytes())
 
@@ -62,7 +62,7 @@ def _dbmate() -> str:
 
 
 def _dbmate_url(database_url: str) -> str:
-    """A URL for dbmate's driver, which reads fewer forms than libpq does: of the connection that libpq made."""
+    """Return a URL for dbmate's driver, which supports fewer forms than libpq, from a connection that libpq made."""
     try:
         with psycopg.connect(database_url, connect_timeout=WAIT_SECONDS) as connection:
             info = connection.info
@@ -72,15 +72,16 @@ def _dbmate_url(database_url: str) -> str:
             database = quote(info.dbname, safe="")
     except psycopg.OperationalError as error:
         raise MigrationError(f"The database cannot be reached: {error}") from None
-    given = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
-    options |= {name: given[name] for name in ("sslrootcert", "sslcert", "sslkey", "options") if name in given}
-    mode = given.get("sslmode", "")
+    parameters = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
+    copied = ("sslrootcert", "sslcert", "sslkey", "options")
+    options |= {name: parameters[name] for name in copied if name in parameters}
+    mode = parameters.get("sslmode", "")
     options["sslmode"] = mode if mode.startswith("verify") else "require" if is_encrypted else "disable"
     return f"postgres://{account}@/{database}?{urlencode(options)}"
 
 
 def main() -> None:
-    """Migrates the database of DATABASE_URL, or the embedded one of `make run`."""
+    """Migrate the database of DATABASE_URL, or the embedded one of `make run`."""
     try:
         with database() as url:
             print(migrate(url))

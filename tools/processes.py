@@ -1,4 +1,4 @@
-"""Processes that we start, and that end with us, even when we are killed."""
+"""Child processes that stop with their parent, even if that is killed."""
 
 import signal
 import socket
@@ -6,37 +6,48 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 from urllib.error import HTTPError
 
 
 def start(
     command: Sequence[str],
-    ending: signal.Signals = signal.SIGTERM,
+    stop_signal: signal.Signals = signal.SIGTERM,
     *,
     prefix: Sequence[str] = (),
     **options: Any,
 ) -> subprocess.Popen[bytes]:
-    """Starts a process that the kernel sends `ending` when we are gone; the options are those of Popen.
+    """Start a process, to which the kernel sends `stop_signal` when its parent dies; the options are those of Popen.
 
-    `prefix`: a command that runs a command, such as unshare. The process has a session of its own: Ctrl-C is for us,
-    who end it when it is its turn.
+    `prefix`: a command that runs a command, such as unshare. The process has its own session, so that Ctrl-C reaches
+    only the parent, which stops its children in order.
     """
-    die_with_us = ["setpriv", "--pdeathsig", ending.name.removeprefix("SIG")]
+    stop_with_parent = ["setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")]
     return subprocess.Popen(
-        [*prefix, *die_with_us, *command], stdin=subprocess.DEVNULL, start_new_session=True, **options
+        [*prefix, *stop_with_parent, *command], stdin=subprocess.DEVNULL, start_new_session=True, **options
     )
 
 
+def interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt like Ctrl-C, so that `finally` blocks stop the children."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Return a port of 127.0.0.1 that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def come_to_answer(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
-    """Waits until a URL answers with that status; False when the seconds are over, or what should answer has ended."""
+    """Wait until a URL responds with this status; return False after a timeout, or once `are_running` is false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and are_running():
         if _status(url) == status:
@@ -55,9 +66,9 @@ def _status(url: str) -> int | None:
         return None
 
 
-def end(process: subprocess.Popen[bytes], ending: signal.Signals = signal.SIGTERM, seconds: float = 30) -> None:
-    """Asks a process to end, and sees to it that it has when the seconds are over."""
-    process.send_signal(ending)
+def end(process: subprocess.Popen[bytes], stop_signal: signal.Signals = signal.SIGTERM, seconds: float = 30) -> None:
+    """Stop a process with a signal, or kill it after a timeout."""
+    process.send_signal(stop_signal)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""A real Prometheus (a system package) that watches a stack, configured by deploy/prometheus.yml and its rules."""
+"""A real Prometheus (a system package) that watches a stack, with the configuration and rules of deploy/."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ INTERVAL = "1s"
 
 
 class PrometheusError(Exception):
-    """Prometheus or a part that it scrapes is missing, or does not start; the message says what to do."""
+    """Prometheus or mtail is missing, or Prometheus does not start; the message says what to do."""
 
 
 class Prometheus:

@@ -1,11 +1,9 @@
-"""`make run`: a database, migrated; a token and a curl line for each endpoint; the service, until Ctrl-C."""
+"""`make run`: run the service on a migrated database until Ctrl-C; print a token and a curl line per endpoint."""
 
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
-from types import FrameType
 
 import psycopg
 
@@ -19,7 +17,7 @@ from tools.postgres import PostgresError
 ROOT = Path(__file__).parent.parent
 
 _WELCOME = """
-A token for the demo user, who may also capture:
+A token for the demo user, which may also capture:
 
 {token}
 
@@ -32,12 +30,12 @@ curl -H "Authorization: Bearer {token}" "{base}/accounts/{account}/balance-histo
 An account's newest snapshots:
 curl -H "Authorization: Bearer {token}" "{base}/accounts/{account}/balance-snapshots?limit=5"
 
-Capture one (again: it is stored once):
+Capture a snapshot (if repeated, it is still stored once):
 curl -H "Authorization: Bearer {token}" -H "Content-Type: application/json" "{base}/balance-snapshots" -d '{batch}'
 
-All of it to try in a browser, with the token behind "Authorize": {root}/docs
+Try all of it in a browser; enter the token under "Authorize": {root}/docs
 
-Ctrl-C ends the service.
+Ctrl-C stops the service.
 """
 _BATCH = (
     '{{"snapshots": [{{"user_id": "{user}", "account_id": "{account}", "balance": "4321.09", "currency": "USD",'
@@ -46,13 +44,12 @@ _BATCH = (
 
 
 def main() -> None:
-    """Serves until a signal ends it. Whatever it started has ended when it returns."""
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
+    """Serve until a signal arrives; stop everything that was started before returning."""
+    processes.interrupt_on_signals()
     try:
         sys.exit(_run())
     except KeyboardInterrupt:
-        print("Ended.")
+        print("Stopped.")
     except ContradictionError:
         sys.exit(f"make run: {local.STATE} holds the demo portfolio of another version; make clean removes it")
     except (ConfigError, MigrationError, PostgresError, psycopg.Error) as error:
@@ -60,13 +57,13 @@ def main() -> None:
 
 
 def _run() -> int:
-    is_ours = not read_variable(os.environ, "DATABASE_URL")
-    # Faults in the settings and a taken port show before anything is started.
-    settings = Settings.from_env(local.environment("postgresql://") if is_ours else local.environment(None))
+    is_embedded = not read_variable(os.environ, "DATABASE_URL")
+    # Invalid settings and a port in use are reported before anything is started.
+    settings = Settings.from_env(local.environment("postgresql://") if is_embedded else local.environment(None))
     _check_port(settings)
     with local.database(share=False) as url:
         print(migrate(url), flush=True)
-        if is_ours:
+        if is_embedded:
             with psycopg.connect(url) as connection:
                 print(f"The demo portfolio: {demo.load(connection)} new snapshots.", flush=True)
         if settings.jwt_algorithm == "HS256":
@@ -83,7 +80,7 @@ def _check_port(settings: Settings) -> None:
     except OSError as error:
         sys.exit(
             f"make run: cannot listen on {settings.address} ({error.strerror});"
-            " end what listens there, or say PORT=8001 make run"
+            " stop the process that does, or run PORT=8001 make run"
         )
 
 
@@ -107,10 +104,6 @@ def _serve(environment: dict[str, str]) -> int:
         return server.wait()
     finally:
         processes.end(server)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

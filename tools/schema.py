@@ -1,4 +1,4 @@
-"""Writes sql/schema.sql, the schema that the migrations end in, for reading."""
+"""Write sql/schema.sql: the schema after all migrations, for reading."""
 
 import re
 import subprocess
@@ -11,11 +11,11 @@ from tools import postgres
 from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
-HEAD = "-- The schema that sql/migrations end in, for reading: `make docs` writes it, a test compares it.\n\n"
+HEADER = "-- The schema after all migrations, for reading: `make docs` writes this file, a test compares it.\n\n"
 
 
 def dump(database_url: str) -> str:
-    """The schema of a database as pg_dump tells it, without what differs between servers and runs."""
+    """Return a database's schema from pg_dump, without the lines that differ between servers or runs."""
     options = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=public.schema_migrations"]
     command, environment = postgres.client("pg_dump", database_url, *options)
     text = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
@@ -24,7 +24,7 @@ def dump(database_url: str) -> str:
         for line in text.splitlines()
         if line and not line.startswith(("--", "SET ", "SELECT pg_catalog.set_config", "\\"))
     ]
-    return HEAD + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(kept)) + "\n"
+    return HEADER + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(kept)) + "\n"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Run a file of sql/queries by itself, with the example parameters of its head, and roll back.
+"""Run one file of sql/queries with the example parameters of its header, and roll back.
 
 python -m tools.sql run|explain NAME [PARAMETER=VALUE ...]
 """
@@ -32,42 +32,42 @@ class Column(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A file of sql/queries, as its head describes it."""
+    """A file of sql/queries, as described by its header."""
 
     name: str
     after: str | None
-    """The query that must have run before it in its transaction."""
+    """The query that must run before it in the same transaction."""
     parameters: list[Parameter]
     columns: list[Column]
     statement: str
 
     @property
     def example(self) -> dict[str, str | None]:
-        """The parameters of its head."""
+        """The example parameters."""
         return {parameter.name: parameter.example for parameter in self.parameters}
 
 
 def read(path: Path) -> Query:
-    """The query of a file. Raises ValueError when its head is not as CONTRIBUTING.md says."""
+    """Read a query from a file. Raises ValueError if its header is not in the form that CONTRIBUTING.md describes."""
     text = path.read_text()
-    head = re.match(
+    header = re.match(
         r"(?P<summary>(?:-- .+\n)+)--\n"
         r"(?:-- After: (?P<after>\w+)\n)?"
         r"(?:-- Parameters:\n(?P<parameters>(?:--   .+\n)+))?"
         r"(?:-- Columns:\n(?P<columns>(?:--   .+\n)+))?\n",
         text,
     )
-    if head is None:
-        raise ValueError(f"{path.name} has no head")
+    if header is None:
+        raise ValueError(f"{path.name} has no header")
     return Query(
         path.stem,
-        head["after"],
+        header["after"],
         [
             Parameter(cells[0], cells[1], None if cells[2] == "NULL" else cells[2])
-            for cells in _table(head["parameters"])
+            for cells in _table(header["parameters"])
         ],
-        [Column(cells[0], cells[1]) for cells in _table(head["columns"])],
-        text[head.end() :],
+        [Column(cells[0], cells[1]) for cells in _table(header["columns"])],
+        text[header.end() :],
     )
 
 
@@ -76,7 +76,7 @@ def _table(lines: str | None) -> list[list[str]]:
 
 
 def prepare(connection: psycopg.Connection[Any], query: Query) -> None:
-    """Run the query that must have run before this one, if there is one."""
+    """Run the query that must run before this one, if there is one."""
     if query.after:
         before = read(DIRECTORY / f"{query.after}.sql")
         prepare(connection, before)
@@ -84,7 +84,7 @@ def prepare(connection: psycopg.Connection[Any], query: Query) -> None:
 
 
 def run(connection: psycopg.Connection[Any], query: Query, parameters: dict[str, str | None]) -> str:
-    """The rows as a JSON array of objects, indented; the JSON that a `body` holds is part of it."""
+    """Run the query; return its rows as an indented JSON array, with the JSON text of a `body` column parsed."""
     cursor = connection.execute(query.statement.encode(), parameters)
     if cursor.description is None:
         return f"{cursor.rowcount} rows" if cursor.rowcount >= 0 else "done"
@@ -97,7 +97,7 @@ def run(connection: psycopg.Connection[Any], query: Query, parameters: dict[str,
 
 
 def explain(connection: psycopg.Connection[Any], query: Query, parameters: dict[str, str | None]) -> str:
-    """The plan that ran."""
+    """Run the query; return its plan."""
     statement = f"EXPLAIN (ANALYZE, BUFFERS, VERBOSE)\n{query.statement}"
     return "\n".join(line for (line,) in connection.execute(statement.encode(), parameters))
 
@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> None:
             migrate(url)
             with psycopg.connect(url) as connection:
                 if not read_variable(os.environ, "DATABASE_URL"):
-                    # The examples are of the demo portfolio, which only `make run` leaves in the database.
+                    # The examples use the demo portfolio, which only `make run` leaves in the database.
                     demo.load(connection)
                 prepare(connection, query)
                 print((run if arguments[0] == "run" else explain)(connection, query, parameters))

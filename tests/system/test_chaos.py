@@ -7,7 +7,7 @@ import pytest
 from service.db import DEADLINE_SECONDS
 from tests.support.stack_client import needs_nginx
 from tools import chaos
-from tools.callers import CALM, JOBS, READERS, Request
+from tools.callers import JOBS, NO_FAULT, READERS, Request
 from tools.chaos import Chaos, Fault
 
 pytestmark = needs_nginx
@@ -24,7 +24,7 @@ def shaken() -> Iterator[Chaos]:
     """A stack that has been through every fault."""
     with pytest.MonkeyPatch.context() as patch, chaos.running(seed=7) as shaken:
         patch.setattr(chaos, "REST_SECONDS", SLACK_SECONDS)
-        patch.setattr(chaos, "LASTING_SECONDS", 1.0)
+        patch.setattr(chaos, "FAULT_SECONDS", 1.0)
         shaken.run(rounds=1)
         yield shaken
 
@@ -61,13 +61,13 @@ def test_every_fault_is_met_by_reads_and_captures(shaken: Chaos, name: str) -> N
     assert kinds.count("capture") >= JOBS
 
 
-def test_nothing_acknowledged_is_lost_or_doubled(shaken: Chaos) -> None:
+def test_nothing_acknowledged_is_lost_or_duplicated(shaken: Chaos) -> None:
     assert len(shaken.callers.acknowledged) > 100
-    assert shaken.lost_and_doubled() == (0, 0)
+    assert shaken.lost_and_duplicated() == (0, 0)
 
 
 def test_nothing_fails_without_a_fault_or_by_a_fault_that_the_stack_hides(shaken: Chaos) -> None:
-    assert failures(shaken, CALM, "valkey frozen", "half-sent requests") == []
+    assert failures(shaken, NO_FAULT, "valkey frozen", "half-sent requests") == []
 
 
 def test_a_rolling_restart_fails_nothing_within_the_deadline_of_a_request(shaken: Chaos) -> None:

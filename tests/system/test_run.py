@@ -63,7 +63,7 @@ def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: R
 
 
 def test_what_it_logs_is_json(run: Run) -> None:
-    printed, logged = run.output.split("Ctrl-C ends the service.")
+    printed, logged = run.output.split("Ctrl-C stops the service.")
 
     assert '"event"' not in printed
     for line in filter(None, logged.splitlines()):
