@@ -103,6 +103,11 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def day(number: int) -> str:
+    """A day of January 2025, as an instant."""
+    return f"2025-01-{number:02}T00:00:00Z"
+
+
 def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:
     """An item of a capture."""
     return {
