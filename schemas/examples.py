@@ -69,6 +69,46 @@ LATEST = {
 }
 HISTORY = {"snapshots": [_FIRST, _SECOND], **_SUMMARY}
 RECENT = {"snapshots": [_SECOND, _FIRST], **_SUMMARY}
+PORTFOLIO = {
+    "interval": "month",
+    "time_zone": "Europe/Berlin",
+    "series": [
+        {
+            "currency": "USD",
+            "points": [
+                {
+                    "starts_at": "2025-10-31T23:00:00Z",
+                    "ends_at": "2025-11-30T23:00:00Z",
+                    "is_complete": True,
+                    "balance": "24500.00",
+                    "change_amount": "-120.50",
+                    "change_percent": -0.49,
+                    "entered_amount": "0.00",
+                    "account_count": 2,
+                    "observed_count": 2,
+                    "oldest_captured_at": "2025-11-30T10:00:00Z",
+                },
+                {
+                    "starts_at": "2025-11-30T23:00:00Z",
+                    "ends_at": "2025-12-31T23:00:00Z",
+                    "is_complete": True,
+                    "balance": "25000.00",
+                    "change_amount": "500.00",
+                    "change_percent": 2.04,
+                    "entered_amount": "300.00",
+                    "account_count": 3,
+                    "observed_count": 2,
+                    "oldest_captured_at": "2025-11-30T10:00:00Z",
+                },
+            ],
+            "start_balance": "24500.00",
+            "end_balance": "25000.00",
+            "total_change_amount": "500.00",
+            "total_change_percent": 2.04,
+        }
+    ],
+    "total_count": 2,
+}
 
 BATCH = {
     "snapshots": [
@@ -103,6 +143,13 @@ UNKNOWN_PARAMETER = _invalid("The query is not valid.", "limit", "Unknown field.
 _OF_ACCOUNTS = {403: {"detail": "Not authorized to access this account"}, 404: {"detail": "Account not found"}}
 PROBLEMS_OF_HISTORY = _OF_ACCOUNTS | {
     400: _invalid("The query is not valid.", "start_date", "Must be before end_date.")
+}
+PROBLEMS_OF_PORTFOLIO = {
+    400: _invalid(
+        "The query is not valid.",
+        "interval",
+        "The range has more than 1,100 intervals; shorten it or ask for a longer interval.",
+    )
 }
 PROBLEMS_OF_LIST = _OF_ACCOUNTS | {
     400: _invalid("The query is not valid.", "limit", "Must be a whole number from 1 to 100.")

@@ -32,6 +32,18 @@ class LatestParameters(ma.Schema):
         return LatestParams(**data)
 
 
+class _DateRange(ma.Schema):
+    """A range of time, both ends included."""
+
+    start_date = Instant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
+    end_date = Instant(required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"})
+
+    @ma.validates_schema
+    def _validate_range(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data["start_date"] >= data["end_date"]:
+            raise ma.ValidationError("Must be before end_date.", "start_date")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HistoryParams:
     start_date: datetime
@@ -42,11 +54,9 @@ class HistoryParams:
     """UTC without an interval."""
 
 
-class HistoryParameters(ma.Schema):
+class HistoryParameters(_DateRange):
     """Loads HistoryParams."""
 
-    start_date = Instant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
-    end_date = Instant(required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"})
     source = Source(load_default=None, metadata=_SOURCE)
     interval = Interval(
         load_default=None,
@@ -61,11 +71,6 @@ class HistoryParameters(ma.Schema):
     )
 
     @ma.validates_schema
-    def _validate_range(self, data: dict[str, Any], **kwargs: Any) -> None:
-        if data["start_date"] >= data["end_date"]:
-            raise ma.ValidationError("Must be before end_date.", "start_date")
-
-    @ma.validates_schema
     def _validate_time_zone(self, data: dict[str, Any], **kwargs: Any) -> None:
         if data["time_zone"] is not None and data["interval"] is None:
             raise ma.ValidationError("Is used with an interval only.", "time_zone")
@@ -73,6 +78,31 @@ class HistoryParameters(ma.Schema):
     @ma.post_load
     def _make_params(self, data: dict[str, Any], **kwargs: Any) -> HistoryParams:
         return HistoryParams(**data | {"time_zone": data["time_zone"] or ZoneInfo("UTC")})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioParams:
+    start_date: datetime
+    end_date: datetime
+    interval: str
+    time_zone: ZoneInfo
+
+
+class PortfolioParameters(_DateRange):
+    """Loads PortfolioParams."""
+
+    interval = Interval(
+        load_default="day",
+        metadata={"description": "Calendar interval of a point: a day, an ISO week, a month, a quarter or a year."},
+    )
+    time_zone = TimeZone(
+        load_default=None,
+        metadata={"description": "IANA name of the time zone whose calendar the points follow; UTC by default."},
+    )
+
+    @ma.post_load
+    def _make_params(self, data: dict[str, Any], **kwargs: Any) -> PortfolioParams:
+        return PortfolioParams(**data | {"time_zone": data["time_zone"] or ZoneInfo("UTC")})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import marshmallow as ma
 
-from schemas.fields import SOURCES
+from schemas.fields import INTERVALS, SOURCES
 
 _PERCENT = "Rounded half away from zero to two decimals. Null if there is nothing to compare with, or it was zero."
 
@@ -14,9 +14,11 @@ def _amount(description: str = "", *, allow_none: bool = False) -> ma.fields.Str
     )
 
 
-def _instant(description: str) -> ma.fields.String:
+def _instant(description: str, *, allow_none: bool = False) -> ma.fields.String:
     pattern = ma.validate.Regexp(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z$")
-    return ma.fields.String(required=True, validate=pattern, metadata=_metadata(description, format="date-time"))
+    return ma.fields.String(
+        required=True, validate=pattern, allow_none=allow_none, metadata=_metadata(description, format="date-time")
+    )
 
 
 def _metadata(description: str, **more: str) -> dict[str, str]:
@@ -87,6 +89,53 @@ class History(ma.Schema):
         allow_none=True,
         metadata={"description": "Currency shared by all returned snapshots, else null."},
     )
+
+
+class PortfolioPoint(ma.Schema):
+    """The value of the accounts of one currency at the end of a calendar bucket."""
+
+    starts_at = _instant("Start of the bucket, or of the range within it.")
+    ends_at = _instant("End of the bucket by the calendar; its value is the last one before this instant.")
+    is_complete = ma.fields.Boolean(
+        required=True, metadata={"description": "Whether the bucket has passed and the range covers its end."}
+    )
+    balance = _amount(
+        "Sum of the accounts' last balances, however old. Null if no account is in this currency.", allow_none=True
+    )
+    change_amount = _amount(
+        "Balance minus the balance of the point before; of the first point, minus the value before the range.",
+        allow_none=True,
+    )
+    change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
+    entered_amount = _amount(
+        "Part of the change that comes from accounts joining or leaving the series. The rest is like for like.",
+        allow_none=True,
+    )
+    account_count = _count("Accounts in the balance.")
+    observed_count = _count("Accounts in the balance that were captured within the bucket.")
+    oldest_captured_at = _instant("When the oldest balance in the sum was observed.", allow_none=True)
+
+
+class PortfolioSeries(ma.Schema):
+    """The value of the accounts of one currency over time."""
+
+    currency = ma.fields.String(
+        required=True, validate=ma.validate.Regexp("^[A-Z]{3}$"), metadata={"description": "ISO 4217 code."}
+    )
+    points = ma.fields.List(ma.fields.Nested(PortfolioPoint), required=True)
+    start_balance = _amount("First balance that is not null.")
+    end_balance = _amount("Balance of the last point.", allow_none=True)
+    total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
+    total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
+
+
+class PortfolioHistory(ma.Schema):
+    """The value of all accounts over time, one series per currency, each with the same points."""
+
+    interval = ma.fields.String(required=True, validate=ma.validate.OneOf(INTERVALS))
+    time_zone = ma.fields.String(required=True)
+    series = ma.fields.List(ma.fields.Nested(PortfolioSeries), required=True)
+    total_count = _count("Number of points of each series.")
 
 
 class CapturedSnapshot(ma.Schema):

@@ -107,6 +107,29 @@ def get_balance_history_by_interval(
     return row and History(*row)
 
 
+def get_portfolio_history(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    bounds: list[datetime],
+    end_date: datetime,
+    interval: str,
+    time_zone: str,
+) -> str:
+    """Return the response in JSON. `bounds` are those of snapshots.buckets."""
+    row = _execute(
+        connection,
+        "get_portfolio_history",
+        user_id=user_id,
+        bounds=bounds,
+        end_date=end_date,
+        interval=interval,
+        time_zone=time_zone,
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def list_recent_snapshots(
     connection: Connection[Any],
     *,

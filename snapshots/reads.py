@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import Forbidden, NotFound
@@ -16,8 +17,10 @@ from schemas.reads import (
     LatestParams,
     ListParameters,
     ListParams,
+    PortfolioParameters,
+    PortfolioParams,
 )
-from schemas.responses import History, Latest
+from schemas.responses import History, Latest, PortfolioHistory
 from service import auth, db
 from service.openapi import documented
 from service.problems import Fault, Refusal
@@ -25,9 +28,10 @@ from service.request_parsing import query_parameters
 from snapshots import csv_response, queries
 from snapshots.buckets import TooManyBucketsError, bucket_bounds
 
-# What one history may hold (rules 26 and 27).
+# What one history may hold (rules 26 to 28).
 MAX_SNAPSHOTS = 10_000
 MAX_BUCKETS = 4_000
+MAX_PORTFOLIO_BUCKETS = 1_100
 
 blueprint = Blueprint("reads", __name__)
 
@@ -53,6 +57,29 @@ def latest_snapshots(params: LatestParams) -> Response:
     With `as_of`, return what this operation would have returned at that instant, had all snapshots been there by then.
     """
     body = db.read(queries.get_latest_snapshots, user_id=auth.subject(), as_of=params.as_of)
+    return _json_response(body)
+
+
+@blueprint.get("/balance-history")
+@query_parameters(PortfolioParameters)
+@documented({200: (PortfolioHistory, examples.PORTFOLIO)}, examples.PROBLEMS_OF_PORTFOLIO)
+def portfolio_history(params: PortfolioParams) -> Response:
+    """Return the value of all the caller's accounts over time, one series per currency.
+
+    A point's balance sums the last balance of each account before the point ends; an account keeps its balance until
+    its next snapshot. Without any account in its currency a point is null, never zero.
+    """
+    bounds = _bucket_bounds(
+        params.start_date, params.end_date, params.interval, params.time_zone, MAX_PORTFOLIO_BUCKETS
+    )
+    body = db.read(
+        queries.get_portfolio_history,
+        user_id=auth.subject(),
+        bounds=bounds,
+        end_date=params.end_date,
+        interval=params.interval,
+        time_zone=params.time_zone.key,
+    )
     return _json_response(body)
 
 
@@ -98,7 +125,7 @@ def _read_history(params: HistoryParams, account_id: str) -> str:
             maximum=MAX_SNAPSHOTS,
         )
     else:
-        bounds = _bucket_bounds(params, params.interval)
+        bounds = _bucket_bounds(params.start_date, params.end_date, params.interval, params.time_zone, MAX_BUCKETS)
         _validate_account_id(account_id)
         history = db.read(
             queries.get_balance_history_by_interval,
@@ -118,11 +145,11 @@ def _read_history(params: HistoryParams, account_id: str) -> str:
     return history.body
 
 
-def _bucket_bounds(params: HistoryParams, interval: str) -> list[datetime]:
+def _bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo, maximum: int) -> list[datetime]:
     try:
-        return bucket_bounds(params.start_date, params.end_date, interval, params.time_zone, MAX_BUCKETS)
+        return bucket_bounds(start, end, interval, zone, maximum)
     except TooManyBucketsError:
-        message = f"The range has more than {MAX_BUCKETS:,} intervals; shorten it or ask for a longer interval."
+        message = f"The range has more than {maximum:,} intervals; shorten it or ask for a longer interval."
         raise Refusal(400, "The query is not valid.", [Fault("interval", message)]) from None
 
 

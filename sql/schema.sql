@@ -32,6 +32,18 @@ CREATE FUNCTION public.is_amount(amount numeric, currency text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((abs(amount) < '1000000000000000'::numeric) AND (scale(amount) <= 4) AND (scale(amount) = scale(public.in_currency(amount, currency))));
 
+CREATE FUNCTION public.utc_iso8601(instant timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN CASE WHEN (instant = date_trunc('second'::text, instant)) THEN (substr((to_json((instant AT TIME ZONE 'UTC'::text)))::text, 2, 19) || 'Z'::text) ELSE to_char((instant AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text) END;
+
+CREATE FUNCTION public.portfolio_point_json_v1(starts_at timestamp with time zone, ends_at timestamp with time zone, is_complete boolean, balance numeric, previous_balance numeric, entered_amount numeric, account_count bigint, observed_count bigint, oldest_captured_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN ((((((((((((((('{"starts_at":"'::text || public.utc_iso8601(starts_at)) || '","ends_at":"'::text) || public.utc_iso8601(ends_at)) || '","is_complete":'::text) || is_complete) || ',"balance":'::text) || COALESCE((('"'::text || balance) || '"'::text), 'null'::text)) || COALESCE(((((((',"change_amount":"'::text || (balance - previous_balance)) || '","change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || ',"entered_amount":"'::text) || entered_amount) || '"'::text), ',"change_amount":null,"change_percent":null,"entered_amount":null'::text)) || ',"account_count":'::text) || account_count) || ',"observed_count":'::text) || observed_count) || ',"oldest_captured_at":'::text) || COALESCE((('"'::text || public.utc_iso8601(oldest_captured_at)) || '"'::text), 'null'::text)) || '}'::text);
+
+CREATE FUNCTION public.portfolio_series_json_v1(currency text, points text, start_balance numeric, end_balance numeric) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((((((((('{"currency":"'::text || currency) || '","points":['::text) || points) || '],"start_balance":"'::text) || start_balance) || '","end_balance":'::text) || COALESCE((('"'::text || end_balance) || '"'::text), 'null'::text)) || ',"total_change_amount":'::text) || COALESCE((('"'::text || (end_balance - start_balance)) || '"'::text), 'null'::text)) || ',"total_change_percent":'::text) || COALESCE((public.change_percent(start_balance, end_balance))::text, 'null'::text)) || '}'::text);
+
 CREATE FUNCTION public.refuse_update() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -41,10 +53,6 @@ BEGIN
 
 END;
 $$;
-
-CREATE FUNCTION public.utc_iso8601(instant timestamp with time zone) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN CASE WHEN (instant = date_trunc('second'::text, instant)) THEN (substr((to_json((instant AT TIME ZONE 'UTC'::text)))::text, 2, 19) || 'Z'::text) ELSE to_char((instant AT TIME ZONE 'UTC'::text), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'::text) END;
 
 CREATE FUNCTION public.snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, previous_balance numeric) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE

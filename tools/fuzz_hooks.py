@@ -47,7 +47,7 @@ def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> N
     if isinstance(account_id, str) and UUID.fullmatch(account_id) and account_id[-1] in "01234567":
         case.path_parameters["account_id"] = demo.BROKERAGE
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):  # The request is invalid otherwise.
-        _order_range(case.query)
+        _mend_range(case.query, is_portfolio=not case.path_parameters)
     with contextlib.suppress(KeyError, TypeError, ValueError):
         cursor = Cursor.decode(case.query["cursor"])._replace(
             account_id=case.path_parameters["account_id"].lower(), source=case.query.get("source")
@@ -55,10 +55,13 @@ def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> N
         case.query["cursor"] = cursor.encode()
 
 
-def _order_range(query: dict[str, Any]) -> None:
+def _mend_range(query: dict[str, Any], *, is_portfolio: bool) -> None:
     start, end = (datetime.fromisoformat(query[name]) for name in ("start_date", "end_date"))
     if start >= end:
-        query |= {"start_date": end.isoformat(), "end_date": (start + timedelta(1)).isoformat()}
+        start, end = end, start + timedelta(days=1)
+        query |= {"start_date": start.isoformat(), "end_date": end.isoformat()}
+    if is_portfolio and end - start > timedelta(days=1_000):
+        query["start_date"] = (end - timedelta(days=1_000)).isoformat()
     if query.get("time_zone") in TIME_ZONES and "interval" not in query:
         query["interval"] = "year"
     if query.get("interval") in INTERVALS and abs(end - start) > timedelta(3_000):

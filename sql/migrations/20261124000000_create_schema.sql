@@ -182,6 +182,41 @@ RETURN '{"snapshots":[' || coalesce(snapshots, '')
         || ',"currency":"' || currency || '"}'
 END;
 
+-- A point of a portfolio's series. The balance is NULL where no account is in the series.
+CREATE FUNCTION portfolio_point_json_v1(
+    starts_at timestamptz, ends_at timestamptz, is_complete boolean, balance numeric, previous_balance numeric,
+    entered_amount numeric, account_count bigint, observed_count bigint, oldest_captured_at timestamptz
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN '{"starts_at":"' || utc_iso8601(starts_at)
+|| '","ends_at":"' || utc_iso8601(ends_at)
+|| '","is_complete":' || is_complete
+|| ',"balance":' || coalesce('"' || balance || '"', 'null')
+|| coalesce(
+    ',"change_amount":"' || (balance - previous_balance)
+    || '","change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
+    || ',"entered_amount":"' || entered_amount || '"',
+    ',"change_amount":null,"change_percent":null,"entered_amount":null'
+)
+|| ',"account_count":' || account_count
+|| ',"observed_count":' || observed_count
+|| ',"oldest_captured_at":' || coalesce('"' || utc_iso8601(oldest_captured_at) || '"', 'null')
+|| '}';
+
+-- A portfolio's series in one currency: its points, as JSON with commas between them, and its summary. The end balance is
+-- NULL where no account is left in the series.
+CREATE FUNCTION portfolio_series_json_v1(
+    currency text, points text, start_balance numeric, end_balance numeric
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN '{"currency":"' || currency
+|| '","points":[' || points
+|| '],"start_balance":"' || start_balance
+|| '","end_balance":' || coalesce('"' || end_balance || '"', 'null')
+|| ',"total_change_amount":' || coalesce('"' || (end_balance - start_balance) || '"', 'null')
+|| ',"total_change_percent":' || coalesce(change_percent(start_balance, end_balance)::text, 'null')
+|| '}';
+
 CREATE FUNCTION refuse_update() RETURNS trigger
 LANGUAGE plpgsql
 AS $$

@@ -18,7 +18,7 @@ WITH bucket AS (
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
         CASE
-            WHEN number = cardinality(%(bounds)s::timestamptz[]) THEN %(end_date)s::timestamptz + INTERVAL '1 microsecond'
+            WHEN number = cardinality(%(bounds)s::timestamptz[]) THEN %(end_date)s::timestamptz + interval '1 microsecond'
             ELSE bound
         END AS ends_at
     FROM unnest(%(bounds)s::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)

@@ -17,8 +17,8 @@ from config import Settings
 from schemas import examples
 from schemas.capture import CaptureBatch
 from schemas.fields import MINOR_UNITS
-from schemas.reads import HistoryParameters, LatestParameters, ListParameters
-from schemas.responses import CaptureResult, History, Latest
+from schemas.reads import HistoryParameters, LatestParameters, ListParameters, PortfolioParameters
+from schemas.responses import CaptureResult, History, Latest, PortfolioHistory
 from tests.conftest import serving
 from tests.support import API, ROOT
 from tools import openapi
@@ -26,10 +26,11 @@ from tools import openapi
 HISTORY = f"{API}/accounts/{{account_id}}/balance-history"
 RECENT = f"{API}/accounts/{{account_id}}/balance-snapshots"
 LATEST = f"{API}/balance-snapshots"
+PORTFOLIO = f"{API}/balance-history"
 PROXYS = {"413", "414", "431", "502", "504"}
 RATE_LIMIT = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 SECURITY = {"Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"}
-READS = [LATEST, HISTORY, RECENT]
+READS = [LATEST, PORTFOLIO, HISTORY, f"{HISTORY}.csv", RECENT]
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,8 @@ def test_it_holds_every_operation_of_the_api(app: Flask, contract: dict[str, Any
     ("path", "method", "statuses"),
     [
         (LATEST, "get", {"200", "400", "401", "429", "500", "503"}),
+        (PORTFOLIO, "get", {"200", "400", "401", "429", "500", "503"}),
+        (f"{HISTORY}.csv", "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
         (HISTORY, "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
         (RECENT, "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
         (LATEST, "post", {"200", "201", "400", "401", "403", "409", "415", "500", "503"}),
@@ -84,7 +87,14 @@ def test_an_operation_names_each_status_that_it_can_answer(
 
 
 @pytest.mark.parametrize(
-    ("path", "schema"), [(LATEST, LatestParameters), (HISTORY, HistoryParameters), (RECENT, ListParameters)]
+    ("path", "schema"),
+    [
+        (LATEST, LatestParameters),
+        (PORTFOLIO, PortfolioParameters),
+        (HISTORY, HistoryParameters),
+        (f"{HISTORY}.csv", HistoryParameters),
+        (RECENT, ListParameters),
+    ],
 )
 def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str, schema: type[ma.Schema]) -> None:
     parameters = contract["paths"][path]["get"]["parameters"]
@@ -117,6 +127,8 @@ def test_every_answer_names_its_headers(contract: dict[str, Any], path: str) -> 
             expected |= {"WWW-Authenticate"}
         if path == RECENT and status == "200":
             expected |= {"Link"}
+        if path.endswith(".csv") and status == "200":
+            expected |= {"Content-Disposition"}
         assert set(answer["headers"]) == expected, status
 
 
@@ -192,6 +204,7 @@ def test_money_is_a_string_with_a_decimal_pattern_and_never_a_number(contract: d
         (History, examples.HISTORY),
         (History, examples.RECENT),
         (CaptureBatch, examples.BATCH),
+        (PortfolioHistory, examples.PORTFOLIO),
         (CaptureResult, examples.CREATED),
         (CaptureResult, examples.DUPLICATE),
     ],

@@ -137,6 +137,16 @@ def test_a_read_goes_by_index_and_reads_what_it_returns(
     assert 0 < snapshots_read(root) <= most
 
 
+def test_a_portfolio_costs_one_probe_for_each_account_and_bucket(crowd: str) -> None:
+    days = [f"2003-{month:02}-{day:02}T00:00:00Z" for month in range(1, 13) for day in range(1, 29)]
+    parameters = {"bounds": "{" + ",".join(days) + "}", "end_date": days[-1]}
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        root = plan(crowd, "get_portfolio_history", mode, **parameters)
+
+        assert snapshots_read(root) <= 2 * len(days)
+        assert buffers(root) <= 12 * len(days)
+
+
 def test_a_history_that_is_too_long_is_found_out_by_one_snapshot_too_many(crowd: str) -> None:
     for source, rows in ((None, 1_001), (COMMON, 1_001), (RARE, 5)):
         parameters = parameters_of(HISTORY, BIG, start_date="1999-01-01", end_date="2100-01-01", source=source)

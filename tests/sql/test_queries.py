@@ -23,7 +23,13 @@ from tools import demo, sql
 Connection = psycopg.Connection[Any]
 
 FILES = sorted(queries.DIRECTORY.glob("*.sql"))
-READS = ["get_balance_history", "get_balance_history_by_interval", "get_latest_snapshots", "list_recent_snapshots"]
+READS = [
+    "get_balance_history",
+    "get_balance_history_by_interval",
+    "get_portfolio_history",
+    "get_latest_snapshots",
+    "list_recent_snapshots",
+]
 # How many rows an example answers, on the demo portfolio, where it is not one.
 ROWS = {
     "delete_accounts": 0,

@@ -76,6 +76,9 @@ class Caller:
     def history(self, account_id: str, start: str = "0001-01-01", end: str = "9999-12-31", **query: Any) -> Answer:
         return self.get(f"/accounts/{account_id}/balance-history", start_date=start, end_date=end, **query)
 
+    def portfolio(self, start: str, end: str, **query: Any) -> Answer:
+        return self.get("/balance-history", start_date=start, end_date=end, **query)
+
     def recent(self, account_id: str, **query: Any) -> Answer:
         return self.get(f"/accounts/{account_id}/balance-snapshots", **query)
 
