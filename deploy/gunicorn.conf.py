@@ -1,4 +1,4 @@
-"""Settings of gunicorn: threads, because requests mostly wait for PostgreSQL, and one connection pool per worker."""
+"""Gunicorn settings: threads, because requests mostly wait for PostgreSQL, and one connection pool per worker."""
 
 import json
 import os
@@ -20,38 +20,39 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from config import Settings
 from service.logs import logging_config
 
-# Invalid settings stop the master here; a worker that stopped because of them would be restarted for ever.
+# Invalid settings stop the master here. A worker that stopped because of them would be restarted forever.
 _settings = Settings.load()
 
 wsgi_app = "wsgi:app"
 bind = f"unix:{_settings.socket}" if _settings.socket else _settings.address
 workers = _settings.web_concurrency
 threads = _settings.web_threads
-# Each worker opens its own pool and its own limiter, after the fork.
+# Each worker opens its own connections, after the fork.
 preload_app = False
 control_socket_disable = True
-# A heartbeat on a disk can stall a worker.
+# A heartbeat file on a disk can stall a worker.
 worker_tmp_dir = "/dev/shm"  # noqa: S108
-# Longer than any request takes (service/db.py), and than nginx keeps an idle connection to us.
+# Longer than any request takes (service/db.py).
 timeout = 30
 graceful_timeout = 20
+# Longer than nginx keeps an idle connection to gunicorn.
 keepalive = 75
 # nginx enforces the limits; these are the highest that gunicorn offers.
 limit_request_line = 8190
 limit_request_fields = 32768
-# No header sets SCRIPT_NAME or PATH_INFO, which gunicorn would take from any peer on this host.
+# By default gunicorn lets any peer on this host set SCRIPT_NAME and PATH_INFO by headers.
 forwarder_headers = ""
 logconfig_dict = logging_config(_settings.log_level)
 
 
 class _Logger(glogging.Logger):
     def access(self, *_args: Any) -> None:
-        """Do nothing: the service logs each request. The original would format a line and drop it."""
+        """Do nothing: the service logs each request, and gunicorn would format a line only to drop it."""
 
 
 logger_class = _Logger
 
-# Each worker keeps its metrics in files here, and /metrics adds them up. A reload uses the same folder.
+# Each worker writes its metrics to files here, and /metrics sums them up. A reload keeps the folder.
 _METRICS_PREFIX = "snapshots-metrics-"
 _metrics_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_METRICS_PREFIX)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
@@ -59,9 +60,9 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 class _Worker(ThreadWorker):
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
-        """Answer a request that never reached the application with a problem, instead of an HTML page.
+        """Send a problem document, instead of gunicorn's HTML page, for a request that never reached the application.
 
-        The original logs the request line or its URL, and the query in it.
+        Gunicorn's own method would also log the URL with its query string.
         """
         if isinstance(exc, errors.ParseException):
             status = HTTPStatus.BAD_REQUEST
@@ -69,18 +70,18 @@ class _Worker(ThreadWorker):
             self.log.warning("Refused a request: %s", type(exc).__name__)
         else:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            detail = "The service failed to answer; the error is logged."
+            detail = "The service failed to respond; the error is logged."
             stack = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__)]
-            self.log.error("Failed to answer a request: %s", type(exc).__name__, extra={"stack": stack})
+            self.log.error("Failed to respond to a request: %s", type(exc).__name__, extra={"stack": stack})
         try:
             util.write_nonblock(client, _problem(status, detail))
         except OSError:
-            self.log.debug("The client did not wait for the problem.")
+            self.log.debug("The client had closed the connection.")
 
     def murder_keepalived(self) -> None:
-        """Close idle connections that have expired; all of them in a worker that is about to exit.
+        """Close expired idle connections, or all idle ones if the worker is about to exit.
 
-        The original waits for a client to close them, or for graceful_timeout.
+        Gunicorn's own method would wait until the clients close them, or for graceful_timeout.
         """
         if not self.alive:
             for connection in self.keepalived_conns:
@@ -108,13 +109,13 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
         f"X-Trace-Id: {problem['trace_id']}",
     ]
     if status == HTTPStatus.BAD_REQUEST:
-        # nginx answers with its own problem, whose trace id is that of its access log.
+        # nginx responds with its own problem document, which has the trace id of its access log.
         head.append("X-Accel-Redirect: /.problems/bad_request")
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def on_starting(_server: Any) -> None:
-    """Delete the metrics of workers of an earlier start."""
+    """Delete the metrics files that earlier workers left."""
     for file in Path(_metrics_folder).glob("*.db"):
         file.unlink()
 
@@ -127,6 +128,6 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    """Delete the folder of metrics, unless PROMETHEUS_MULTIPROC_DIR named it."""
+    """Delete the metrics folder, unless PROMETHEUS_MULTIPROC_DIR named it."""
     if Path(_metrics_folder).name.startswith(_METRICS_PREFIX):
         shutil.rmtree(_metrics_folder, ignore_errors=True)

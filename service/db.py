@@ -96,7 +96,7 @@ def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    started_at = tracing.arrived()
+    started_at = tracing.received_at()
     while True:
         connection = _checkout(started_at)
         try:
@@ -114,7 +114,7 @@ def writing() -> Iterator[Connection]:
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    started_at = tracing.arrived()
+    started_at = tracing.received_at()
     while True:
         connection = _checkout(started_at)
         try:

@@ -1,4 +1,4 @@
-"""The API's documentation: /openapi.json, /docs (Swagger UI, from a package) and / with links to them."""
+"""The API's documentation: /openapi.json, /docs (Swagger UI, from a package), and / with links to both."""
 
 from functools import cache
 from importlib.resources import files
@@ -28,8 +28,8 @@ _PAGE = """<!DOCTYPE html>
 """
 _START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});
 """
-# CSP of the docs page, which loads its files and calls the API; other responses allow nothing.
-_POLICY = (
+# Lets the docs page load its files and call the API; other responses allow nothing.
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " frame-ancestors 'none'"
 )
@@ -40,7 +40,7 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     blueprint = Blueprint("docs", __name__)
     document = cache(lambda: openapi.contract(app, title=title, **contract))
 
-    # `GET http://example.com HTTP/1.1` has an empty path, which a strict rule would redirect.
+    # The path of `GET http://example.com HTTP/1.1` is empty, which a strict rule would redirect.
     @blueprint.get("/", strict_slashes=False)
     @public
     def links() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     @blueprint.get("/docs")
     @public
     def page() -> Response:
-        return Response(_PAGE.format(title=title), headers={"Content-Security-Policy": _POLICY})
+        return Response(_PAGE.format(title=title), headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY})
 
     @blueprint.get("/docs/start.js")
     @public
@@ -64,8 +64,8 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     @blueprint.get("/docs/<file>")
     @public
     def file(file: str) -> Response:
-        # Caches do not store it, so no client has a version or a part to compare. Werkzeug's comparison answers 412 to
-        # `If-Match: *`, without a problem, and 416 to a range in another unit than bytes.
+        # Caches do not store these files, so clients have nothing to revalidate or resume. If they try anyway, Werkzeug
+        # would respond with 412 to `If-Match: *`, without a problem document, and with 416 to a range not in bytes.
         return send_from_directory(_FILES, file, conditional=False, etag=False)
 
     app.register_blueprint(blueprint)

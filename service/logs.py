@@ -1,6 +1,6 @@
-"""Logs as JSON, one line for each event: ours and those of every library.
+"""Logs as JSON, one line per event, for our own events and those of all libraries.
 
-The service logs on standard output. A command logs on standard error, because standard output is its result.
+The service logs to standard output. Commands log to standard error, because standard output holds their result.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _SHARED: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
 ]
-# Kept, because json.dumps makes an encoder anew where it is given a default.
+# json.dumps would create an encoder on each call that passes a default.
 _encode = json.JSONEncoder(default=repr).encode
 _RENDERING: list[Any] = [
     structlog.processors.format_exc_info,
@@ -29,7 +29,7 @@ _RENDERING: list[Any] = [
 
 
 def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
-    """The argument of `logging.config.dictConfig`; gunicorn is given the same."""
+    """Return the configuration for `logging.config.dictConfig`, which gunicorn uses too."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -51,16 +51,16 @@ def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
         "loggers": {
             # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
             "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
-            # The limiter's line about a refusal says no more than the line of the request.
+            # The limiter logs each refusal, which the request's own line already shows.
             "flask-limiter": {"level": "WARNING"},
-            # Psycopg sets a level of its own where none is set.
+            # psycopg sets its own level if none is set.
             "psycopg": {"level": "ERROR" if level == "ERROR" else "WARNING"},
         },
     }
 
 
 def configure(level: str, stream: Stream = "stdout") -> None:
-    """Set up logging for this process. Our own events skip the standard library: each request logs a line."""
+    """Set up logging for this process. Our own events bypass the standard library, which is slower."""
     logging.config.dictConfig(logging_config(level, stream))
     _Output.stream = getattr(sys, stream)
     structlog.configure(
@@ -71,7 +71,7 @@ def configure(level: str, stream: Stream = "stdout") -> None:
 
 
 class _Output:
-    """The stream, a line for each event. A disk that is full, or a reader that has gone, fails no request."""
+    """Logger that writes one line per event to the stream. A full disk or a closed pipe fails no request."""
 
     stream: TextIO
     _lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""GET /metrics for Prometheus, summed over all workers. Keep it where only the scraper reaches it."""
+"""GET /metrics for Prometheus, summed over all workers. Only the scraper should be able to reach it."""
 
 import os
 import time
@@ -41,7 +41,7 @@ def metrics() -> Response:
 
 
 def init_app(app: Flask, *, threads: int) -> None:
-    """Time every request. Requests without a route share one series, so that callers cannot make new ones."""
+    """Time every request. Requests without a route share one series, so that callers cannot create new ones."""
     _THREADS.set(threads)
 
     @app.before_request
@@ -59,12 +59,12 @@ def init_app(app: Flask, *, threads: int) -> None:
     def _observe(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
         method = request.method if request.url_rule else "none"
-        _DURATION.labels(method, route, response.status_code).observe(time.monotonic() - tracing.arrived())
+        _DURATION.labels(method, route, response.status_code).observe(time.monotonic() - tracing.received_at())
         return response
 
 
 def start_at_zero(app: Flask) -> None:
-    """Create the series of failures. Prometheus cannot see the increase of a series that appears with its first one."""
+    """Create the series of failures at zero: Prometheus sees no increase when a series appears with its first one."""
     for rule in app.url_map.iter_rules():
         for method in (rule.methods or set()) - {"HEAD"}:
             for status in _FAILURES:

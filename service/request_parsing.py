@@ -4,7 +4,6 @@ The decorators of a view validate in the order in which they stand (rule 10).
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -13,7 +12,9 @@ import marshmallow as ma
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
+from service import strict_json
 from service.problems import Fault, Refusal
+from service.strict_json import MalformedJsonError
 
 # Drained of an unread body at most; the proxy in front lets less than that through.
 MAX_DRAINED_BYTES = 2 * 1024 * 1024
@@ -102,9 +103,9 @@ def _load_body(schema: ma.Schema) -> Any:
         raise UnsupportedMediaType("Send the body as application/json, not compressed.")
     body = _read_body()
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant)
-    except _MalformedJsonError as error:
-        raise BadRequest(str(error)) from None
+        document = strict_json.loads(body.decode())
+    except MalformedJsonError as error:
+        raise BadRequest(f"The body {error}.") from None
     except (ValueError, RecursionError):
         raise BadRequest("The body is not well-formed JSON in UTF-8.") from None
     try:
@@ -130,21 +131,6 @@ def _read_body() -> bytes:
     if len(body) > maximum:
         raise RequestEntityTooLarge
     return body
-
-
-class _MalformedJsonError(ValueError):
-    """JSON that Python's parser accepts and RFC 8259 does not, or leaves open."""
-
-
-def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise _MalformedJsonError("The body has an object that names a member twice.")
-    return members
-
-
-def _reject_constant(name: str) -> None:
-    raise _MalformedJsonError(f"The body holds {name}, which is not JSON.")
 
 
 def _faults(messages: dict[str, Any]) -> Iterator[Fault]:

@@ -1,7 +1,7 @@
 """Token bucket, as a strategy of `limits`: stored in Redis or Valkey for all workers, or in process memory.
 
-A bucket holds `amount` tokens and refills continuously, `amount` in each period. To be exact, it counts whole units:
-a token has as many units as the period has microseconds, so that each microsecond refills `amount` units.
+A bucket holds `amount` tokens and refills continuously, `amount` per period. To be exact, it counts in whole units: a
+token is as many units as the period has microseconds, so that each microsecond refills `amount` units.
 """
 
 import threading
@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 NAME = "token-bucket"
 # How often a lost store is probed, outside of requests.
 STORE_RETRY_SECONDS = 1.0
-# Buckets kept in process memory before full ones are dropped.
+# Buckets kept in process memory before those that are full are dropped.
 _MAX_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
@@ -42,7 +42,7 @@ class Bucket(NamedTuple):
 
     capacity: int
     refill: int
-    """Units in each microsecond."""
+    """Units per microsecond."""
     token: int
 
     @classmethod
@@ -82,11 +82,11 @@ def last_state() -> State:
 
 
 Take = Callable[[str, Bucket, int], State]
-"""Take that many units from the bucket of this key, if it holds them."""
+"""Take a number of units from the bucket of a key, if it holds them."""
 
 
 class LocalBuckets:
-    """The buckets of one process, on the monotonic clock, which nobody can set."""
+    """Buckets of one process, on the monotonic clock, which cannot be set."""
 
     def __init__(self, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock = clock
@@ -117,7 +117,7 @@ class LocalBuckets:
 
 
 class SharedBuckets:
-    """The buckets of all workers, in one Redis or Valkey; in process memory while that does not answer (rule 19)."""
+    """Buckets shared by all workers in Redis or Valkey; in process memory while that is down (rule 19)."""
 
     def __init__(self, storage: RedisStorage, fallback: LocalBuckets) -> None:
         self._store: Any = storage.get_connection()
@@ -143,7 +143,7 @@ class SharedBuckets:
         return State.of(bucket, bool(is_taken), level, now)
 
     def _client(self) -> Any:
-        """Return this thread's own connection: the pool would check one of its own each time."""
+        """Return this thread's own connection, which saves the pool's check of a connection on every call."""
         if not hasattr(self._local, "client"):
             self._local.client = self._store.client()
         return self._local.client
@@ -161,11 +161,11 @@ class SharedBuckets:
     def _probe_until_back(self, bucket: Bucket) -> None:
         while self._is_down and not self._closed.wait(STORE_RETRY_SECONDS):
             try:
-                # The call that requests make: a server can answer a ping and refuse to write.
+                # The same call as for requests: a server may respond to a ping and still refuse to write.
                 self._ask("probe", bucket, 0)
             except Exception:  # noqa: S112 - the loss is logged, and so is the return
                 continue
-            # Connections of other threads may be dead without their knowing.
+            # Connections of other threads may be broken.
             self._store.connection_pool.disconnect()
             self._is_down = False
             _STORE_LOST.dec()
@@ -178,7 +178,7 @@ class SharedBuckets:
 
 
 class TokenBucketRateLimiter(RateLimiter):
-    """The strategy. A hit makes one call to the store; `last_state` returns the rest without another."""
+    """Strategy of `limits`. A hit makes one call to the store; `last_state` gives the details without another."""
 
     def __init__(self, storage: StorageTypes) -> None:
         super().__init__(storage)
@@ -202,7 +202,7 @@ class TokenBucketRateLimiter(RateLimiter):
         return WindowStats(state.full_at, state.remaining)
 
     def close(self) -> None:
-        """Close what is shared with other workers."""
+        """Close the connections to the shared store."""
         if self._shared:
             self._shared.close()
 

@@ -1,4 +1,4 @@
-"""Storing a batch of snapshots: all or nothing, and as often as it is delivered (rules 21 to 23)."""
+"""Storage of a batch of snapshots: all or nothing, and idempotent (rules 21 to 23)."""
 
 import json
 from typing import Any
@@ -9,7 +9,12 @@ from psycopg.errors import ForeignKeyViolation
 from snapshots import queries
 from snapshots.queries import Match
 
-_CONTRADICTIONS = {"contradicts_stored", "contradicts_batch", "other_owner"}
+# Messages for the statuses of items that cannot be stored.
+CONTRADICTIONS = {
+    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
+    "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
+    "other_owner": "The account belongs to another user.",
+}
 
 
 class ContradictionError(Exception):
@@ -18,7 +23,7 @@ class ContradictionError(Exception):
     def __init__(self, statuses: dict[int, str]) -> None:
         super().__init__(f"{len(statuses)} items of the batch contradict what is stored, or one another")
         self.statuses = statuses
-        """The status of each item at fault, by its place in the batch."""
+        """The status of each item at fault, by its index in the batch."""
 
 
 class ErasedError(Exception):
@@ -28,8 +33,8 @@ class ErasedError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
-    Three statements in one transaction, whatever the batch's size; two where all of it is new. Raises
-    ContradictionError, ErasedError and psycopg.Error; after any of them, and after a lost answer, the same batch may
+    Takes three statements in one transaction, whatever the batch's size, or two if all items are new. Raises
+    ContradictionError, ErasedError and psycopg.Error. After any of them, or if the outcome is lost, the same batch may
     be stored again.
     """
     try:
@@ -46,10 +51,10 @@ def _store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Mat
     queries.insert_accounts(connection, items=batch)
     created = queries.insert_snapshots(connection, items=batch)
     if len(created) == len(items):
-        # Where all of it is new, nothing contradicts it. Ids ascend in the order of the batch.
+        # If all items are new, none is contradicted. Ids ascend in the order of the batch.
         return sorted(created, key=lambda match: str(match.id))
     matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
-    faults = {n: match.status for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+    faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
     if faults:
         raise ContradictionError(faults)
     if any(match.status == "erased" for match in matches):

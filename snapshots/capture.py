@@ -1,4 +1,4 @@
-"""Capturing snapshots (rules 20 to 25)."""
+"""Capture of snapshots (rules 20 to 25)."""
 
 import json
 from typing import Any
@@ -25,11 +25,6 @@ blueprint = Blueprint("capture", __name__)
 _CAPTURED = Counter("snapshots_captured", "Captured snapshots, newly created or duplicates.", ["status"])
 _CREATED = _CAPTURED.labels("created")
 _DUPLICATES = _CAPTURED.labels("duplicate")
-_CONFLICTS = {
-    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
-    "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
-    "other_owner": "The account belongs to another user.",
-}
 
 
 @blueprint.post("/balance-snapshots")
@@ -47,7 +42,7 @@ def capture_snapshots(body: dict[str, Any]) -> Response:
         with db.writing() as connection:
             matches = batch.store(connection, body["snapshots"])
     except batch.ContradictionError as error:
-        faults = [Fault(f"/snapshots/{n}", _CONFLICTS[status]) for n, status in error.statuses.items()]
+        faults = [Fault(f"/snapshots/{n}", batch.CONTRADICTIONS[status]) for n, status in error.statuses.items()]
         raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None
     except batch.ErasedError:
         detail = "An account was erased during its capture; nothing was stored. Send the batch again."

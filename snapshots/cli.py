@@ -27,7 +27,7 @@ DATA_FAULT = 1
 SYSTEM_FAULT = 3
 # Faults printed at most; --errors takes all of them.
 SHOWN_FAULTS = 20
-# Rows between two lines of progress, where there is no terminal.
+# Rows between two lines of progress, if there is no terminal.
 ROWS_PER_LINE = 100_000
 
 snapshots = AppGroup("snapshots", help="Import and export snapshots.")
@@ -42,7 +42,7 @@ def init_app(app: Flask, database_url: str) -> None:
 
 
 class _FieldType(click.ParamType[Any]):
-    """An option's type that accepts what a field of the API accepts."""
+    """Type of a command-line option that is validated like a field of the API."""
 
     def __init__(self, name: str, field: ma.fields.Field[Any]) -> None:
         self.name = name
@@ -80,7 +80,7 @@ def import_(paths: tuple[str, ...], dry_run: bool, skip_faults: bool, errors_pat
         report = _Faults(stack.enter_context(_open_for_writing(errors_path)) if errors_path else None)
         connection = stack.enter_context(_connection())
         if dry_run:
-            # One transaction for all files, so that each is compared with those before it too.
+            # One transaction for all files, so that each is also compared with those before it.
             stack.enter_context(connection.transaction(force_rollback=True))
         has_faults = False
         for path in paths:
@@ -126,7 +126,7 @@ def _summary(outcome: Outcome) -> str:
 
 
 class _Faults:
-    """Report of a file's faults: the first ones on standard error, all of them in the --errors file."""
+    """Reporter of a file's faults: the first ones to standard error, all of them to the --errors file."""
 
     def __init__(self, errors: IO[str] | None) -> None:
         self._writer = csv.writer(errors) if errors else None
@@ -158,7 +158,7 @@ class _Faults:
 
 
 def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
-    """Yield the rows while showing progress: a bar on a terminal, else lines."""
+    """Yield the rows and show progress: a bar on a terminal, lines elsewhere."""
     if source.size is None or not sys.stderr.isatty():
         number = 0
         for number, row in enumerate(source.rows(), 1):
@@ -178,7 +178,7 @@ def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
 
 
 @snapshots.command("export")
-@click.option("--user", "user_id", type=_UUID, required=True, help="The user whose snapshots to export.")
+@click.option("--user", "user_id", type=_UUID, required=True, help="Export this user's snapshots.")
 @click.option("--account", "account_id", type=_UUID, help="Only this account.")
 @click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
 @click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
@@ -193,7 +193,7 @@ def export(
     source: str | None,
     form: str,
 ) -> None:
-    """Write a user's snapshots to standard output, in a form that import takes back."""
+    """Write a user's snapshots to standard output, in a format that import accepts."""
     if start_date and end_date and start_date >= end_date:
         raise click.BadParameter("Must be before --end.", param_hint="'--start'")
     with _exit_codes("The export is not complete."), _connection() as connection, connection.transaction():
@@ -214,9 +214,9 @@ def export(
 @click.argument("user_id", metavar="ID", type=_UUID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(user_id: str, yes: bool) -> None:
-    """Remove a user's accounts and snapshots for ever. Needs a database role that may delete: the owner's."""
+    """Permanently remove a user's accounts and snapshots. Needs a database role that may delete: the owner."""
     if not yes:
-        click.confirm(f"Remove every account and snapshot of {user_id} for ever?", abort=True, err=True)
+        click.confirm(f"Permanently remove every account and snapshot of {user_id}?", abort=True, err=True)
     with _exit_codes("Nothing was removed."), _connection() as connection, connection.transaction():
         accounts, removed = erasing.erase(connection, user_id)
     click.echo(f"Removed {accounts:,} accounts and {removed:,} snapshots.")
@@ -232,7 +232,7 @@ def _exit_codes(consequence: str) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # The reader has closed our output: keep the interpreter's last flush from failing too.
+        # The reader has closed our output. Keep the interpreter's final flush from failing too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(SYSTEM_FAULT)
     except KeyboardInterrupt:

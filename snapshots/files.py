@@ -1,6 +1,6 @@
-"""Snapshots in files: CSV (RFC 4180) and NDJSON, one row for each item of a capture, read and written as they stream.
+"""Streaming readers and writers of snapshot files: CSV (RFC 4180) and NDJSON, one row per snapshot.
 
-A row's members are those of `schemas.capture.CaptureItem`. In CSV an empty cell is null.
+A row has the fields of `schemas.capture.CaptureItem`. In CSV an empty cell is null.
 """
 
 import contextlib
@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
+from service import strict_json
 
 COLUMNS = tuple(CaptureItem().fields)
-# Characters; a snapshot takes some hundreds.
+# In characters; a snapshot takes a few hundred.
 MAX_ROW_LENGTH = 100_000
 REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
 
 
 class FileError(Exception):
-    """A file that cannot be read, from some line on, in its format."""
+    """A file that is not in its format, from some line on."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -38,7 +39,7 @@ class Row(NamedTuple):
     item: Any = None
     """Value to be loaded: a dict, unless an NDJSON line holds something else."""
     fault: str = ""
-    """Reason why there is nothing to load."""
+    """The reason why there is nothing to load, if so."""
 
 
 class Source:
@@ -62,7 +63,7 @@ class Source:
         with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
             lines = _Lines(text)
             try:
-                # A pipe has no name that would tell; an object is no header.
+                # Standard input has no extension, and no CSV header starts with a brace.
                 is_json = name.endswith((".ndjson", ".jsonl")) or lines.peek().startswith("{")
                 yield from _json_rows(lines) if is_json else _csv_rows(lines)
             except UnicodeDecodeError:
@@ -102,7 +103,7 @@ def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int
 
 
 class _Lines:
-    """Lines of a text, counted. An endless row is refused before it fills the memory."""
+    """Numbered lines of a text. Rejects a row that is too long before it fills the memory."""
 
     def __init__(self, text: TextIO) -> None:
         self._lines = iter(partial(text.readline, MAX_ROW_LENGTH + 1), "")
@@ -165,20 +166,9 @@ def _json_rows(lines: _Lines) -> Iterator[Row]:
     for line in lines:
         if line.strip():
             try:
-                item = json.loads(line, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_nan)
+                item = strict_json.loads(line)
             except (ValueError, RecursionError):
                 yield Row(lines.number, fault="Is not JSON, or names a member twice.")
             else:
                 yield Row(lines.number, item)
         lines.begin_row()
-
-
-def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError
-    return members
-
-
-def _reject_nan(_constant: str) -> None:
-    raise ValueError

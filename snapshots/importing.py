@@ -1,4 +1,4 @@
-"""Storing a file of snapshots: checked row by row, staged by COPY, merged as a set, all or nothing."""
+"""Import of a file of snapshots: validated row by row, staged with COPY, stored as a set, all or nothing."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -8,13 +8,12 @@ from psycopg import Connection
 
 from schemas.capture import CaptureItem
 from snapshots import queries
+from snapshots.batch import CONTRADICTIONS
 from snapshots.files import COLUMNS, Row
 
 _COPY = f"COPY import (line, {', '.join(COLUMNS)}) FROM STDIN"
-_MESSAGES = {
-    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
+_MESSAGES = CONTRADICTIONS | {
     "contradicts_batch": "Other lines have this account, time and source with other values.",
-    "other_owner": "The account belongs to another user.",
     "erased": "The account was erased meanwhile; import the file again.",
 }
 _item = CaptureItem()
@@ -23,7 +22,7 @@ _item = CaptureItem()
 class RowFault(NamedTuple):
     line: int
     field: str
-    """Empty where it is about the row."""
+    """Empty if the fault concerns the whole row."""
     message: str
 
 
@@ -36,7 +35,7 @@ class Outcome(NamedTuple):
 
 
 class FaultsError(Exception):
-    """The file has faults, and nothing of it was stored."""
+    """The file has faults, so nothing of it was stored."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"{outcome.faulty} rows with faults")
@@ -51,15 +50,15 @@ def store(
     *,
     skip_faults: bool,
 ) -> Outcome:
-    """What became of a file, within the caller's transaction, which decides whether it stays so.
+    """Store the rows of a file within the caller's transaction; return the outcome.
 
-    `on_fault` hears of every fault, `on_stage` of what is done next. Raises FaultsError when there are faults and
-    they are not to be skipped, snapshots.files.FileError and psycopg.Error.
+    Calls `on_fault` for each fault and `on_stage` for each step. Raises FaultsError if there are faults and
+    `skip_faults` is not set, snapshots.files.FileError and psycopg.Error; then the caller must roll back.
     """
     queries.create_import(connection)
     read, staged = _stage(connection, rows, on_fault)
     if staged < read and not skip_faults:
-        # What contradicts what is told too, so that one run tells all.
+        # Find contradictions too, so that one run reports every fault.
         on_stage("Comparing with what is stored")
     else:
         on_stage("Storing")
@@ -74,13 +73,13 @@ def store(
     outcome = Outcome(read, created, staged - created - contradictory, read - staged + contradictory)
     if outcome.faulty and not skip_faults:
         raise FaultsError(outcome)
-    # The caller's transaction may go on to another file.
+    # The caller may store another file in the same transaction.
     connection.execute("DROP TABLE import")
     return outcome
 
 
 def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[[RowFault], None]) -> tuple[int, int]:
-    """How many rows were read, and how many of them are valid and staged."""
+    """Stage the valid rows; return the number of rows read and of rows staged."""
     read = staged = 0
     with connection.cursor() as cursor, cursor.copy(_COPY.encode()) as copy:
         for row in rows:

@@ -1,0 +1,24 @@
+"""JSON as RFC 8259 defines it, without what Python's parser accepts beyond that."""
+
+import json
+from typing import Any
+
+
+class MalformedJsonError(ValueError):
+    """A document that Python's parser accepts, but RFC 8259 does not or leaves open; the message is a predicate."""
+
+
+def loads(text: str) -> Any:
+    """Parse a document. Raises ValueError, of which MalformedJsonError says why, and RecursionError."""
+    return json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant)
+
+
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedJsonError("has an object that names a member twice")
+    return members
+
+
+def _reject_constant(name: str) -> None:
+    raise MalformedJsonError(f"holds {name}, which is not JSON")
