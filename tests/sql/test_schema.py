@@ -1,4 +1,4 @@
-"""The schema by itself: bad data is impossible even by hand, and functions compute."""
+"""The schema by itself: invalid data cannot be stored, even by hand."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,8 +10,7 @@ from psycopg import sql
 
 from schemas.fields import MINOR_UNITS, SOURCES
 from tests.support import AMOUNTS
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+from tests.support.sql import Connection, value
 
 USER, ANOTHER_USER = (UUID(int=n) for n in (1, 2))
 
@@ -25,7 +24,7 @@ def account(connection: Connection) -> UUID:
 
 
 def insert(connection: Connection, account: UUID, **values: Any) -> None:
-    """A snapshot as it should be, but for these values."""
+    """Insert a valid snapshot, changed by these values."""
     row = {
         "user_id": USER,
         "account_id": account,
@@ -43,17 +42,11 @@ def insert(connection: Connection, account: UUID, **values: Any) -> None:
     )
 
 
-def value(connection: Connection, expression: str, *parameters: Any) -> Any:
-    row = connection.execute(f"SELECT {expression}".encode(), parameters).fetchone()
-    assert row is not None
-    return row[0]
-
-
 # What may be stored
 
 
 def only_in_question(column: str, amount: str, currency: str) -> dict[str, str]:
-    """Values of which all but this amount are as they should be."""
+    """Return values that are all valid, except perhaps this amount."""
     return {"balance": f"{1:.{MINOR_UNITS[currency]}f}", "currency": currency, column: amount}
 
 
@@ -173,7 +166,7 @@ def test_an_account_has_one_user(connection: Connection, account: UUID) -> None:
 @pytest.mark.parametrize(
     "values", [{"user_id": ANOTHER_USER}, {"account_id": uuid4()}], ids=["another user's", "nobody's"]
 )
-def test_a_snapshot_is_of_an_account_of_its_user(
+def test_a_snapshot_belongs_to_an_account_of_its_user(
     values: dict[str, UUID], connection: Connection, account: UUID
 ) -> None:
     with pytest.raises(psycopg.errors.ForeignKeyViolation) as caught:
@@ -182,7 +175,7 @@ def test_a_snapshot_is_of_an_account_of_its_user(
     assert caught.value.diag.constraint_name == "balance_snapshots_account_of_user"
 
 
-def test_an_account_has_one_snapshot_an_instant_and_source(connection: Connection, account: UUID) -> None:
+def test_an_account_has_one_snapshot_for_each_instant_and_source(connection: Connection, account: UUID) -> None:
     insert(connection, account)
     insert(connection, account, source="manual_sync")
     insert(connection, account, captured_at="2025-01-01T00:00:00.000001Z")
@@ -202,9 +195,7 @@ def test_an_account_has_one_snapshot_an_instant_and_source(connection: Connectio
         ("UPDATE accounts SET id = gen_random_uuid() WHERE id = %s", "accounts_keep_their_owner"),
     ],
 )
-def test_what_is_stored_is_never_updated(
-    statement: str, constraint: str, connection: Connection, account: UUID
-) -> None:
+def test_stored_rows_are_never_updated(statement: str, constraint: str, connection: Connection, account: UUID) -> None:
     insert(connection, account)
 
     with pytest.raises(psycopg.errors.IntegrityConstraintViolation) as caught:
@@ -234,7 +225,9 @@ def test_every_unique_key_of_snapshots_holds_the_user(connection: Connection) ->
     assert dict(keys) == {"balance_snapshots_pkey": True, "balance_snapshots_natural_key": True}
 
 
-def test_a_snapshot_by_hand_gets_an_id_and_a_creation_time(connection: Connection, account: UUID) -> None:
+def test_a_snapshot_that_is_inserted_by_hand_gets_an_id_and_a_creation_time(
+    connection: Connection, account: UUID
+) -> None:
     insert(connection, account)
 
     rows = connection.execute(
@@ -248,7 +241,7 @@ def test_a_snapshot_by_hand_gets_an_id_and_a_creation_time(connection: Connectio
 # What code and database both know
 
 
-def test_the_database_knows_every_currency_that_capture_takes(connection: Connection) -> None:
+def test_the_database_knows_every_currency_that_capture_accepts(connection: Connection) -> None:
     rows = connection.execute("SELECT code, minor_unit(code) FROM unnest(%s::text[]) AS code", [list(MINOR_UNITS)])
 
     assert dict(rows.fetchall()) == MINOR_UNITS
@@ -256,97 +249,3 @@ def test_the_database_knows_every_currency_that_capture_takes(connection: Connec
 
 def test_the_database_has_the_sources_of_the_api(connection: Connection) -> None:
     assert value(connection, "enum_range(NULL::snapshot_source)::text[]") == list(SOURCES)
-
-
-# Functions
-
-
-@pytest.mark.parametrize(
-    ("previous", "current", "percent"),
-    [
-        ("24500.00", "25000.00", "2.04"),
-        ("20000.00", "22500.00", "12.5"),
-        ("100.00", "90.00", "-10.0"),
-        ("100.00", "100.00", "0.0"),
-        ("-1000.00", "-500.00", "50.0"),
-        ("-500.00", "-1000.00", "-100.0"),
-        ("-100.00", "100.00", "200.0"),
-        ("100.00", "0.00", "-100.0"),
-        ("3.00", "4.00", "33.33"),
-        ("3.00", "5.00", "66.67"),
-        # half a hundredth, of both signs, and what lies next to it
-        ("200.00", "200.01", "0.01"),
-        ("200.00", "199.99", "-0.01"),
-        ("-200.00", "-199.99", "0.01"),
-        ("-200.00", "-200.01", "-0.01"),
-        ("200.00", "200.03", "0.02"),
-        ("200.00", "200.0099", "0.0"),
-        ("200.00", "199.9901", "0.0"),
-        ("100000.00", "99999.9999", "0.0"),
-        # exact with every digit that an amount has
-        ("999999999999999.9999", "1001249999999999.9998", "0.12"),
-        ("999999999999999.9999", "998750000000000.0000", "-0.12"),
-        ("800000000000000.0000", "801000000000000.0000", "0.13"),
-        # 1.00499999999999999..., which a quotient of PostgreSQL's own scale takes for 1.005
-        ("999999999999999.9999", "989950000000000.0000", "-1.0"),
-        ("-999999999999999.9999", "-989950000000000.0000", "1.0"),
-        ("0.0001", "999999999999999.9999", "999999999999999999800.0"),
-        ("999999999999999.9999", "-999999999999999.9999", "-200.0"),
-        ("0.00", "0.00", None),
-        ("0.00", "5.00", None),
-        ("0.00", "-5.00", None),
-        (None, "5.00", None),
-        ("5.00", None, None),
-    ],
-)
-def test_a_change_in_percent_is_exact_and_rounded_half_away_from_zero(
-    previous: str | None, current: str | None, percent: str | None, connection: Connection
-) -> None:
-    assert value(connection, "change_percent(%s, %s)::text", previous, current) == percent
-
-
-@pytest.mark.parametrize(
-    ("instant", "printed"),
-    [
-        ("2025-12-26T10:00:00Z", "2025-12-26T10:00:00Z"),
-        ("2025-12-26T10:00:00.12345Z", "2025-12-26T10:00:00.123450Z"),
-        ("2025-12-26T10:00:00.000001Z", "2025-12-26T10:00:00.000001Z"),
-        ("2025-12-26T23:30:00-01:30", "2025-12-27T01:00:00Z"),
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
-        ("1883-11-18T12:00:00.5Z", "1883-11-18T12:00:00.500000Z"),
-        ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
-    ],
-)
-@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia", "America/New_York"])
-@pytest.mark.parametrize("style", ["ISO, MDY", "German, DMY"])
-def test_an_instant_is_printed_in_utc_whatever_the_session_s_settings(
-    instant: str, printed: str, zone: str, style: str, connection: Connection
-) -> None:
-    connection.execute("SELECT set_config('TimeZone', %s, true), set_config('DateStyle', %s, true)", [zone, style])
-
-    assert value(connection, "utc_iso8601(%s::timestamptz)", instant) == printed
-
-
-def test_a_uuid_v7_holds_its_instant_and_microseconds(connection: Connection) -> None:
-    uuid = value(connection, "uuid_v7('2025-12-26T10:00:00.123750Z', 0)")
-
-    assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
-    assert uuid.int >> 80 == 1766743200123
-    assert (uuid.int >> 64) & 0xFFF == 750 * 4096 // 1000
-
-
-@pytest.mark.parametrize("instant", ["2025-12-26T10:00:00Z", "2025-12-26T10:00:00.999600Z", "1970-01-01T00:00:00Z"])
-def test_uuids_v7_of_one_instant_ascend_with_their_ordinals(instant: str, connection: Connection) -> None:
-    rows = connection.execute(
-        "SELECT uuid_v7(%s, ordinal) FROM generate_series(0, 1500) AS ordinal ORDER BY ordinal", [instant]
-    ).fetchall()
-
-    uuids = [uuid for (uuid,) in rows]
-    assert uuids == sorted(set(uuids))
-    assert {(uuid.version, uuid.variant) for uuid in uuids} == {(7, "specified in RFC 4122")}
-
-
-def test_uuids_v7_of_one_instant_differ(connection: Connection) -> None:
-    uuids = value(connection, "array_agg(uuid_v7('2025-12-26', 0)) FROM generate_series(1, 1000)")
-
-    assert len(set(uuids)) == 1000

@@ -80,7 +80,7 @@ def test_the_suite_runs_on_a_server_named_by_its_url(copy: Path, environ: dict[s
             connection.execute("SELECT pg_reload_conf()")
         commands = commands.replace(documented_url, url.replace("snapshots@", "tester@"))
         # One test instead of all, which would run this one again.
-        commands = commands.replace("make test", 'make test ARGS="-n 0 tests/sql/test_schema.py -k uuid"')
+        commands = commands.replace("make test", 'make test ARGS="-n 0 tests/sql/test_functions.py -k uuid"')
         ((_, printed),) = paste([example._replace(text=commands)], copy, environ)
 
     assert " passed" in printed
