@@ -1,0 +1,48 @@
+"""The log that the service prints."""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from service import logs
+
+# Amounts whose digits occur nowhere by accident.
+AMOUNT, OTHER_AMOUNT = "918273645.12", "564738291.34"
+
+
+class Output:
+    """The output of the service."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines of requests, without those of the pool's threads. Fails if a line is not JSON."""
+        lines: list[dict[str, Any]] = [json.loads(line) for line in self.text.splitlines()]
+        return [line for line in lines if line["logger"] != "psycopg.pool"]
+
+
+@contextlib.contextmanager
+def printing_to(stream: TextIO) -> Iterator[None]:
+    """Configure the log on another standard output, as at startup."""
+    try:
+        with contextlib.redirect_stdout(stream):
+            logs.configure("INFO")
+            yield
+    finally:
+        logs.configure("INFO")
+
+
+@contextlib.contextmanager
+def printing() -> Iterator[Output]:
+    """Record everything that goes to standard output meanwhile."""
+    stream = io.StringIO()
+    with printing_to(stream):
+        yield Output(stream)
