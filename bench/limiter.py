@@ -14,7 +14,7 @@ from flask_limiter import Limiter
 
 from config import Settings
 from service import auth, limits
-from tests.support import valkey_server
+from tools import valkey_server
 
 ROUNDS = 15
 REQUESTS = 400

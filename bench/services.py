@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config import with_overrides
-from tools import local, processes, stack
+from tools import local, processes, stack, valkey_server
 
 ROOT = Path(__file__).parent.parent
 PROCESSES = 2
@@ -27,7 +27,7 @@ class Service(NamedTuple):
 def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
     """The services of these names. Their limit is on, and out of the way. Raises tools.stack.StackError."""
     with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as folder:
-        valkey = [stack.valkey_program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
+        valkey = [valkey_server.program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
         environment = with_overrides(
             os.environ,
             DATABASE_URL=database_url,
@@ -53,7 +53,7 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
                 found[name] = Service([f"http://127.0.0.1:{port}" for port in ports], pids)
             for name, base in [(name, base) for name, service in found.items() for base in service.bases]:
                 url = f"{base}/api/v1/balance-snapshots"
-                if not processes.come_to_answer(url, START_SECONDS, lambda: True, status=401):
+                if not processes.wait_until_up(url, START_SECONDS, lambda: True, status=401):
                     said = (Path(folder) / "log").read_text(errors="replace")[-4000:]
                     raise stack.StackError(f"{name} does not start:\n{said}")
             yield found

@@ -18,8 +18,7 @@ from bench import compare
 from config import Settings, with_overrides
 from service import db, token_bucket
 from snapshots import queries
-from tests.support import valkey_server
-from tools import local
+from tools import local, valkey_server
 
 REQUESTS = 1000
 WARM_UP = 100

@@ -64,7 +64,7 @@ def _service(folder: Path) -> Iterator[tuple[str, str]]:
         )
     try:
         base = f"http://127.0.0.1:{port}"
-        if not processes.come_to_answer(f"{base}/readyz", START_SECONDS, lambda: service.poll() is None):
+        if not processes.wait_until_up(f"{base}/readyz", START_SECONDS, lambda: service.poll() is None):
             sys.exit(f"make fuzz: the service does not start:\n{log.read_text(errors='replace')}")
         yield base, local.token(demo.USER, SCOPE)
     finally:

@@ -46,7 +46,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def come_to_answer(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
+def wait_until_up(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
     """Wait until a URL responds with this status; return False after a timeout, or once `are_running` is false."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and are_running():

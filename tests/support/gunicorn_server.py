@@ -13,7 +13,7 @@ from typing import Any
 from tests.support import ROOT
 from tests.support.running import clean_environ
 from tools import processes
-from tools.processes import come_to_answer, free_port
+from tools.processes import free_port, wait_until_up
 
 
 class Reply:
@@ -66,7 +66,7 @@ def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
     gunicorn = Gunicorn(port, folder / "gunicorn.log", process)
     try:
         url = f"http://127.0.0.1:{port}/healthz"
-        assert come_to_answer(url, 30, lambda: process.poll() is None), gunicorn.log
+        assert wait_until_up(url, 30, lambda: process.poll() is None), gunicorn.log
         yield gunicorn
     finally:
         processes.end(process)

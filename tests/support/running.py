@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support import ROOT
-from tools.processes import come_to_answer, free_port
+from tools.processes import free_port, wait_until_up
 
 START_SECONDS = 60
 END_SECONDS = 30
@@ -38,7 +38,7 @@ class Run:
         return self._log.read_text()
 
     def wait_until_ready(self) -> "Run":
-        is_ready = come_to_answer(f"{self.base}/readyz", START_SECONDS, lambda: self.process.poll() is None)
+        is_ready = wait_until_up(f"{self.base}/readyz", START_SECONDS, lambda: self.process.poll() is None)
         assert is_ready, self.output
         return self
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from schemas.responses import History, Latest
-from tests.support import ROOT, SECRET, until, user_token, valkey_server
+from tests.support import ROOT, SECRET, until, user_token
 from tests.support.running import END_SECONDS, START_SECONDS, Run, clean_environ
-from tools import demo
+from tools import demo, valkey_server
 from tools.processes import free_port
 
 
@@ -178,7 +178,7 @@ def test_a_database_of_ones_own_is_migrated_and_left_empty(
         # The secret, the store and the number of workers given are those in force.
         line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
         assert curl(line)["total_count"] == 0
-        assert len(store.ask("KEYS", "*")) == 1
+        assert len(store.execute("KEYS", "*")) == 1
         assert len(re.findall("Booting worker", run.output)) == 2
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)

@@ -163,7 +163,7 @@ def test_the_log_of_nginxs_metrics_stays_small_and_counting_goes_on(tmp_path: Pa
         return f'{{origin="service",status="{status}"}} {lines}\n' in get(f"{base}/metrics")
 
     try:
-        assert processes.come_to_answer(f"{base}/metrics", 10, lambda: counting.poll() is None)
+        assert processes.wait_until_up(f"{base}/metrics", 10, lambda: counting.poll() is None)
         write(660_000, 200)
         until(lambda: is_counted(660_000, 200), 20)
         # These take it over the limit.

