@@ -9,7 +9,7 @@ PROBLEMS = {
     413: "The body is larger than 1 MiB. Send it in parts.",
     414: "The URL is too long.",
     415: "The body is not `application/json`.",
-    429: "The user has used up the rate limit. Wait `Retry-After` seconds and retry.",
+    429: "The user has used up the rate limit, or has too many reads under way. Wait `Retry-After` seconds and retry.",
     431: "The headers are too large.",
     500: "An error in the service. Report the `trace_id`.",
     502: "The service cannot be reached. Wait `Retry-After` seconds and retry.",

@@ -19,10 +19,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import psycopg
 
-from tools import postgres, processes, stack
+from tools import greedy, postgres, processes, stack
 from tools.callers import NO_FAULT, Callers, Request
 from tools.stack import Stack
 
@@ -78,6 +79,7 @@ class Chaos:
             "postgres away": self._stop_postgres_for_a_while,
             "valkey frozen": self._freeze_valkey,
             "half-sent requests": self._send_half_requests,
+            "greedy caller": self._read_greedily,
         }
 
     def run(self, rounds: int) -> None:
@@ -163,6 +165,14 @@ class Chaos:
             # A readable socket has a response, or was closed.
             if select.select(sockets, [], [], 0)[0]:
                 raise ChaosError("nginx did not wait for the rest of a half-sent request.")
+
+    def _read_greedily(self) -> None:
+        user_id, account_id = (str(UUID(int=self._random.getrandbits(128))) for _ in range(2))
+        greedy.store_snapshots(self._stack.admin_url, user_id, account_id)
+        with greedy.calling(self._stack.base, user_id, account_id) as statuses:
+            time.sleep(FAULT_SECONDS)
+        if not statuses[200] or not statuses[429]:
+            raise ChaosError(f"The greedy caller was not served and bounded: {dict(statuses)}.")
 
 
 def _wait_until(is_true: Callable[[], bool], condition: str) -> None:

@@ -120,7 +120,7 @@ def assert_problem(reply: Reply, status: int) -> None:
         (value,) = reply.headers.get_all(name, [])
         validate(value, header["schema"])
     assert reply.headers["X-Trace-Id"] == reply.json["trace_id"]
-    assert reply.headers.get_all("Retry-After") == (["1"] if status in (502, 503, 504) else None)
+    assert reply.headers.get_all("Retry-After") == (["1"] if status in (429, 502, 503, 504) else None)
 
 
 def _problem_schema(status: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A short part of `make chaos`: each fault takes effect under load, and fails what it must fail and nothing else."""
 
+import statistics
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ pytestmark = needs_nginx
 FAILURE_SECONDS = 1.2
 RETRY_SECONDS = 1.0
 STORE_SECONDS = 0.5
+FAIR_SECONDS = 0.5
 SLACK_SECONDS = 1.0
 
 
@@ -41,6 +43,7 @@ def failures(shaken: Chaos, *faults: str) -> list[Request]:
 @pytest.mark.parametrize(
     "name",
     [
+        "greedy caller",
         "half-sent requests",
         "postgres away",
         "postgres restarted",
@@ -67,7 +70,7 @@ def test_nothing_acknowledged_is_lost_or_duplicated(shaken: Chaos) -> None:
 
 
 def test_nothing_fails_without_a_fault_or_by_a_fault_that_the_stack_hides(shaken: Chaos) -> None:
-    assert failures(shaken, NO_FAULT, "valkey frozen", "half-sent requests") == []
+    assert failures(shaken, NO_FAULT, "valkey frozen", "half-sent requests", "greedy caller") == []
 
 
 def test_a_rolling_restart_fails_nothing_within_the_deadline_of_a_request(shaken: Chaos) -> None:
@@ -127,6 +130,13 @@ def test_a_frozen_limiter_store_does_not_stall_reads(shaken: Chaos) -> None:
     reads = [r.seconds for r in shaken.callers.requests if r.fault == "valkey frozen" and r.kind == "read"]
 
     assert max(reads) < STORE_SECONDS + SLACK_SECONDS
+
+
+def test_a_greedy_caller_does_not_delay_the_reads_of_others(shaken: Chaos) -> None:
+    reads = [r.seconds for r in shaken.callers.requests if r.fault == "greedy caller" and r.kind == "read"]
+
+    assert statistics.median(reads) < FAIR_SECONDS
+    assert max(reads) < FAIR_SECONDS + SLACK_SECONDS
 
 
 def test_a_seed_gives_one_plan_that_has_every_fault_once_a_round() -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import API, snapshot, until
+from tests.support import API, snapshot, until, user_token
 from tests.support.stack_client import ask, capture, frozen_service, needs_nginx, read, unreachable_service
 from tools import processes, prometheus, stack
 from tools.processes import free_port
@@ -63,7 +63,7 @@ def responses(running: Stack, status: int, origin: str) -> float | None:
 
 @needs_mtail
 def test_the_counters_of_failures_exist_before_the_first(running: Stack) -> None:
-    counters = [(502, "nginx"), (503, "nginx"), (504, "nginx"), (503, "service")]
+    counters = [(429, "nginx"), (502, "nginx"), (503, "nginx"), (504, "nginx"), (503, "service")]
 
     until(lambda: None not in [responses(running, *counter) for counter in counters], 10)
 
@@ -74,7 +74,7 @@ Expect = Callable[[int, int, str], None]
 @pytest.fixture
 def expect_more(running: Stack) -> Iterator[Expect]:
     """Wait until nginx has counted that many more responses of a status than when the test began."""
-    keys = [(status, origin) for status in (200, 401, 502, 503, 504) for origin in ("nginx", "service")]
+    keys = [(status, origin) for status in (200, 401, 429, 502, 503, 504) for origin in ("nginx", "service")]
     # The lines of earlier requests are counted when this one's is.
     not_found = responses(running, 404, "service") or 0
     ask(running, f"/{uuid4()}")
@@ -129,6 +129,19 @@ def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running
     assert 0 < len(busy) < 40
     expect_more(len(busy), 503, "nginx")
     expect_more(40 - len(busy), 503, "service")
+
+
+@needs_mtail
+def test_a_read_beyond_the_bound_of_a_caller_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(6) as threads:
+        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        under_way = [threads.submit(ask, running, f"{API}/balance-snapshots", Authorization=bearer) for _ in range(6)]
+        until(lambda: sum(attempt.done() for attempt in under_way) == 2, 1.5)
+        other.rollback()
+
+    expect_more(2, 429, "nginx")
+    expect_more(4, 200, "service")
 
 
 @needs_mtail

@@ -1,0 +1,124 @@
+"""One caller cannot take the stack from the others (rule 35)."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.support import API, SECRET, children_of, until, user_token
+from tests.support.stack_client import Reply, ask, assert_problem, needs_nginx, read
+from tools import greedy, stack
+from tools.processes import free_port
+from tools.stack import Stack
+
+pytestmark = needs_nginx
+
+LATEST = f"{API}/balance-snapshots"
+# limit_conn in deploy/nginx.conf.
+MAX_UNDER_WAY = 4
+MAX_SECONDS = 0.5
+MAX_MEBIBYTES = 150
+# A busy machine delays everything now and then; a stack without bounds fails every round.
+ROUNDS = 4
+READS = 15
+
+
+@pytest.fixture(scope="module")
+def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose rate limit nobody reaches."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("JWT_SECRET_KEY", SECRET)
+        state = tmp_path_factory.mktemp("state")
+        with stack.running(state, free_port(), API_READ_LIMIT="1000000/minute") as unlimited:
+            yield unlimited
+
+
+@pytest.fixture
+def greedily_read(unlimited: Stack) -> Iterator[Stack]:
+    """A stack while one user sends the most expensive reads without a pause."""
+    user_id, account_id = str(uuid4()), str(uuid4())
+    greedy.store_snapshots(unlimited.admin_url, user_id, account_id)
+    with greedy.calling(unlimited.base, user_id, account_id) as statuses:
+        until(lambda: statuses[200] >= MAX_UNDER_WAY, 20)
+        yield unlimited
+        assert set(statuses) == {200, 429}
+
+
+def test_the_most_expensive_reads_of_a_user_leave_other_users_their_answers_in_time(greedily_read: Stack) -> None:
+    other_id = str(uuid4())
+    statuses, slowest = [], []
+    for _ in range(ROUNDS):
+        seconds = []
+        for _ in range(READS):
+            started_at = time.monotonic()
+            statuses.append(read(greedily_read, other_id).status)
+            seconds.append(time.monotonic() - started_at)
+            time.sleep(0.05)
+        slowest.append(max(seconds))
+
+    assert statuses == [200] * ROUNDS * READS
+    assert min(slowest) < MAX_SECONDS
+
+
+def test_a_worker_stays_small_under_the_most_expensive_reads(greedily_read: Stack) -> None:
+    time.sleep(2)
+
+    for pid in children_of(greedily_read.gunicorn.pid):
+        status = Path(f"/proc/{pid}/status").read_text()
+        (peak,) = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")]
+        assert peak < MAX_MEBIBYTES
+
+
+def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[Reply]:
+    """Send reads at once, while a lock keeps those that are not refused under way."""
+
+    def send(authorization: str) -> Reply:
+        return ask(running, LATEST, Authorization=authorization)
+
+    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(authorizations)) as threads:
+        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+        under_way = [threads.submit(send, authorization) for authorization in authorizations]
+        until(lambda: sum(sent.done() for sent in under_way) >= refused, 1.5)
+        time.sleep(0.3)
+        other.rollback()
+        return [sent.result() for sent in under_way]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [pytest.param({}, id="short token"), pytest.param({"email": "x" * 1000}, id="longer than a key may be")],
+)
+def test_what_a_caller_sends_beyond_the_bound_is_a_problem_until_something_is_answered(
+    unlimited: Stack, claims: dict[str, str]
+) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()), **claims)}"
+
+    replies = send_while_locked(unlimited, [bearer] * (MAX_UNDER_WAY + 3), refused=3)
+
+    refused = [reply for reply in replies if reply.status == 429]
+    assert [reply.status for reply in replies if reply not in refused] == [200] * MAX_UNDER_WAY
+    for reply in refused:
+        assert_problem(reply, 429)
+        assert "instance" not in reply.json
+    assert ask(unlimited, LATEST, Authorization=bearer).status == 200
+
+
+def test_a_token_counts_as_one_however_its_header_is_written(unlimited: Stack) -> None:
+    token = user_token(str(uuid4()))
+    written = [f"{scheme} {token}{padding}" for scheme in ("Bearer", "bearer", "BEARER ") for padding in ("", "=")]
+
+    replies = send_while_locked(unlimited, written, refused=2)
+
+    assert sorted(reply.status for reply in replies) == [200] * MAX_UNDER_WAY + [429] * 2
+
+
+def test_the_reads_of_different_callers_are_not_counted_together(unlimited: Stack) -> None:
+    bearers = [f"Bearer {user_token(str(uuid4()))}" for _ in range(2)] * MAX_UNDER_WAY
+
+    replies = send_while_locked(unlimited, bearers, refused=0)
+
+    assert {reply.status for reply in replies} == {200}
