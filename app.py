@@ -55,6 +55,11 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def connect_app(app: Flask) -> None:
+    """Wait a moment for the app's first connection to the database, before a process serves."""
+    db.wait_until_connected(app)
+
+
 def close_app(app: Flask) -> None:
     """Close the app's connections and stop its threads."""
     limits.close(app)

@@ -119,7 +119,13 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
 
 
 def on_starting(_server: Any) -> None:
-    """Delete the metrics files that earlier workers left."""
+    """Load the modules of the app, and delete the metrics files that earlier workers left.
+
+    A reload ends the old workers at once. The new ones inherit these modules, and serve before requests have waited too
+    long, also on a busy machine.
+    """
+    import app  # noqa: F401, PLC0415 - reads PROMETHEUS_MULTIPROC_DIR
+
     for file in Path(_metrics_folder).glob("*.db"):
         file.unlink()
 

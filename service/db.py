@@ -8,7 +8,7 @@ just proved to be alive.
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -86,6 +86,15 @@ def init_app(app: Flask, settings: Settings, application_name: str) -> None:
     pool.open(wait=False)
 
 
+def wait_until_connected(app: Flask) -> None:
+    """Wait for the first connection, for CONNECT_SECONDS at most: the app starts while the database is down, too.
+
+    Requests that arrived while a worker started have little time left to wait for it.
+    """
+    with app.app_context(), suppress(PoolTimeout):
+        _pool().putconn(_getconn(time.monotonic() + CONNECT_SECONDS))
+
+
 def close(app: Flask) -> None:
     """Close the pool: its threads end, and so do its connections."""
     app.extensions["pool"].close()
@@ -128,7 +137,7 @@ def writing() -> Iterator[Connection]:
 def _checkout(started_at: float) -> Connection:
     if time.monotonic() > started_at + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has queued too long.")
-    connection = _getconn(started_at)
+    connection = _getconn(started_at + WAIT_SECONDS)
     _IN_USE.inc()
     g.db_pid = connection.info.backend_pid
     connection.deadline = started_at + DEADLINE_SECONDS
@@ -141,12 +150,12 @@ def _checkin(connection: Connection) -> None:
     _IN_USE.dec()
 
 
-def _getconn(started_at: float) -> Connection:
+def _getconn(deadline: float) -> Connection:
     while True:
         try:
             return _pool().getconn(RETRY_SECONDS)
         except PoolTimeout:
-            if time.monotonic() > started_at + WAIT_SECONDS:
+            if time.monotonic() > deadline:
                 raise
 
 

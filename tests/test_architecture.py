@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "app": {"snapshots", "service", "config"},
     "wsgi": {"app", "config"},
     "commands": {"app", "config"},
-    "deploy": {"service", "config"},
+    "deploy": {"app", "service", "config"},
     "tools": {"tools", "app", "snapshots", "schemas", "config"},
 }
 MAY_NOT_KNOW = {

@@ -1,15 +1,18 @@
-"""What gunicorn answers and logs itself, before a request reaches the application."""
+"""What gunicorn answers and logs itself, before a request reaches the application, and how its workers start."""
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from tests.support import SECRET, claims, token, until
+from tests.support import ROOT, SECRET, claims, token, until
 from tests.support.gunicorn_server import Gunicorn, serving
+from tests.support.running import clean_environ
 
 UNREACHABLE = "postgresql://nobody@127.0.0.1:1/nothing"
 
@@ -95,3 +98,18 @@ def test_sighup_takes_a_changed_secret(tmp_path: Path) -> None:
 
         until(lambda: status_of_a_read(new_secret) == 503, 30)
         until(lambda: status_of_a_read(SECRET) == 401, 30)
+
+
+def test_a_worker_has_a_connection_before_it_takes_requests(database_url: str) -> None:
+    """A request that arrived while the worker started has little time left to wait for one."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import wsgi; print(wsgi.app.extensions['pool'].get_stats()['pool_available'])"],
+        cwd=ROOT,
+        env={**clean_environ(), "DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == "1\n", done.stderr
