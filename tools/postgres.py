@@ -81,6 +81,18 @@ def running(data: Path, *, share: bool = True) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def replica(primary_url: str, data: Path) -> Iterator[str]:
+    """Copy a running server into this new data directory, run the copy as its streaming replica, and yield its URL.
+
+    Raises PostgresError.
+    """
+    command = [program("pg_basebackup"), "--dbname", primary_url, "--pgdata", str(data), "--checkpoint", "fast"]
+    _run([*command, "--write-recovery-conf"])
+    with _serving(data) as url:
+        yield url
+
+
+@contextlib.contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder, so that only one process at a time creates files in it."""
     folder.mkdir(parents=True, exist_ok=True)

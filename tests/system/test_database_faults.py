@@ -330,29 +330,6 @@ def test_a_connection_is_set_up_for_the_service_and_there_is_one_a_thread(app: F
     assert known["listen_addresses"] == ""
 
 
-def test_a_standby_answers_reads_and_refuses_captures(app: Flask, server: PostgresServer) -> None:
-    user_id = str(uuid4())
-    sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
-    captured(sync_job, snapshot(user_id, str(uuid4())))
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
-        connection.execute("SELECT pg_reload_conf()")
-    user = Caller(app, user_token(user_id))
-
-    assert_until_unavailable(sync_job, user_id)
-    assert user.latest().json["total_count"] == 1
-
-
-def assert_until_unavailable(sync_job: Caller, user_id: str) -> None:
-    """Backends take a new configuration up between two statements."""
-    for _ in range(20):
-        answer = sync_job.capture(snapshot(user_id, str(uuid4())))
-        if answer.status_code == 503:
-            return
-        time.sleep(0.05)
-    raise AssertionError(answer.text)
-
-
 def test_a_capture_that_waits_for_a_lock_gives_up(app: Flask, server: PostgresServer) -> None:
     account_id = str(uuid4())
     sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))

@@ -1,0 +1,81 @@
+"""The service on a streaming replica, before and after it is promoted."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from flask import Flask
+
+from config import Settings
+from tests.conftest import serving
+from tests.support import Caller, captured, snapshot, until, user_token
+from tools import postgres
+from tools.migrate import migrate
+
+
+@pytest.fixture(scope="module")
+def primary_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres.running(tmp_path_factory.mktemp("primary") / "postgres") as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def replica_url(primary_url: str, tmp_path: Path) -> Iterator[str]:
+    with postgres.replica(primary_url, tmp_path / "replica") as url:
+        yield url
+
+
+@pytest.fixture
+def app(settings: Settings, replica_url: str) -> Iterator[Flask]:
+    with serving(replace(settings, database_url=replica_url)) as app:
+        yield app
+
+
+@pytest.fixture
+def primary_app(settings: Settings, primary_url: str) -> Iterator[Flask]:
+    with serving(replace(settings, database_url=primary_url)) as app:
+        yield app
+
+
+def sync_job(app: Flask) -> Caller:
+    return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+
+
+def test_a_replica_answers_reads_of_what_is_captured_on_the_primary(app: Flask, primary_app: Flask) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    captured(sync_job(primary_app), snapshot(user_id, account_id))
+    user = Caller(app, user_token(user_id))
+
+    until(lambda: user.latest().json["total_count"] == 1, 30)
+    for answer in (user.history(account_id), user.recent(account_id)):
+        assert (answer.status_code, answer.json["total_count"]) == (200, 1)
+
+
+def test_a_replica_refuses_captures_for_the_time_being(app: Flask) -> None:
+    answer = sync_job(app).capture(snapshot(str(uuid4()), str(uuid4())))
+
+    assert answer.status_code == 503, answer.text
+    assert answer.content_type == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_replica_is_ready(app: Flask) -> None:
+    """It answers reads, which a load balancer that took it out would turn away too."""
+    assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_a_replica_that_is_promoted_takes_captures_without_a_restart_of_the_service(
+    app: Flask, replica_url: str
+) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    assert sync_job(app).capture(snapshot(user_id, account_id)).status_code == 503
+
+    with psycopg.connect(replica_url) as connection:
+        assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+
+    captured(sync_job(app), snapshot(user_id, account_id))
+    assert Caller(app, user_token(user_id)).latest().json["total_count"] == 1
