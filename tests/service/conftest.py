@@ -17,9 +17,6 @@ def output(app: Flask) -> Iterator[Output]:
         yield output
 
 
-# Where it is told
-
-
 @pytest.fixture(scope="module")
 def raising(settings: Settings) -> Iterator[Flask]:
     """An app with a view that raises an error whose message must not be shown."""
