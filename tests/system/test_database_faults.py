@@ -1,10 +1,6 @@
 """What callers see of a database that restarts, is away, frozen, busy or read-only: real servers, really stopped."""
 
-import contextlib
-import os
 import shutil
-import signal
-import socket
 import tempfile
 import threading
 import time
@@ -18,104 +14,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 from flask import Flask
-from psycopg.conninfo import conninfo_to_dict
 
 from config import Settings
 from service import db
 from tests.conftest import serving
-from tests.support import Answer, Caller, captured, children_of, snapshot, until, user_token
-from tools import postgres
-from tools.migrate import migrate
+from tests.support import Answer, Caller, captured, snapshot, until, user_token
+from tests.support.postgres_server import Network, PostgresServer
 
 THREADS = 4
-
-
-class PostgresServer:
-    """A migrated server of a test's own, that comes back where it was."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
-        self._running = contextlib.ExitStack()
-        self.url = self.start()
-        migrate(self.url)
-
-    def start(self) -> str:
-        return self._running.enter_context(postgres.running(self._data))
-
-    def stop(self) -> None:
-        self._running.close()
-
-    def kill(self) -> None:
-        """As pg_ctl stop -m immediate: no farewell to any client, a recovery at the next start."""
-        os.kill(self._postmaster(), signal.SIGQUIT)
-        self.stop()
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Every process of the server stands still; connections stay open and nothing is answered."""
-        postmaster = self._postmaster()
-        pids = [postmaster, *children_of(postmaster)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-
-    def _postmaster(self) -> int:
-        return int((self._data / "postmaster.pid").read_text().split()[0])
-
-
-class Network:
-    """The way to a server, over TCP, that can be had to swallow whatever is sent: data, and attempts to connect."""
-
-    def __init__(self, url: str) -> None:
-        self._socket = f"{conninfo_to_dict(url)['host']}/.s.PGSQL.5432"
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self.url = f"postgresql://snapshots@127.0.0.1:{self._listener.getsockname()[1]}/postgres"
-        self._passes = threading.Event()
-        self._passes.set()
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    @contextlib.contextmanager
-    def swallowing(self) -> Iterator[None]:
-        self._passes.clear()
-        with contextlib.ExitStack() as waiting:
-            # One for the accept that is under way and two for the backlog; what comes after them is not heard of.
-            for _ in range(3):
-                attempt = waiting.enter_context(socket.socket())
-                attempt.setblocking(False)
-                attempt.connect_ex(self._listener.getsockname())
-            try:
-                yield
-            finally:
-                self._passes.set()
-
-    def close(self) -> None:
-        for end in [self._listener, *self._open]:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._passes.wait()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._socket)
-                self._open += [client, server]
-                for ends in ((client, server), (server, client)):
-                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
-
-    def _carry(self, sender: socket.socket, receiver: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := sender.recv(65536):
-                self._passes.wait()
-                receiver.sendall(data)
-            receiver.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture
@@ -219,7 +125,7 @@ def test_a_capture_over_a_restart_is_given_a_live_connection(app: Flask, server:
     captured(sync_job, snapshot(str(uuid4()), str(uuid4())))
 
 
-def test_a_database_that_stands_still_holds_no_request_beyond_the_deadline(app: Flask, server: PostgresServer) -> None:
+def test_a_frozen_database_holds_no_request_beyond_the_deadline(app: Flask, server: PostgresServer) -> None:
     user = Caller(app, user_token(str(uuid4())))
     sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
     assert user.latest().status_code == 200
@@ -263,7 +169,7 @@ def _timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
     return ask(), time.monotonic() - began
 
 
-def test_an_answer_that_came_too_late_is_not_taken_for_another_question(
+def test_a_result_that_comes_too_late_is_not_given_to_another_request(
     app: Flask, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(db, "DEADLINE_SECONDS", 0.3)
@@ -279,7 +185,7 @@ def test_an_answer_that_came_too_late_is_not_taken_for_another_question(
     assert second.latest().json["total_balance_by_currency"] == {"USD": "1.00"}
 
 
-def test_what_has_queued_too_long_at_the_proxy_is_turned_away_unasked(settings: Settings) -> None:
+def test_a_request_that_queued_too_long_at_the_proxy_is_refused_without_a_query(settings: Settings) -> None:
     long_ago = {"X-Request-Start": f"{time.time() - db.DEADLINE_SECONDS - 0.1:.3f}"}
     just_now = {"X-Request-Start": f"{time.time() - 0.1:.3f}"}
     with serving(replace(settings, socket="behind-a-proxy")) as app:
@@ -289,13 +195,13 @@ def test_what_has_queued_too_long_at_the_proxy_is_turned_away_unasked(settings: 
 
 
 @pytest.mark.parametrize("start", ["long ago", "nan", "-inf", "1", "9999999999", ""])
-def test_a_start_that_no_proxy_said_counts_for_nothing(settings: Settings, start: str) -> None:
+def test_a_request_start_that_no_proxy_sends_is_ignored(settings: Settings, start: str) -> None:
     with serving(replace(settings, socket="behind-a-proxy")) as app:
         user = Caller(app, user_token(str(uuid4())))
         assert user.send("GET", "/balance-snapshots", headers={"X-Request-Start": start}).status_code == 200
 
 
-def test_a_client_without_a_proxy_cannot_say_when_it_began(app: Flask) -> None:
+def test_a_request_start_is_ignored_without_a_proxy(app: Flask) -> None:
     long_ago = {"X-Request-Start": f"{time.time() - db.DEADLINE_SECONDS - 0.1:.3f}"}
     user = Caller(app, user_token(str(uuid4())))
     assert user.send("GET", "/balance-snapshots", headers=long_ago).status_code == 200
@@ -315,7 +221,9 @@ def test_a_pool_without_a_free_connection_is_a_503_and_not_a_queue(app: Flask) -
     assert user.latest().status_code == 200
 
 
-def test_a_connection_is_set_up_for_the_service_and_there_is_one_a_thread(app: Flask, server: PostgresServer) -> None:
+def test_the_pool_has_a_connection_for_each_thread_with_the_settings_of_the_service(
+    app: Flask, server: PostgresServer
+) -> None:
     pool = app.extensions["pool"]
     taken = [pool.getconn(5) for _ in range(THREADS)]
     known = dict(taken[-1].execute("SELECT name, setting FROM pg_settings").fetchall())
