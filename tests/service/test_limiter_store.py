@@ -1,10 +1,6 @@
-"""The limit shared through a real Valkey: by all workers, and what becomes of it when the store is in trouble."""
+"""The limit in a real Valkey that apps share, and what happens when the store is in trouble."""
 
 import contextlib
-import os
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,9 +17,8 @@ from structlog.testing import capture_logs
 from config import Settings
 from service import limits, token_bucket
 from tests.conftest import serving
-from tests.support import API, ROOT, SECRET, Caller, until, user_token
+from tests.support import API, Caller, until, user_token
 from tools import valkey_server
-from tools.processes import free_port
 from tools.valkey_server import ValkeyServer
 
 Log = list[MutableMapping[str, Any]]
@@ -37,7 +32,7 @@ def server() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def sharing(settings: Settings, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """An app that lets a user read five times an hour and comes back to its store at once."""
+    """An app that lets a user read five times an hour and returns to its store at once."""
     monkeypatch.setattr(token_bucket, "STORE_RETRY_SECONDS", 0.05)
     with serving(replace(settings, api_read_limit="5/hour", redis_url=server.url)) as app:
         yield app
@@ -45,7 +40,7 @@ def sharing(settings: Settings, server: ValkeyServer, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """What is logged, as it comes."""
+    """The events that are logged, as they come."""
     with capture_logs() as log:
         yield log
 
@@ -91,7 +86,7 @@ def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url
         ("valkey+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
     ],
 )
-def test_nothing_of_the_stores_url_changes_but_its_scheme(url: str, named: str) -> None:
+def test_only_the_scheme_of_the_stores_url_changes(url: str, named: str) -> None:
     assert limits.storage(url)["storage_uri"] == named
 
 
@@ -146,7 +141,7 @@ def test_a_store_in_trouble_fails_no_read_and_limits_from_memory(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda t: t.__name__)
-def test_the_loss_of_the_store_is_told_once(
+def test_the_loss_of_the_store_is_reported_once(
     sharing: Flask,
     server: ValkeyServer,
     trouble: Callable[[ValkeyServer], Any],
@@ -159,7 +154,7 @@ def test_the_loss_of_the_store_is_told_once(
         assert times("limiter_store_lost", log) == 1
 
 
-def test_reads_at_once_wait_for_a_frozen_store_no_longer_than_one(sharing: Flask, server: ValkeyServer) -> None:
+def test_concurrent_reads_wait_for_a_frozen_store_no_longer_than_one_does(sharing: Flask, server: ValkeyServer) -> None:
     """The store's time-out is the only wait: as many reads as threads meet it, and none after them."""
     waits: list[float] = []
 
@@ -180,7 +175,9 @@ def test_reads_at_once_wait_for_a_frozen_store_no_longer_than_one(sharing: Flask
     assert sum(wait > limits.STORE_SECONDS for wait in waits) == 0
 
 
-def test_it_returns_to_the_store_that_was_restarted_empty(sharing: Flask, server: ValkeyServer, log: Log) -> None:
+def test_the_limiter_returns_to_a_store_that_was_restarted_empty(
+    sharing: Flask, server: ValkeyServer, log: Log
+) -> None:
     user_id = str(uuid4())
     reads(sharing, user_id, 5)
     server.stop()
@@ -208,7 +205,7 @@ def test_a_worker_shows_that_it_lost_the_store_until_it_returns(sharing: Flask, 
     until(lambda: lost() == before, 5)
 
 
-def test_it_returns_to_the_store_that_was_frozen_and_finds_its_buckets(
+def test_the_limiter_returns_to_a_store_that_was_frozen_and_finds_its_buckets(
     sharing: Flask, server: ValkeyServer, log: Log
 ) -> None:
     user_id = str(uuid4())
@@ -220,7 +217,7 @@ def test_it_returns_to_the_store_that_was_frozen_and_finds_its_buckets(
     assert reads(sharing, user_id, 2)[-1] == 429
 
 
-def test_a_restart_of_the_store_between_two_reads_is_no_trouble(sharing: Flask, server: ValkeyServer) -> None:
+def test_a_restart_of_the_store_between_two_reads_goes_unnoticed(sharing: Flask, server: ValkeyServer) -> None:
     before = fallbacks()
     user_id = str(uuid4())
     reads(sharing, user_id, 5)
@@ -231,7 +228,7 @@ def test_a_restart_of_the_store_between_two_reads_is_no_trouble(sharing: Flask, 
     assert fallbacks() == before
 
 
-def test_a_flush_of_the_store_is_no_trouble(sharing: Flask, server: ValkeyServer) -> None:
+def test_a_flush_of_the_store_goes_unnoticed(sharing: Flask, server: ValkeyServer) -> None:
     before = fallbacks()
     user_id = str(uuid4())
     reads(sharing, user_id, 5)
@@ -242,7 +239,7 @@ def test_a_flush_of_the_store_is_no_trouble(sharing: Flask, server: ValkeyServer
     assert fallbacks() == before
 
 
-def test_anonymous_and_malformed_requests_cannot_shake_the_limiter_off_its_store(
+def test_anonymous_and_malformed_requests_do_not_make_the_limiter_leave_its_store(
     sharing: Flask, server: ValkeyServer
 ) -> None:
     before = fallbacks()
@@ -253,72 +250,3 @@ def test_anonymous_and_malformed_requests_cannot_shake_the_limiter_off_its_store
     assert fallbacks() == before
     assert reads(sharing, str(uuid4()), 6) == [200] * 5 + [429]
     assert len(server.execute("KEYS", "*")) == 1
-
-
-# Workers
-
-
-@pytest.fixture
-def workers(database_url: str, server: ValkeyServer) -> Iterator[str]:
-    """The base URL of gunicorn with two workers of four threads, which share the documented limit."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database_url,
-            "JWT_SECRET_KEY": SECRET,
-            "REDIS_URL": server.url,
-            "PORT": str(port),
-            "WEB_CONCURRENCY": "2",
-            "LOG_LEVEL": "WARNING",
-        },
-    )
-    base = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: answered(base + "/readyz") == 200, 30)
-        yield base + API
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def answered(url: str, bearer: str = "") -> int:
-    """The status, from a client that keeps no connection, so that the workers take turns."""
-    command = ["curl", "-s", "-o", os.devnull, "-w", "%{http_code}", "-H", f"Authorization: Bearer {bearer}", url]
-    return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
-
-
-def test_workers_together_admit_what_one_bucket_holds(workers: str) -> None:
-    """Not one read more than the bucket held and what was refilled while they went on."""
-    bearer = user_token(str(uuid4()))
-    url = f"{workers}/balance-snapshots"
-    admitted = 0
-    lock = threading.Lock()
-
-    def hammer(_: int) -> None:
-        nonlocal admitted
-        config = f'header = "Authorization: Bearer {bearer}"\n' + f'url = "{url}"\noutput = "{os.devnull}"\n' * 125
-        command = ["curl", "-s", "-w", "%{http_code}\n", "-K", "-"]
-        statuses = subprocess.run(command, input=config, capture_output=True, text=True, check=True).stdout.split()
-        assert set(statuses) <= {"200", "429"}
-        assert len(statuses) == 125
-        with lock:
-            admitted += statuses.count("200")
-
-    started = time.monotonic()
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(hammer, range(8)))
-    refilled = (time.monotonic() - started) * 100 / 60
-
-    assert 100 <= admitted <= 100 + refilled
-
-
-def test_users_at_once_do_not_touch_each_other(workers: str) -> None:
-    def first_reads(_: int) -> list[int]:
-        bearer = user_token(str(uuid4()))
-        return [answered(f"{workers}/balance-snapshots", bearer) for _ in range(5)]
-
-    with ThreadPoolExecutor(10) as threads:
-        assert list(threads.map(first_reads, range(10))) == [[200] * 5] * 10

@@ -1,0 +1,89 @@
+"""The limit that the workers of gunicorn share through a real Valkey."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from tests.support import API, ROOT, SECRET, until, user_token
+from tools import valkey_server
+from tools.processes import free_port
+from tools.valkey_server import ValkeyServer
+
+
+@pytest.fixture
+def server() -> Iterator[ValkeyServer]:
+    with valkey_server.running() as server:
+        yield server
+
+
+@pytest.fixture
+def workers(database_url: str, server: ValkeyServer) -> Iterator[str]:
+    """The base URL of gunicorn with two workers of four threads, which share the documented limit."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "JWT_SECRET_KEY": SECRET,
+            "REDIS_URL": server.url,
+            "PORT": str(port),
+            "WEB_CONCURRENCY": "2",
+            "LOG_LEVEL": "WARNING",
+        },
+    )
+    base = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: answered(base + "/readyz") == 200, 30)
+        yield base + API
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answered(url: str, bearer: str = "") -> int:
+    """The status, from a client that keeps no connection, so that the workers take turns."""
+    command = ["curl", "-s", "-o", os.devnull, "-w", "%{http_code}", "-H", f"Authorization: Bearer {bearer}", url]
+    return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def test_workers_together_admit_what_one_bucket_holds(workers: str) -> None:
+    """Not one read more than the bucket held and what was refilled while they went on."""
+    bearer = user_token(str(uuid4()))
+    url = f"{workers}/balance-snapshots"
+    admitted = 0
+    lock = threading.Lock()
+
+    def hammer(_: int) -> None:
+        nonlocal admitted
+        config = f'header = "Authorization: Bearer {bearer}"\n' + f'url = "{url}"\noutput = "{os.devnull}"\n' * 125
+        command = ["curl", "-s", "-w", "%{http_code}\n", "-K", "-"]
+        statuses = subprocess.run(command, input=config, capture_output=True, text=True, check=True).stdout.split()
+        assert set(statuses) <= {"200", "429"}
+        assert len(statuses) == 125
+        with lock:
+            admitted += statuses.count("200")
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(hammer, range(8)))
+    refilled = (time.monotonic() - started) * 100 / 60
+
+    assert 100 <= admitted <= 100 + refilled
+
+
+def test_concurrent_users_do_not_use_each_others_limit(workers: str) -> None:
+    def first_reads(_: int) -> list[int]:
+        bearer = user_token(str(uuid4()))
+        return [answered(f"{workers}/balance-snapshots", bearer) for _ in range(5)]
+
+    with ThreadPoolExecutor(10) as threads:
+        assert list(threads.map(first_reads, range(10))) == [[200] * 5] * 10
