@@ -1,4 +1,4 @@
-"""How the code is laid out: imports point one way, modules stay small, migrations have unique versions."""
+"""How the code is laid out: imports point one way, modules stay small, tests stand in tiers, migrations are unique."""
 
 import ast
 import re
@@ -15,6 +15,8 @@ SOURCES = sorted(
     for folder in (".", "schemas", "service", "snapshots", "tools", "deploy")
     for path in (ROOT / folder).glob("*.py")
 )
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 # What each room may import of the others.
 MAY_IMPORT = {
@@ -77,9 +79,16 @@ def test_no_class_pretends_to_be_an_error_of_the_database(path: Path) -> None:
     assert {base for base in bases if base.startswith("psycopg.") and base.endswith("Error")} == set()
 
 
-@every_source
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_module_is_small_enough_to_be_read_at_once(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_every_test_stands_in_a_tier() -> None:
+    tiers = {"api", "sql", "service", "cli", "system"}
+    modules = {path.relative_to(ROOT / "tests") for path in TESTS if path.name.startswith("test_")}
+
+    assert {path for path in modules if path.parts[0] not in tiers} == {Path("test_architecture.py")}
 
 
 def test_no_two_migrations_share_a_version() -> None:

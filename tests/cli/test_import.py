@@ -12,14 +12,7 @@ import pytest
 
 from snapshots import cli
 from tests.support import Caller, captured, snapshot
-from tests.support.command_line import (
-    Flasks,
-    Stored,
-    as_csv,
-    as_ndjson,
-    series,
-    started,
-)
+from tests.support.command_line import Flasks, Stored, as_csv, as_ndjson, series, started
 
 
 @pytest.mark.parametrize(

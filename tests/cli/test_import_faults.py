@@ -11,16 +11,7 @@ import pytest
 
 from snapshots.files import COLUMNS, MAX_ROW_LENGTH
 from tests.support import USER, Caller, captured, snapshot
-from tests.support.command_line import (
-    DATA_FAULT,
-    SYSTEM_FAULT,
-    USAGE,
-    Flasks,
-    Stored,
-    as_csv,
-    as_ndjson,
-    series,
-)
+from tests.support.command_line import DATA_FAULT, SYSTEM_FAULT, USAGE, Flasks, Stored, as_csv, as_ndjson, series
 
 
 def flipped(text: str) -> bytes:

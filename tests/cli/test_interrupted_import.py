@@ -10,13 +10,7 @@ import psycopg
 import pytest
 
 from tests.support import until
-from tests.support.command_line import (
-    Flasks,
-    Stored,
-    as_csv,
-    series,
-    started,
-)
+from tests.support.command_line import Flasks, Stored, as_csv, series, started
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])

@@ -11,18 +11,7 @@ from flask import Flask
 
 from config import Settings
 from tests.conftest import serving
-from tests.support import (
-    USER,
-    Caller,
-    assert_unauthorized,
-    captured,
-    claims,
-    read,
-    snapshot,
-    token,
-    until,
-    user_token,
-)
+from tests.support import USER, Caller, assert_unauthorized, captured, claims, read, snapshot, token, until, user_token
 from tests.support.tokens import spelled, without
 
 SCOPE = "balance-snapshots:write"

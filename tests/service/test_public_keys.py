@@ -11,13 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from config import Settings
-from tests.support import (
-    assert_unauthorized,
-    claims,
-    private_key,
-    read,
-    token,
-)
+from tests.support import assert_unauthorized, claims, private_key, read, token
 from tests.support.verifying import ASYMMETRIC, verifying
 
 

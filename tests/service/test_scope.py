@@ -5,14 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.support import (
-    USER,
-    Caller,
-    claims,
-    read,
-    snapshot,
-    token,
-)
+from tests.support import USER, Caller, claims, read, snapshot, token
 
 SCOPE = "balance-snapshots:write"
 

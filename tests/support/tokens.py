@@ -4,10 +4,7 @@ from typing import Any
 
 import jwt
 
-from tests.support import (
-    SECRET,
-    claims,
-)
+from tests.support import SECRET, claims
 
 
 def without(claim: str) -> dict[str, Any]:
