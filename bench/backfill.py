@@ -1,4 +1,4 @@
-"""A million rows in and out by the commands, beside psql's bare \\copy of the same file: time, and peak memory."""
+"""Time and peak memory of importing and exporting a million rows, compared with psql's bare \\copy of the same file."""
 
 import os
 import resource
@@ -23,7 +23,7 @@ USER = "be000000-0000-4000-8000-0000000000bf"
 
 
 def measure(folder: Path) -> list[dict[str, Any]]:
-    """Seconds and mebibytes of each way, on a database of their own."""
+    """Return the seconds and peak mebibytes of each way, on a separate database."""
     rows = []
     with local.embedded(folder / "postgres-backfill") as url:
         migrate(url)
@@ -43,9 +43,9 @@ def measure(folder: Path) -> list[dict[str, Any]]:
             "psql \\copy out": ([*psql, "-c", copy_out], False),
         }
         print(f"\n{ROWS:,} rows, {file.stat().st_size / 2**20:.0f} MiB.\n")
-        print("| Way | Seconds | MiB at the peak |\n" + "| --- " * 3 + "|")
-        for way, (command, is_anew) in ways.items():
-            if is_anew:
+        print("| Way | Seconds | Peak MiB |\n" + "| --- " * 3 + "|")
+        for way, (command, is_into_empty_table) in ways.items():
+            if is_into_empty_table:
                 _empty(url, keep_accounts="psql" in way)
             with out.open("wb") as output:
                 seconds, mebibytes = _run(command, environment, output)
@@ -59,7 +59,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write(file: Path) -> None:
-    """A thousand accounts, an hour between two snapshots; each row with its own amounts."""
+    """Write a file with hourly snapshots of a thousand accounts, each row with different amounts."""
     with file.open("w") as text:
         text.write(",".join(COLUMNS) + "\n")
         for number in range(ROWS):
@@ -73,21 +73,21 @@ def _empty(url: str, *, keep_accounts: bool) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("TRUNCATE balance_snapshots, accounts")
         if keep_accounts:
-            # COPY registers none.
+            # Unlike the import, COPY registers no accounts.
             accounts = [str(UUID(int=UUID(USER).int ^ (number + 1) << 16)) for number in range(ACCOUNTS)]
             connection.execute("INSERT INTO accounts SELECT unnest(%s::uuid[]), %s", [accounts, USER])
         connection.execute("VACUUM balance_snapshots")
 
 
 def _run(command: list[str], environment: dict[str, str], output: Any) -> tuple[float, float]:
-    """Seconds, and the process's own memory at its peak."""
-    began = time.monotonic()
+    """Run a command; return its seconds and its peak memory in mebibytes."""
+    started_at = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.PIPE)
     assert process.stderr
-    said = process.stderr.read()
+    errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise postgres.PostgresError(said.decode(errors="replace"))
+        raise postgres.PostgresError(errors.decode(errors="replace"))
     assert isinstance(usage, resource.struct_rusage)
-    return time.monotonic() - began, usage.ru_maxrss / 1024
+    return time.monotonic() - started_at, usage.ru_maxrss / 1024

@@ -1,7 +1,7 @@
-"""The service beside what one would pick instead, and beside the floor, in turns on one database.
+"""The service compared with its peers and with raw PostgreSQL, in turns on one database.
 
-The peers (bench/peers) answer the same bytes, or are not counted. The floor is what the database does by itself:
-pgbench runs the files of sql/queries, and COPY stores the same rows.
+A peer (bench/peers) whose responses differ by a byte is not counted. The floor is PostgreSQL by itself: pgbench runs
+the files of sql/queries, and COPY stores the rows of captures.
 """
 
 import itertools
@@ -27,33 +27,34 @@ from bench import data, wrk
 from bench.services import Service
 from snapshots.capture import SCOPE
 from snapshots.queries import DIRECTORY
+from snapshots.reads import MAX_SNAPSHOTS
 from tools import local, postgres, sql
 
 ROUNDS = 3
-# The ratios are those at 8 connections, which are measured longer.
+# Seconds of a measurement, by connections. The ratios in the docs are those at 8 connections, so these take longer.
 SECONDS = {1: 1, 8: 2, 32: 1}
-# A capture of 1,000 takes a peer seconds, and 32 of them at once longer than anybody waits.
+# A capture of 1,000 takes a peer seconds, so 32 of them at once would take too long.
 SECONDS_OF_LARGE_CAPTURES = {1: 2, 8: 4}
 PEERS = ("orm", "tuned")
-# Whose snapshots the captures bring; they go when the run ends.
+# The user of all captured snapshots, which are deleted when the run ends.
 CAPTURED_USER = str(uuid4())
 
 
 class Scenario(NamedTuple):
     name: str
     request: str
-    """A raw request; that of a capture holds $STAMP."""
+    """Raw HTTP request, with $STAMP in that of a capture."""
     query: str | None
-    """The file of sql/queries that it runs; None for a capture."""
+    """Name of the query that it runs; None for a capture."""
     parameters: dict[str, str]
     rows: int
-    """Snapshots that go in or out."""
+    """Number of snapshots sent or returned."""
 
 
 def scenarios() -> list[Scenario]:
     token = local.token(data.USER)
     account = {"user_id": data.USER, "account_id": data.DAILY}
-    found = [
+    listed = [
         Scenario("latest, 8 accounts", wrk.get("/api/v1/balance-snapshots", token), "get_latest_snapshots", account, 8),
         Scenario(
             "list of 30",
@@ -68,11 +69,12 @@ def scenarios() -> list[Scenario]:
         span = {"start_date": f"{start:%Y-%m-%dT%H:%M:%SZ}", "end_date": "2025-12-31T23:59:59Z"}
         path = f"/api/v1/accounts/{data.DAILY}/balance-history?" + "&".join(f"{k}={v}" for k, v in span.items())
         request = wrk.get(path, token)
-        found.append(Scenario(f"history of {days}", request, "get_balance_history", {**account, **span}, days))
+        parameters = {**account, **span, "maximum": str(MAX_SNAPSHOTS)}
+        listed.append(Scenario(f"history of {days}", request, "get_balance_history", parameters, days))
     for size in (1, 100, 1000):
         request = wrk.post("/api/v1/balance-snapshots", local.token("bench", SCOPE), _batch(size))
-        found.append(Scenario(f"capture of {size}", request, None, {}, size))
-    return found
+        listed.append(Scenario(f"capture of {size}", request, None, {}, size))
+    return listed
 
 
 def _batch(size: int) -> str:
@@ -93,7 +95,7 @@ def _batch(size: int) -> str:
 
 
 def differing(services: dict[str, Service], scenario: Scenario) -> list[str]:
-    """The peers whose answer is not ours, byte for byte; a capture is asked for the second time, when ids are known."""
+    """Return the peers whose responses differ from ours. A capture is sent twice, so that its ids are known."""
     request = scenario.request.replace("$STAMP", "1999-01-01T00:00:00")
     if scenario.query is None:
         _body(services["ours"].bases[0], request)
@@ -109,14 +111,14 @@ def _body(base: str, raw: str) -> bytes:
     request = urllib.request.Request(base + path, body.encode() or None, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            answer: bytes = response.read()
-            return answer
+            content: bytes = response.read()
+            return content
     except HTTPError as error:
         return f"{error.code} ".encode() + error.read()
 
 
 class Figures(NamedTuple):
-    """Medians over the rounds."""
+    """Medians of all rounds."""
 
     per_second: float
     p50_ms: float
@@ -126,7 +128,7 @@ class Figures(NamedTuple):
 def measure(
     services: dict[str, Service], database_url: str, scenario: Scenario, connections: int
 ) -> dict[str, Figures]:
-    """Each service and the floor in turns; before the first number of connections, one turn for warming up."""
+    """Measure each service and the floor in turns, after a warm-up before the first number of connections."""
     seconds = _seconds(scenario)[connections]
     turns: dict[str, Callable[[float], wrk.Load]] = {
         name: partial(_load, service.bases, scenario, connections) for name, service in services.items()
@@ -135,32 +137,32 @@ def measure(
         turns["pgbench"] = partial(_pgbench, database_url, scenario, connections)
     else:
         turns["copy"] = partial(_copy, database_url, scenario, connections)
-    seen: dict[str, list[wrk.Load]] = {name: [] for name in turns}
+    measured: dict[str, list[wrk.Load]] = {name: [] for name in turns}
     if connections == min(SECONDS):
         for turn in turns.values():
             turn(1)
     for _ in range(ROUNDS):
         for name, turn in turns.items():
-            seen[name].append(turn(seconds))
+            measured[name].append(turn(seconds))
     return {
         name: Figures(
             statistics.median(load.successes for load in loads),
             statistics.median(load.p50_ms for load in loads),
             statistics.median(load.p99_ms for load in loads),
         )
-        for name, loads in seen.items()
+        for name, loads in measured.items()
     }
 
 
 def _seconds(scenario: Scenario) -> dict[int, int]:
-    """By connections."""
+    """Return the seconds of a measurement, by connections."""
     return SECONDS_OF_LARGE_CAPTURES if scenario.rows >= 1000 and scenario.query is None else SECONDS
 
 
 def _load(bases: list[str], scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
     load = wrk.load(bases, [scenario.request], connections=connections, seconds=seconds)
     if load.successes < load.requests:
-        raise wrk.WrkError(f"{bases[0]} refused some of: {scenario.name}")
+        raise wrk.WrkError(f"{bases[0]} refused some requests: {scenario.name}")
     return load
 
 
@@ -178,14 +180,14 @@ def _pgbench(database_url: str, scenario: Scenario, connections: int, seconds: f
         text=True,
         check=True,
     )
-    found = re.search(r"latency average = ([\d.]+) ms[\s\S]*tps = ([\d.]+)", done.stdout)
-    assert found, done.stdout
-    rate, latency = float(found[2]), float(found[1])
+    report = re.search(r"latency average = ([\d.]+) ms[\s\S]*tps = ([\d.]+)", done.stdout)
+    assert report, done.stdout
+    rate, latency = float(report[2]), float(report[1])
     return wrk.Load(rate, rate, latency, latency)
 
 
 def _copy(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
-    """COPY of the rows that the capture stores, a transaction each; a second of their own for every one."""
+    """Store the rows of a capture with COPY, one transaction at a time, each with another instant."""
     items = json.loads(scenario.request.partition("\r\n\r\n")[2])["snapshots"]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
@@ -196,50 +198,54 @@ def _copy(database_url: str, scenario: Scenario, connections: int, seconds: floa
     block = "".join(line.format(**item) for item in items)
     columns = "user_id, account_id, balance, holdings_value, cash_value, currency, source, captured_at"
     end = time.monotonic() + seconds
-    seconds_of_their_own = itertools.count(wrk.unused_second())
+    instants = itertools.count(wrk.unused_second())
 
     def copies(_number: int) -> list[float]:
         times = []
         with psycopg.connect(database_url, autocommit=True) as connection:
-            while (began := time.monotonic()) < end:
-                text = block.replace("$STAMP", datetime.fromtimestamp(next(seconds_of_their_own), UTC).isoformat())
+            while (started_at := time.monotonic()) < end:
+                text = block.replace("$STAMP", datetime.fromtimestamp(next(instants), UTC).isoformat())
                 with connection.cursor().copy(f"COPY balance_snapshots ({columns}) FROM STDIN".encode()) as copy:
                     copy.write(text)
-                times.append((time.monotonic() - began) * 1000)
+                times.append((time.monotonic() - started_at) * 1000)
         return times
 
     with ThreadPoolExecutor(connections) as threads:
-        times = sorted(one for found in threads.map(copies, range(connections)) for one in found)
+        times = sorted(itertools.chain.from_iterable(threads.map(copies, range(connections))))
     rate = len(times) / seconds
     return wrk.Load(rate, rate, times[len(times) // 2], times[len(times) * 99 // 100])
 
 
-def tables(services: dict[str, Service], database_url: str) -> Iterator[tuple[str, dict[int, dict[str, Figures]]]]:
-    """Each scenario's figures, by connections and then by who answered."""
+def results(services: dict[str, Service], database_url: str) -> Iterator[tuple[str, dict[int, dict[str, Figures]]]]:
+    """Yield each scenario's figures, by connections and then by service."""
     for scenario in scenarios():
-        others = differing(services, scenario)
-        for name in others:
-            print(f"{name} answers something else for {scenario.name} and is not counted.", file=sys.stderr)
-        counted = {name: service for name, service in services.items() if name not in others}
+        excluded = differing(services, scenario)
+        for name in excluded:
+            print(f"{name} responds differently to {scenario.name} and is not counted.", file=sys.stderr)
+        counted = {name: service for name, service in services.items() if name not in excluded}
         figures = {}
         for connections in _seconds(scenario):
             figures[connections] = measure(counted, database_url, scenario, connections)
         yield scenario.name, figures
 
 
-def forget_captures(database_url: str) -> None:
-    """Leaves the database as it was found."""
+def delete_captures(database_url: str) -> None:
+    """Leave the database as it was before the run."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         for table in ("balance_snapshots", "accounts"):
             connection.execute(f"DELETE FROM {table} WHERE user_id = %s".encode(), [CAPTURED_USER])
 
 
 def row(name: str, connections: int, figures: dict[str, Figures]) -> dict[str, Any]:
-    """What the JSON holds of one scenario at one number of connections."""
+    """Return the JSON object of one scenario at one number of connections."""
     ours = figures["ours"].per_second
     return {
         "scenario": name,
         "connections": connections,
-        **{who: found._asdict() for who, found in figures.items()},
-        "ratios": {who: round(ours / found.per_second, 3) for who, found in figures.items() if who != "ours"},
+        **{service: of_service._asdict() for service, of_service in figures.items()},
+        "ratios": {
+            service: round(ours / of_service.per_second, 3)
+            for service, of_service in figures.items()
+            if service != "ours"
+        },
     }

@@ -1,7 +1,7 @@
-"""The databases that are measured on: a small one, and one of a realistic size, made once and kept.
+"""Databases for the benchmarks: a small one, and one of a realistic size, both created once and kept.
 
-The large one holds an account of a million snapshots, and the rest of ten million in accounts of some hundreds. In
-both are a user with eight accounts, one of whom has ten years of days, and an account of a hundred snapshots.
+The large one has ten million snapshots: a million in one account, the rest in accounts of a few hundred. Both have a
+user with eight accounts, one of which has ten years of daily snapshots, and an account with a hundred snapshots.
 """
 
 import sys
@@ -24,9 +24,9 @@ LONG_USER = "be000000-0000-4000-8000-000000000003"
 LONG = "be000000-0000-4000-8000-00000000000c"
 RARE = "initial_connection"
 
-# Whose accounts, which, how many snapshots of each, and the hours between two.
+# The accounts: owner, id, number of snapshots, hours between two snapshots.
 _ACCOUNTS: LiteralString = """
-    CREATE TEMPORARY TABLE made AS
+    CREATE TEMPORARY TABLE planned AS
     SELECT '{user}'::uuid AS user_id, '{daily}'::uuid AS id, 3650 AS snapshots, 24 AS hours
     UNION ALL SELECT '{user}', gen_random_uuid(), 400, 24 FROM generate_series(1, 7)
     UNION ALL SELECT '{short_user}', '{short}', 100, 24
@@ -35,7 +35,7 @@ _ACCOUNTS: LiteralString = """
         FROM generate_series(1, greatest(0, ({size} - 1000000) / 450))
 """
 _FILL: tuple[LiteralString, ...] = (
-    "INSERT INTO accounts (id, user_id) SELECT id, user_id FROM made",
+    "INSERT INTO accounts (id, user_id) SELECT id, user_id FROM planned",
     """
     INSERT INTO balance_snapshots (id, user_id, account_id, balance, available_balance, holdings_value, cash_value,
         currency, source, captured_at, created_at)
@@ -43,40 +43,43 @@ _FILL: tuple[LiteralString, ...] = (
         (CASE WHEN n % 100000 = 99999 THEN 'initial_connection' WHEN n % 2 = 0 THEN 'account_sync'
             ELSE 'holdings_sync' END)::snapshot_source,
         at, at
-    FROM made
+    FROM planned
     CROSS JOIN generate_series(0, snapshots - 1) AS n
     CROSS JOIN LATERAL (
         SELECT '2025-12-31T10:00:00Z'::timestamptz - n * hours * interval '1 hour' AS at,
             20000.00 + (n::bigint * 7919 % 1000003) / 100.00 AS sum
-    ) AS drawn
-    CROSS JOIN LATERAL (SELECT round(drawn.sum, 2) AS amount) AS rounded
+    ) AS generated
+    CROSS JOIN LATERAL (SELECT round(generated.sum, 2) AS amount) AS rounded
     """,
 )
 
 
 @contextmanager
 def database(folder: Path, size: int) -> Iterator[str]:
-    """The URL of a database of about so many snapshots, made on the first time. Raises tools.postgres.PostgresError."""
+    """Yield the URL of a database of about `size` snapshots, created on first use.
+
+    Raises tools.postgres.PostgresError.
+    """
     with local.embedded(folder / f"postgres-{size}") as url:
         migrate(url)
         with psycopg.connect(url, autocommit=True) as connection:
             row = connection.execute("SELECT count(*) FROM accounts WHERE id = %s", [DAILY]).fetchone()
             if row == (0,):
-                print(f"Making {size:,} snapshots; the next run finds them.", file=sys.stderr, flush=True)
-                began = time.monotonic()
+                print(f"Creating {size:,} snapshots; later runs reuse them.", file=sys.stderr, flush=True)
+                started_at = time.monotonic()
                 with connection.transaction():
                     _fill(connection, size)
                 connection.execute("VACUUM (ANALYZE, FREEZE) balance_snapshots, accounts")
-                print(f"Made in {time.monotonic() - began:.0f} s.", file=sys.stderr, flush=True)
+                print(f"Created in {time.monotonic() - started_at:.0f} s.", file=sys.stderr, flush=True)
         yield url
 
 
 def _fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
-    """Constraints are put back when the rows are in: an index is built faster than it grows."""
-    made = _ACCOUNTS.format(
+    """Insert the rows without constraints and add those afterwards: building an index is faster than growing it."""
+    planned = _ACCOUNTS.format(
         user=USER, daily=DAILY, short_user=SHORT_USER, short=SHORT, long_user=LONG_USER, long=LONG, size=size
     )
-    connection.execute(made.encode())
+    connection.execute(planned.encode())
     constraints = connection.execute(
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE conrelid = 'balance_snapshots'::regclass AND contype <> 'n'"

@@ -1,4 +1,4 @@
-"""Whether a read costs more in a long account, or among many snapshots: the statements by themselves, in turns."""
+"""Whether reads cost more in a long account or among many snapshots: the queries by themselves, in turns."""
 
 import statistics
 import time
@@ -10,55 +10,58 @@ import psycopg
 
 from bench import data
 from snapshots.queries import DIRECTORY
+from snapshots.reads import MAX_SNAPSHOTS
 from tools import sql
 
 ROUNDS = 400
+WARM_UP = 20
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 END = datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)
 READS: dict[str, tuple[str, dict[str, Any]]] = {
     "latest": ("get_latest_snapshots", {}),
     "list of 30": ("list_recent_snapshots", {"limit": 30, "source": None}),
-    "history of 30": ("get_balance_history", {"source": None, "end_date": END}),
-    "list of 10 of a source, in a long account the rarest": ("list_recent_snapshots", {"limit": 10}),
+    "history of 30": ("get_balance_history", {"source": None, "end_date": END, "maximum": MAX_SNAPSHOTS}),
+    "list of 10 of one source (the rarest one in a long account)": ("list_recent_snapshots", {"limit": 10}),
 }
 
 
 def measure(folder: Path, size: int) -> list[dict[str, Any]]:
-    """Medians in microseconds for an account of a hundred among ten thousand, one among all, and one of a million."""
+    """Return median microseconds for accounts of 100 snapshots in both databases, and for one of a million."""
     rows = []
     with data.database(folder, 10_000) as small, data.database(folder, size) as large:
-        where = {
+        places = {
             "100 among 10,000": (small, data.SHORT_USER, data.SHORT),
             f"100 among {size:,}": (large, data.SHORT_USER, data.SHORT),
             f"1,000,000 among {size:,}": (large, data.LONG_USER, data.LONG),
         }
-        # What a read needs to answer as many snapshots everywhere.
-        differing = {
+        # The parameters with which a read returns the same number of snapshots everywhere.
+        place_parameters = {
             place: {
                 "start_date": datetime(2025, 12, 31, 10, tzinfo=UTC) - 29 * (HOUR if is_long else DAY),
                 "source": data.RARE if is_long else "account_sync",
             }
-            for place, is_long in zip(where, (False, False, True), strict=True)
+            for place, is_long in zip(places, (False, False, True), strict=True)
         }
-        print(f"\nMicroseconds a statement, median of {ROUNDS}.\n")
-        print(f"| What | {' | '.join(where)} |\n" + "| --- " * (len(where) + 1) + "|")
-        connections = {place: _connect(url) for place, (url, _, _) in where.items()}
-        for what, (name, parameters) in READS.items():
-            statement = sql.read(DIRECTORY / f"{name}.sql").statement.encode()
-            times: dict[str, list[float]] = {place: [] for place in where}
-            for number in range(ROUNDS + 20):
-                for place, (_, user_id, account_id) in where.items():
-                    known = {"user_id": user_id, "account_id": account_id}
-                    asked = {**known, **differing[place], **parameters}
-                    began = time.perf_counter()
-                    connections[place].execute(statement, asked).fetchall()
-                    if number >= 20:
-                        times[place].append(time.perf_counter() - began)
-            medians = {place: round(statistics.median(found) * 1e6) for place, found in times.items()}
+        print(f"\nMicroseconds per query, median of {ROUNDS}.\n")
+        print(f"| Read | {' | '.join(places)} |\n" + "| --- " * (len(places) + 1) + "|")
+        connections = {place: _connect(url) for place, (url, _, _) in places.items()}
+        for read, (name, parameters) in READS.items():
+            query = sql.read(DIRECTORY / f"{name}.sql")
+            statement, nulls = query.statement.encode(), dict.fromkeys(query.example)
+            times: dict[str, list[float]] = {place: [] for place in places}
+            for number in range(ROUNDS + WARM_UP):
+                for place, (_, user_id, account_id) in places.items():
+                    ids = {"user_id": user_id, "account_id": account_id}
+                    arguments = {**nulls, **ids, **place_parameters[place], **parameters}
+                    started_at = time.perf_counter()
+                    connections[place].execute(statement, arguments).fetchall()
+                    if number >= WARM_UP:
+                        times[place].append(time.perf_counter() - started_at)
+            medians = {place: round(statistics.median(samples) * 1e6) for place, samples in times.items()}
             first = next(iter(medians.values()))
-            rows.append({"read": what, **medians})
+            rows.append({"read": read, **medians})
             cells = [str(first), *(f"{m} **{m / first:.2f}**" for m in list(medians.values())[1:])]
-            print(f"| {what} | {' | '.join(cells)} |", flush=True)
+            print(f"| {read} | {' | '.join(cells)} |", flush=True)
         for connection in connections.values():
             connection.close()
     return rows

@@ -1,7 +1,7 @@
-"""What the rate limit costs a request: our token bucket beside the best that flask-limiter has of its own.
+"""The cost of the rate limit per request: our token bucket compared with flask-limiter's moving window.
 
-The same Flask view, called in process: without a limit; with flask-limiter's moving window and its own headers; with
-our bucket and headers. All on one real Valkey, in turns, so that whatever else the machine does meets all alike.
+The same Flask view is called in process without a limit, with the moving window and flask-limiter's headers, and with
+our token bucket and headers. All use one real Valkey, in turns, so that other load on the machine affects all alike.
 """
 
 import statistics
@@ -57,27 +57,27 @@ def _app(limit: Callable[[Flask, Blueprint], None]) -> Flask:
 
 
 def _time(app: Flask) -> float:
-    """Microseconds a request."""
+    """Return the microseconds per request."""
     client = app.test_client()
-    started = time.perf_counter()
+    started_at = time.perf_counter()
     for _ in range(REQUESTS):
         assert client.get("/").status_code == 200
-    return (time.perf_counter() - started) / REQUESTS * 1e6
+    return (time.perf_counter() - started_at) / REQUESTS * 1e6
 
 
 def measure() -> dict[str, float]:
-    """Microseconds a request, by limiter: medians."""
+    """Return the median microseconds per request, by limiter."""
     with valkey_server.running() as server:
-        apps = {"no limit": plain, "moving window": moving_window, "token bucket": token_bucket}
-        running = {name: make(server.url) for name, make in apps.items()}
-        for app in running.values():
+        factories = {"no limit": plain, "moving window": moving_window, "token bucket": token_bucket}
+        apps = {name: create(server.url) for name, create in factories.items()}
+        for app in apps.values():
             _time(app)
-        times: dict[str, list[float]] = {name: [] for name in running}
+        times: dict[str, list[float]] = {name: [] for name in apps}
         for _ in range(ROUNDS):
-            for name, app in running.items():
+            for name, app in apps.items():
                 times[name].append(_time(app))
-    medians = {name: round(statistics.median(taken)) for name, taken in times.items()}
-    print("\n| Limiter | us a request | of them the limit |\n| --- | --- | --- |")
+    medians = {name: round(statistics.median(samples)) for name, samples in times.items()}
+    print("\n| Limiter | Microseconds per request | Cost of the limit |\n| --- | --- | --- |")
     for name, median in medians.items():
         print(f"| {name} | {median} | {median - medians['no limit']} |")
     return {name: float(median) for name, median in medians.items()}

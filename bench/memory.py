@@ -1,4 +1,4 @@
-"""What a worker holds after 100,000 requests, and what it held before."""
+"""Memory of the workers before and after 100,000 requests."""
 
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,22 @@ SECONDS = 10
 
 
 def measure(service: Service) -> dict[str, Any]:
-    """Mebibytes of the workers' own memory, as it goes."""
+    """Return the workers' private memory in mebibytes, measured repeatedly as the requests go on."""
     requests = [s.request for s in compare.scenarios() if s.query and s.rows <= 365]
     wrk.load(service.bases, requests, connections=CONNECTIONS, seconds=SECONDS)
-    held, answered = [_mebibytes(service.pids)], [0]
-    print("\n| Requests | Memory of the workers, MiB |\n| --- | --- |")
-    print(f"| 0, after a warm-up | {held[0]} |")
-    while answered[-1] < REQUESTS:
+    mebibytes, served = [_mebibytes(service.pids)], [0]
+    print("\n| Requests | MiB per worker |\n| --- | --- |")
+    print(f"| 0, after a warm-up | {mebibytes[0]} |")
+    while served[-1] < REQUESTS:
         load = wrk.load(service.bases, requests, connections=CONNECTIONS, seconds=SECONDS)
-        answered.append(answered[-1] + round(load.requests * SECONDS))
-        held.append(_mebibytes(service.pids))
-        print(f"| {answered[-1]} | {held[-1]} |", flush=True)
-    return {"requests": answered, "mebibytes": held}
+        served.append(served[-1] + round(load.requests * SECONDS))
+        mebibytes.append(_mebibytes(service.pids))
+        print(f"| {served[-1]} | {mebibytes[-1]} |", flush=True)
+    return {"requests": served, "mebibytes": mebibytes}
 
 
 def _mebibytes(masters: list[int]) -> list[float]:
     children = [child for pid in masters for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     lines = [Path(f"/proc/{child}/smaps_rollup").read_text().splitlines() for child in children]
-    private = [sum(int(line.split()[1]) for line in found if line.startswith("Private")) for found in lines]
+    private = [sum(int(line.split()[1]) for line in of_child if line.startswith("Private")) for of_child in lines]
     return [round(kibibytes / 1024, 1) for kibibytes in private]

@@ -1,9 +1,9 @@
-"""`make overload`: the stack at twice the load that it can serve (docs/reliability.md), and the alerts that this fires.
+"""`make overload`: offer the stack twice the load that it can serve (docs/reliability.md), until its alerts fire.
 
-The stack has one core and the load another, so that the one takes nothing from the other. The peak is measured with a
-few connections that ask without a pause, twice the peak with many that pause, in turns; what was served at twice the
-peak's load is compared with the peaks before and after it. Meanwhile a Prometheus on the load's core scrapes the stack
-and evaluates deploy/alerts.yaml; the load goes on until the alerts on overload fire. python -m bench.overload [ROUNDS]
+The stack and the load run on different cores, so that neither slows the other down. The peak is measured with a few
+connections that send requests without pause; twice the peak comes from many connections that pause. Both alternate,
+and the throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus on the
+load's core scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
 """
 
 import os
@@ -22,10 +22,10 @@ from tools.prometheus import Prometheus
 
 CALLERS = 50
 SECONDS = 5
-# Of each connection at twice the peak. Longer, and nginx would close some that have not sent a request in 5 s.
+# Mean pause of a connection at twice the peak. If it were longer, nginx would close some for not sending within 5 s.
 PAUSE_MS = 300
 ALERTS = ("BalanceSnapshotsSaturated", "BalanceSnapshotsShedding")
-# After the rounds; the rules ask for two minutes of overload.
+# Timeout after the rounds; the alerts need two minutes of overload.
 MAX_ALERT_SECONDS = 240
 
 
@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> None:
             load = partial(wrk.load, [running.base], requests, seconds=SECONDS, cores=cores[1:2])
             served, connections = _measure(load, rounds)
             print(
-                f"\nOf the peak, served at twice its load: median {statistics.median(served):.2f} of {rounds} rounds."
+                f"\nThroughput at twice the peak's load, relative to the peak:"
+                f" median {statistics.median(served):.2f} of {rounds} rounds."
             )
             has_fired = _wait_for_alerts(watching, partial(load, connections=connections, pause_ms=PAUSE_MS))
     except (stack.StackError, wrk.WrkError, prometheus.PrometheusError) as error:
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _wait_for_alerts(watching: Prometheus, load: partial[wrk.Load]) -> dict[str, bool]:
-    """Go on with the load until all of ALERTS have fired, for MAX_ALERT_SECONDS at most; return which have."""
+    """Continue the load until all of ALERTS have fired, for MAX_ALERT_SECONDS at most; return which have."""
     deadline = time.monotonic() + MAX_ALERT_SECONDS
     while True:
         has_fired = {
@@ -71,8 +72,8 @@ def _wait_for_alerts(watching: Prometheus, load: partial[wrk.Load]) -> dict[str,
 
 
 def _measure(load: partial[wrk.Load], rounds: int) -> tuple[list[float], int]:
-    """Return the share of the peak that was served in each round, and the connections that make twice the peak."""
-    print("| Peak | Offered | Served | Of the peak | Longest wait of 99 % |\n" + "| --- " * 5 + "|")
+    """Return the served share of the peak in each round, and the number of connections that offer twice the peak."""
+    print("| Peak | Offered | Served | Share of the peak | p99 |\n" + "| --- " * 5 + "|")
     served = []
     before = load(connections=16)
     connections = round(2 * before.successes * PAUSE_MS / 1000)
@@ -86,7 +87,7 @@ def _measure(load: partial[wrk.Load], rounds: int) -> tuple[list[float], int]:
             f" | {twice.p99_ms:.0f} ms |",
             flush=True,
         )
-        # The next round comes nearer to twice the peak.
+        # Come closer to twice the peak in the next round.
         connections = round(connections * 2 * peak / twice.requests)
         before = after
     return served, connections

@@ -1,4 +1,4 @@
-"""The three services that are measured, on one database and one Valkey, each with two processes that serve."""
+"""The services under test, on one database and one Valkey, each with two serving processes."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ class Service(NamedTuple):
 
 @contextlib.contextmanager
 def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
-    """The services of these names. Their limit is on, and out of the way. Raises tools.stack.StackError."""
+    """Run the services of these names, with a rate limit too high to be reached. Raises tools.stack.StackError."""
     with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as folder:
         valkey = [valkey_server.program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
         environment = with_overrides(
@@ -46,17 +46,17 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
                 return started.pid
 
             start(valkey)
-            found = {}
+            services = {}
             for name in names:
                 ports = [processes.free_port() for _ in range(PROCESSES)]
                 pids = [start(_command(name, port), PORT=str(port)) for port in ports]
-                found[name] = Service([f"http://127.0.0.1:{port}" for port in ports], pids)
-            for name, base in [(name, base) for name, service in found.items() for base in service.bases]:
+                services[name] = Service([f"http://127.0.0.1:{port}" for port in ports], pids)
+            for name, base in [(name, base) for name, service in services.items() for base in service.bases]:
                 url = f"{base}/api/v1/balance-snapshots"
                 if not processes.wait_until_up(url, START_SECONDS, lambda: True, status=401):
-                    said = (Path(folder) / "log").read_text(errors="replace")[-4000:]
-                    raise stack.StackError(f"{name} does not start:\n{said}")
-            yield found
+                    output = (Path(folder) / "log").read_text(errors="replace")[-4000:]
+                    raise stack.StackError(f"{name} does not start:\n{output}")
+            yield services
             parts.close()
 
 

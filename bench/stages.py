@@ -1,4 +1,4 @@
-"""Where a request's time goes: the app in one process, one request after another, each part of it timed."""
+"""Where a request's time goes: the app in one process, one request after another, each part timed."""
 
 import contextlib
 import os
@@ -23,85 +23,85 @@ from tools import local, valkey_server
 REQUESTS = 1000
 WARM_UP = 100
 REST = "Flask and Werkzeug: routing, contexts, request and response"
-VIEW = "the view: checks what is asked"
-# By the module that the app's hooks are from.
+VIEW = "View: validates the parameters"
+# The part that each hook of the app belongs to, by the hook's module.
 HOOKS = {
-    "service.auth": "the token",
+    "service.auth": "Token",
     "flask_limiter._extension": "flask-limiter",
     "service.request_parsing": VIEW,
-    "service.limits": "headers",
-    "service.problems": "headers",
-    "service.tracing": "the trace id, the line in the log",
-    "service.metrics": "counts for Prometheus",
+    "service.limits": "Headers",
+    "service.problems": "Headers",
+    "service.tracing": "Trace id and log line",
+    "service.metrics": "Prometheus counters",
 }
 CALLS: dict[str, tuple[Any, str]] = {
-    "the bucket: Valkey, its client": (token_bucket.SharedBuckets, "take"),
-    "a connection lent and taken back": (db, "read"),
+    "Token bucket: Valkey and its client": (token_bucket.SharedBuckets, "take"),
+    "Connection checkout and checkin": (db, "read"),
     "psycopg": (queries, "_execute"),
     "PostgreSQL": (db.Connection, "wait"),
 }
 
 
 class Stopwatch:
-    """Times parts that call each other. What a part calls is counted to what it calls."""
+    """Timer of parts that call each other: the time of a call counts only for the part that is called."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._of_called = [0.0]
+        self._nested = [0.0]
 
     def timed(self, part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            self._of_called.append(0.0)
-            began = time.perf_counter()
+            self._nested.append(0.0)
+            started_at = time.perf_counter()
             try:
                 return call(*args, **kwargs)
             finally:
-                taken = time.perf_counter() - began
-                self.seconds[part] += taken - self._of_called.pop()
-                self._of_called[-1] += taken
+                elapsed = time.perf_counter() - started_at
+                self.seconds[part] += elapsed - self._nested.pop()
+                self._nested[-1] += elapsed
 
         return timed
 
 
 def measure(database_url: str) -> dict[str, dict[str, float]]:
-    """Microseconds of each part, by read: medians."""
+    """Return the median microseconds of each part, by read."""
     reads = {s.name: s.request for s in compare.scenarios() if s.query and s.rows <= 365}
     watch = Stopwatch()
-    with contextlib.ExitStack() as at_last:
-        at_last.enter_context(contextlib.redirect_stdout(at_last.enter_context(Path(os.devnull).open("w"))))
-        store = at_last.enter_context(valkey_server.running())
-        for part, (where, name) in CALLS.items():
-            at_last.enter_context(patch.object(where, name, watch.timed(part, getattr(where, name))))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
+        store = stack.enter_context(valkey_server.running())
+        for part, (owner, name) in CALLS.items():
+            stack.enter_context(patch.object(owner, name, watch.timed(part, getattr(owner, name))))
         app = _app(database_url, store.url, watch)
-        at_last.callback(close_app, app)
-        found = {read: _medians(app, watch, request) for read, request in reads.items()}
-    print("\n| Microseconds | " + " | ".join(found) + " |\n" + "| --- " * (len(found) + 1) + "|")
-    for part in ("all of it", *sorted(watch.seconds, key=lambda part: -found["list of 30"][part])):
-        print(f"| {part} | " + " | ".join(f"{times[part]:.0f}" for times in found.values()) + " |")
-    return found
+        stack.callback(close_app, app)
+        medians = {read: _medians(app, watch, request) for read, request in reads.items()}
+    print("\n| Microseconds | " + " | ".join(medians) + " |\n" + "| --- " * (len(medians) + 1) + "|")
+    for part in ("Total", *sorted(watch.seconds, key=lambda part: -medians["list of 30"][part])):
+        print(f"| {part} | " + " | ".join(f"{times[part]:.0f}" for times in medians.values()) + " |")
+    return medians
 
 
 def _app(database_url: str, store_url: str, watch: Stopwatch) -> Flask:
-    """The app as it serves, its hooks and views timed."""
+    """Create the app of the service with its hooks and views timed."""
     settings = {"DATABASE_URL": database_url, "REDIS_URL": store_url, "JWT_SECRET_KEY": local.secret()}
     app = create_app(Settings.from_env(with_overrides(os.environ, **settings, API_READ_LIMIT="100000000/minute")))
     for hooks in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
-        for called in hooks.values():
-            called[:] = [watch.timed(HOOKS[getattr(hook, "func", hook).__module__], hook) for hook in called]
+        for registered in hooks.values():
+            registered[:] = [watch.timed(HOOKS[getattr(hook, "func", hook).__module__], hook) for hook in registered]
     app.view_functions = {name: watch.timed(VIEW, view) for name, view in app.view_functions.items()}
     app.wsgi_app = watch.timed(REST, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
 def _medians(app: Flask, watch: Stopwatch, request: str) -> dict[str, float]:
-    head, *fields = request.partition("\r\n\r\n")[0].split("\r\n")
+    request_line, *fields = request.partition("\r\n\r\n")[0].split("\r\n")
     headers = dict(field.split(": ", 1) for field in fields)
     client = app.test_client()
     times = []
     for number in range(REQUESTS + WARM_UP):
         watch.seconds.clear()
-        assert client.get(head.split()[1], headers=headers).status_code == 200
+        assert client.get(request_line.split()[1], headers=headers).status_code == 200
         if number >= WARM_UP:
-            times.append({"all of it": sum(watch.seconds.values()), **watch.seconds})
-    return {part: round(statistics.median(one[part] for one in times) * 1e6, 1) for part in times[0]}
+            times.append({"Total": sum(watch.seconds.values()), **watch.seconds})
+    return {part: round(statistics.median(sample[part] for sample in times) * 1e6, 1) for part in times[0]}

@@ -1,4 +1,4 @@
--- What bench/wrk.py has wrk do: the requests of a folder in turn, pauses of a random length, a line of JSON at the end.
+-- The script of bench/wrk.py: send the requests of a folder in turn, with random pauses, and report in a line of JSON.
 
 local requests = {}
 for number = 1, tonumber(os.getenv("COUNT")) do
@@ -7,25 +7,25 @@ for number = 1, tonumber(os.getenv("COUNT")) do
     file:close()
 end
 local pause = tonumber(os.getenv("PAUSE_MS"))
-local began = tonumber(os.getenv("SINCE"))
+local first_second = tonumber(os.getenv("FIRST_SECOND"))
 local sent = 0
 
--- A thread for each place that requests go to, with as many connections as the others. Instants are told apart by thread.
-local places = {}
-for host, port in (os.getenv("PLACES")):gmatch("(%S+):(%d+)") do
-    places[#places + 1] = wrk.lookup(host, port)[1]
+-- One thread for each server, all with the same number of connections. Each thread has its own range of instants.
+local servers = {}
+for host, port in (os.getenv("SERVERS")):gmatch("(%S+):(%d+)") do
+    servers[#servers + 1] = wrk.lookup(host, port)[1]
 end
 local threads = 0
 offset = 0
 
 function setup(thread)
-    thread.addr = places[threads % #places + 1]
+    thread.addr = servers[threads % #servers + 1]
     thread:set("offset", threads * 1000000)
     threads = threads + 1
 end
 
 if pause > 0 then
-    -- Exponentially distributed, so that they arrive as requests of many callers do and not in waves.
+    -- Exponentially distributed, so that requests arrive like those of many independent callers, and not in waves.
     function delay()
         return math.floor(-pause * math.log(1 - math.random()))
     end
@@ -37,8 +37,8 @@ function request()
     if not text:find("$STAMP", 1, true) then
         return text
     end
-    -- An instant of its own for every request: a second more for each one sent.
-    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", began + offset + sent)))
+    -- A unique instant for each request: one second later than that of the previous one.
+    return (text:gsub("$STAMP", os.date("!%Y-%m-%dT%H:%M:%S", first_second + offset + sent)))
 end
 
 function done(summary, latency, _)

@@ -1,4 +1,4 @@
-"""A load, made by wrk (a system package), because a generator in Python would take the CPU that it measures."""
+"""Load from wrk (a system package): a generator in Python would compete for the CPU with what it measures."""
 
 import json
 import os
@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-_PATIENCE_SECONDS = 30
+# Duration of the second attempt when no request completed in the first.
+_RETRY_SECONDS = 30
 SCRIPT = Path(__file__).with_suffix(".lua")
 
 
 class WrkError(Exception):
-    """wrk is missing, or met with no answer; the message says what to do."""
+    """wrk is missing, or its requests failed; the message says what to do."""
 
 
 class Load(NamedTuple):
-    """What came of a load."""
+    """Results of a load."""
 
     requests: float
-    """Answered a second."""
+    """Responses per second."""
     successes: float
-    """Of them with 2xx."""
+    """Responses per second that were 2xx."""
     p50_ms: float
     p99_ms: float
 
@@ -39,12 +40,11 @@ def load(
     pause_ms: float = 0,
     cores: Sequence[int] | None = None,
 ) -> Load:
-    """Sends these requests in turn over so many connections, each pausing a random time of that mean between two.
+    """Send these requests in turn over `connections`, each with random pauses of mean `pause_ms`. Raises WrkError.
 
-    `bases`: URLs that the connections are shared among; how a server spreads connections over its processes is
-    chance, and not what is measured.
-    `requests`: raw HTTP/1.1 requests; `$STAMP` in one stands for an instant that no other request of this load holds.
-    Raises WrkError.
+    `bases`: URLs among which the connections are divided evenly. A server would divide them over its processes by
+    chance, which is not what is measured.
+    `requests`: raw HTTP/1.1 requests; `$STAMP` is replaced by an instant that is unique to the request.
     """
     wrk = shutil.which("wrk")
     if wrk is None:
@@ -67,44 +67,43 @@ def load(
             + ["--timeout", "60s", "--script", str(SCRIPT), bases[0]],
             env=os.environ
             | {"REQUESTS": folder, "COUNT": str(len(requests)), "PAUSE_MS": f"{pause_ms:.0f}"}
-            | {"SINCE": str(unused_second()), "PLACES": " ".join(urlsplit(base).netloc for base in bases)},
+            | {"FIRST_SECOND": str(unused_second()), "SERVERS": " ".join(urlsplit(base).netloc for base in bases)},
             capture_output=True,
             text=True,
             check=False,
         )
-    answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if not answers:
+    reports = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if not reports:
         raise WrkError(f"wrk failed:\n{done.stdout}{done.stderr}")
-    seen = json.loads(answers[0])
-    if seen["broken"]:
-        raise WrkError(f"wrk met with broken connections: {answers[0]}")
-    if seen["requests"] == 0:
-        if seconds >= _PATIENCE_SECONDS:
-            raise WrkError(f"{bases[0]} answered nothing in {seconds} s.")
-        # A longer look, once.
-        again: dict[str, Any] = {"pause_ms": pause_ms, "cores": cores}
-        return load(bases, requests, connections=connections, seconds=_PATIENCE_SECONDS, **again)
-    duration = seen["duration_us"] / 1e6
+    report = json.loads(reports[0])
+    if report["broken"]:
+        raise WrkError(f"wrk had broken connections: {reports[0]}")
+    if report["requests"] == 0:
+        if seconds >= _RETRY_SECONDS:
+            raise WrkError(f"{bases[0]} sent no response in {seconds} s.")
+        options: dict[str, Any] = {"pause_ms": pause_ms, "cores": cores}
+        return load(bases, requests, connections=connections, seconds=_RETRY_SECONDS, **options)
+    duration = report["duration_us"] / 1e6
     return Load(
-        seen["requests"] / duration,
-        (seen["requests"] - seen["refused"]) / duration,
-        seen["p50_us"] / 1000,
-        seen["p99_us"] / 1000,
+        report["requests"] / duration,
+        (report["requests"] - report["refused"]) / duration,
+        report["p50_us"] / 1000,
+        report["p99_us"] / 1000,
     )
 
 
 def unused_second() -> int:
-    """A Unix time that no load began at so far, and none will within days of it, as far as chance goes."""
+    """Return a random Unix time, from which a load can count up without meeting the instants of another."""
     return random.randrange(1_600_000_000)
 
 
 def get(path: str, token: str) -> str:
-    """A request for `load`."""
+    """Return a request for `load`."""
     return f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
 
 
 def post(path: str, token: str, body: str) -> str:
-    """A request for `load`, with a body of JSON in ASCII, which may hold `$STAMP`."""
+    """Return a request for `load`; the body is JSON in ASCII, and may contain `$STAMP`."""
     length = len(body.replace("$STAMP", "2000-01-01T00:00:00"))
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {length}\r\n\r\n{body}"

@@ -1,4 +1,4 @@
-"""What both peers need as ours does: the token, the bucket of the same Lua script, the headers, a line a request."""
+"""The parts that both peers share with the service: tokens, the token bucket's Lua script, headers, the request log."""
 
 import json
 import logging
@@ -23,12 +23,12 @@ _log = logging.getLogger("peer")
 
 
 def add_to(app: FastAPI) -> None:
-    """Adds the trace id and the line in the log."""
+    """Add the trace id and the request log."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     @app.middleware("http")
     async def _trace(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         trace_id = request.headers.get("x-trace-id") or uuid4().hex
         response = await call_next(request)
         response.headers["X-Trace-Id"] = trace_id
@@ -39,14 +39,14 @@ def add_to(app: FastAPI) -> None:
             "path": request.url.path,
             "status": response.status_code,
             "trace_id": trace_id,
-            "duration_ms": round((time.perf_counter() - began) * 1000, 3),
+            "duration_ms": round((time.perf_counter() - started_at) * 1000, 3),
         }
         _log.info(json.dumps(line))
         return response
 
 
 def claims(request: Request) -> dict[str, str]:
-    """The verified claims of the request's token."""
+    """Return the verified claims of the request's token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise HTTPException(401)
@@ -57,14 +57,14 @@ def claims(request: Request) -> dict[str, str]:
 
 
 class Limiter:
-    """The token bucket of the shared store."""
+    """Token bucket in the shared store."""
 
     def __init__(self) -> None:
         url = os.environ["REDIS_URL"].replace("valkey+unix://", "unix://")
         self._script = Valkey.from_url(url).register_script(SCRIPT)
 
     async def take(self, subject: str, response: Response) -> None:
-        """Raises HTTPException 429 when there is no token."""
+        """Take a token and set the headers. Raises HTTPException 429 if the bucket is empty."""
         is_taken, level, now = await self._script([f"peers:{subject}"], [AMOUNT * TOKEN, AMOUNT, TOKEN])
         response.headers["X-RateLimit-Limit"] = str(AMOUNT)
         response.headers["X-RateLimit-Remaining"] = str(level // TOKEN)

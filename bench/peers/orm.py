@@ -1,4 +1,4 @@
-"""FastAPI, SQLAlchemy's async ORM and pydantic, changes computed in Python: the stack that this API comes from."""
+"""The stack that this API comes from: FastAPI, SQLAlchemy's async ORM and pydantic, changes computed in Python."""
 
 import os
 from collections.abc import AsyncIterator
@@ -105,7 +105,7 @@ class BatchIn(BaseModel, extra="forbid"):
     snapshots: list[ItemIn] = Field(min_length=1, max_length=1000)
 
 
-class ReceivedOut(BaseModel):
+class CapturedOut(BaseModel):
     id: UUID
     account_id: UUID
     captured_at: Instant
@@ -113,8 +113,8 @@ class ReceivedOut(BaseModel):
     status: str
 
 
-class ReceiptOut(BaseModel):
-    snapshots: list[ReceivedOut]
+class CaptureOut(BaseModel):
+    snapshots: list[CapturedOut]
     created_count: int
     duplicate_count: int
 
@@ -127,7 +127,7 @@ def _percent(previous: Decimal, current: Decimal) -> float | None:
 
 
 def _out(row: BalanceSnapshot, previous: BalanceSnapshot | None) -> SnapshotOut:
-    compares = previous is not None and previous.currency == row.currency
+    is_comparable = previous is not None and previous.currency == row.currency
     return SnapshotOut(
         id=row.id,
         account_id=row.account_id,
@@ -139,13 +139,13 @@ def _out(row: BalanceSnapshot, previous: BalanceSnapshot | None) -> SnapshotOut:
         source=row.source,
         captured_at=row.captured_at,
         created_at=row.created_at,
-        change_amount=row.balance - previous.balance if compares and previous else None,
-        change_percent=_percent(previous.balance, row.balance) if compares and previous else None,
+        change_amount=row.balance - previous.balance if is_comparable and previous else None,
+        change_percent=_percent(previous.balance, row.balance) if is_comparable and previous else None,
     )
 
 
 def _history(rows: list[BalanceSnapshot], before: BalanceSnapshot | None, *, newest_first: bool) -> HistoryOut:
-    """`rows` oldest first."""
+    """Return the response for these rows, which are oldest first."""
     snapshots = [_out(row, previous) for row, previous in zip(rows, [before, *rows], strict=False)]
     currencies = {row.currency for row in rows}
     has_summary = len(currencies) == 1
@@ -207,18 +207,20 @@ async def _check_owner(session: AsyncSession, account_id: UUID, user_id: UUID) -
 @app.get("/api/v1/balance-snapshots")
 async def latest(user: User, session: Session) -> LatestOut:
     accounts = (await session.scalars(select(Account).where(Account.user_id == user))).all()
-    found = []
+    snapshots = []
     totals: dict[str, Decimal] = {}
     for account in accounts:
         of_account = (BalanceSnapshot.user_id == user, BalanceSnapshot.account_id == account.id)
         query = select(BalanceSnapshot).where(*of_account).order_by(*Newest).limit(2)
         rows = (await session.scalars(query)).all()
         if rows:
-            found.append(_out(rows[0], rows[1] if len(rows) > 1 else None))
+            snapshots.append(_out(rows[0], rows[1] if len(rows) > 1 else None))
             totals[rows[0].currency] = totals.get(rows[0].currency, Decimal(0)) + rows[0].balance
-    found.sort(key=lambda snapshot: snapshot.account_id)
-    found.sort(key=lambda snapshot: snapshot.captured_at, reverse=True)
-    return LatestOut(snapshots=found, total_count=len(found), total_balance_by_currency=dict(sorted(totals.items())))
+    snapshots.sort(key=lambda snapshot: snapshot.account_id)
+    snapshots.sort(key=lambda snapshot: snapshot.captured_at, reverse=True)
+    return LatestOut(
+        snapshots=snapshots, total_count=len(snapshots), total_balance_by_currency=dict(sorted(totals.items()))
+    )
 
 
 @app.get("/api/v1/accounts/{account_id}/balance-history")
@@ -268,7 +270,7 @@ def _scaled(amount: Decimal | None, currency: str) -> Decimal | None:
 
 
 @app.post("/api/v1/balance-snapshots")
-async def capture(request: Request, response: Response, session: Session, batch: BatchIn) -> ReceiptOut:
+async def capture(request: Request, response: Response, session: Session, batch: BatchIn) -> CaptureOut:
     if common.SCOPE not in common.claims(request).get("scope", "").split():
         raise HTTPException(403)
     amounts = ("balance", "available_balance", "holdings_value", "cash_value")
@@ -300,14 +302,14 @@ async def capture(request: Request, response: Response, session: Session, batch:
         BalanceSnapshot.captured_at.in_(set(times)),
     )
     stored = {(row.account_id, row.source, row.captured_at): row for row in await session.scalars(query)}
-    received = []
+    captured = []
     for item in items:
         row = stored[item["account_id"], item["source"], item["captured_at"]]
         if any(getattr(row, name) != item[name] for name in (*amounts, "currency")):
             await session.rollback()
             raise HTTPException(409)
-        received.append(
-            ReceivedOut(
+        captured.append(
+            CapturedOut(
                 id=row.id,
                 account_id=row.account_id,
                 captured_at=row.captured_at,
@@ -317,4 +319,4 @@ async def capture(request: Request, response: Response, session: Session, batch:
         )
     await session.commit()
     response.status_code = 201 if created else 200
-    return ReceiptOut(snapshots=received, created_count=len(created), duplicate_count=len(items) - len(created))
+    return CaptureOut(snapshots=captured, created_count=len(created), duplicate_count=len(items) - len(created))

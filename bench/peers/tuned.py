@@ -1,4 +1,4 @@
-"""FastAPI, asyncpg and orjson, tuned by hand: no response models, one statement a read, text from the database."""
+"""FastAPI, asyncpg and orjson, tuned by hand: no response models, one query per read, amounts as text."""
 
 import os
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _COLUMNS = """
 """
 LATEST = f"""
     SELECT * FROM (
-        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY account_id ORDER BY captured_at DESC, s.id DESC) AS newness
+        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY account_id ORDER BY captured_at DESC, s.id DESC) AS recency
         FROM (
             SELECT newest.* FROM accounts
             CROSS JOIN LATERAL (
@@ -38,7 +38,7 @@ LATEST = f"""
         ) AS s
         WINDOW series AS (PARTITION BY account_id ORDER BY captured_at, s.id)
     ) AS compared
-    WHERE newness = 1 ORDER BY captured_at DESC, account_id
+    WHERE recency = 1 ORDER BY captured_at DESC, account_id
 """
 OWNER = "SELECT user_id FROM accounts WHERE id = $1"
 HISTORY = f"""
@@ -106,7 +106,7 @@ def _percent(previous: Decimal, current: Decimal) -> float | None:
 
 
 def _out(row: asyncpg.Record) -> dict[str, Any]:
-    compares = row["previous_currency"] == row["currency"]
+    is_comparable = row["previous_currency"] == row["currency"]
     return {
         "id": row["id"],
         "account_id": row["account_id"],
@@ -118,13 +118,13 @@ def _out(row: asyncpg.Record) -> dict[str, Any]:
         "source": row["source"],
         "captured_at": _utc(row["captured_at"]),
         "created_at": _utc(row["created_at"]),
-        "change_amount": str(row["exact"] - row["previous"]) if compares else None,
-        "change_percent": _percent(row["previous"], row["exact"]) if compares else None,
+        "change_amount": str(row["exact"] - row["previous"]) if is_comparable else None,
+        "change_percent": _percent(row["previous"], row["exact"]) if is_comparable else None,
     }
 
 
 def _summary(rows: list[asyncpg.Record]) -> dict[str, Any]:
-    """`rows` oldest first."""
+    """Return the summary of these rows, which are oldest first."""
     currencies = {row["currency"] for row in rows}
     answer: dict[str, Any] = {"total_count": len(rows)}
     if len(currencies) == 1:
