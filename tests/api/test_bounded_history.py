@@ -47,7 +47,7 @@ def test_a_history_holds_ten_thousand_snapshots_and_not_one_more(user: Caller, l
     assert_too_long(user.history(long_account))
 
 
-def test_a_csv_file_holds_as_many(user: Caller, long_account: str) -> None:
+def test_a_csv_file_holds_as_many_snapshots_as_a_json_history(user: Caller, long_account: str) -> None:
     path = f"/accounts/{long_account}/balance-history.csv"
 
     longest = user.get(path, start_date="2025-01-01T00:00:30Z", end_date="2026-01-01")
@@ -111,7 +111,7 @@ def test_the_end_of_the_range_belongs_to_it_to_the_microsecond(user: Caller, acc
 @pytest.mark.parametrize(
     "name", ["Foo+3", "localtime", "Factory", "posixrules", "europe/berlin", "Europe/Berlin ", "../UTC", "", "+01:00"]
 )
-def test_what_names_no_time_zone_is_refused(user: Caller, account: str, name: str) -> None:
+def test_an_invalid_time_zone_is_refused(user: Caller, account: str, name: str) -> None:
     response = user.history(account, interval="day", time_zone=name)
 
     assert response.status_code == 400
@@ -123,7 +123,9 @@ def test_a_time_zone_needs_an_interval(user: Caller, account: str) -> None:
 
 
 @pytest.mark.parametrize("interval", ["hour", "DAY", "days", ""])
-def test_an_unknown_interval_is_refused_with_those_there_are(user: Caller, account: str, interval: str) -> None:
+def test_an_unknown_interval_is_refused_with_a_list_of_the_known_ones(
+    user: Caller, account: str, interval: str
+) -> None:
     response = user.history(account, interval=interval)
 
     assert faults(response) == {"interval": ["Must be one of day, week, month, quarter, year."]}

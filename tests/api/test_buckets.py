@@ -48,7 +48,7 @@ def test_last_bucket_ends_with_the_day_that_holds_the_end_of_the_range() -> None
     assert days("UTC", "2025-01-01", "2025-01-02T23:59:59.999999") == ["01 00:00", "02 00:00", "03 00:00"]
 
 
-def test_range_within_a_bucket_has_one() -> None:
+def test_range_within_a_bucket_has_one_bucket() -> None:
     assert days("UTC", "2025-01-01T10:00", "2025-01-01T11:00") == ["01 10:00", "02 00:00"]
 
 
@@ -112,7 +112,7 @@ def test_maximum_is_allowed_and_one_more_is_not() -> None:
 
 @pytest.mark.parametrize("zone", ["America/New_York", "UTC", "Pacific/Kiritimati"])
 @pytest.mark.parametrize("interval", INTERVALS)
-def test_ends_of_the_calendar_are_no_obstacle(zone: str, interval: str) -> None:
+def test_buckets_reach_the_ends_of_the_calendar(zone: str, interval: str) -> None:
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
     assert bucket_bounds(first, first + timedelta(hours=1), interval, ZoneInfo(zone), 3)[0] == first

@@ -39,7 +39,7 @@ OPTIONAL = tuple(name for name in AMOUNTS if name != "balance")
 
 @pytest.mark.parametrize("member", REQUIRED)
 @pytest.mark.parametrize("change", ["left out", "null"])
-def test_a_required_member_is_required(
+def test_a_required_member_that_is_missing_or_null_is_refused(
     member: str, change: str, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     if change == "null":

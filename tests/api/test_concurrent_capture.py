@@ -195,7 +195,7 @@ def test_batches_that_overlap_in_any_order_create_each_snapshot_once(
 @pytest.mark.parametrize(
     ("member", "fault"), [("user_id", "other_owner"), ("balance", "contradicts_stored")], ids=["users", "values"]
 )
-def test_of_contradicting_batches_at_once_exactly_one_is_stored(
+def test_exactly_one_of_concurrent_contradicting_batches_is_stored(
     member: str, fault: str, first_sender: str, connections: list[Connection], user_id: str, account_id: str
 ) -> None:
     """Different users for one new account, or different values for one snapshot, each beside something of its own."""
@@ -217,7 +217,7 @@ def test_of_contradicting_batches_at_once_exactly_one_is_stored(
 
 
 @pytest.mark.parametrize("size", [2, 1000])
-def test_a_batch_takes_four_round_trips_and_one_that_was_stored_five_whatever_their_size(
+def test_a_batch_of_any_size_takes_four_round_trips_and_a_stored_one_five(
     size: int, database_url: str, user_id: str
 ) -> None:
     """BEGIN, two statements or three, COMMIT."""

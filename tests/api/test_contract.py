@@ -49,16 +49,16 @@ def answers(contract: dict[str, Any], path: str, method: str = "get") -> dict[st
     return found
 
 
-def test_the_committed_copy_is_what_is_served() -> None:
+def test_the_committed_contract_is_the_one_that_is_served() -> None:
     assert openapi.FILE.read_text() == openapi.document(), "make docs updates it"
 
 
-def test_it_is_valid_openapi_of_version_3_1(contract: dict[str, Any]) -> None:
+def test_the_contract_is_valid_openapi_of_version_3_1(contract: dict[str, Any]) -> None:
     assert contract["openapi"] == "3.1.0"
     validate(contract)
 
 
-def test_it_holds_every_operation_of_the_api(app: Flask, contract: dict[str, Any]) -> None:
+def test_the_contract_holds_every_operation_of_the_api(app: Flask, contract: dict[str, Any]) -> None:
     routes = {
         (rule.rule.replace("<", "{").replace(">", "}"), method.lower())
         for rule in app.url_map.iter_rules()
@@ -80,7 +80,7 @@ def test_it_holds_every_operation_of_the_api(app: Flask, contract: dict[str, Any
         (LATEST, "post", {"200", "201", "400", "401", "403", "409", "415", "500", "503"}),
     ],
 )
-def test_an_operation_names_each_status_that_it_can_answer(
+def test_an_operation_names_each_status_that_it_can_return(
     contract: dict[str, Any], path: str, method: str, statuses: set[str]
 ) -> None:
     assert set(answers(contract, path, method)) == statuses | PROXYS
@@ -105,7 +105,7 @@ def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str
     assert {p["name"] for p in parameters if p["in"] == "header"} == {"traceparent", "X-Trace-Id"}
 
 
-def test_the_limits_of_parameters_are_told(contract: dict[str, Any]) -> None:
+def test_the_contract_states_the_limits_of_parameters(contract: dict[str, Any]) -> None:
     parameters = {p["name"]: p["schema"] for p in contract["paths"][RECENT]["get"]["parameters"]}
 
     assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 30}
@@ -116,7 +116,7 @@ def test_the_limits_of_parameters_are_told(contract: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", READS)
-def test_every_answer_names_its_headers(contract: dict[str, Any], path: str) -> None:
+def test_every_response_names_its_headers(contract: dict[str, Any], path: str) -> None:
     for status, answer in answers(contract, path).items():
         expected = {"X-Trace-Id", *SECURITY}
         if status in {"200", "400", "403", "404", "429", "500", "503"}:
@@ -154,7 +154,7 @@ def test_problem_types_are_those_of_the_settings(settings: Settings) -> None:
     assert conflict["schema"]["allOf"][1]["properties"]["type"] == {"const": "https://example.com/p/conflict"}
 
 
-def test_an_example_of_a_problem_is_one_of_its_operation(contract: dict[str, Any]) -> None:
+def test_an_example_of_a_problem_is_one_that_its_operation_returns(contract: dict[str, Any]) -> None:
     for path, item in contract["paths"].items():
         for method in item:
             for status, answer in answers(contract, path, method).items():
@@ -168,7 +168,7 @@ def test_an_example_of_a_problem_is_one_of_its_operation(contract: dict[str, Any
                         assert example["instance"].rpartition("/")[2] == path.rpartition("/")[2]
 
 
-def test_scopes_are_told(contract: dict[str, Any]) -> None:
+def test_the_contract_states_the_scopes(contract: dict[str, Any]) -> None:
     assert contract["paths"][LATEST]["post"]["security"] == [{"bearer": ["balance-snapshots:write"]}]
     assert {str(contract["paths"][path]["get"]["security"]) for path in READS} == {"[{'bearer': []}]"}
 
@@ -209,7 +209,9 @@ def test_money_is_a_string_with_a_decimal_pattern_and_never_a_number(contract: d
         (CaptureResult, examples.DUPLICATE),
     ],
 )
-def test_an_example_is_of_its_schema_in_the_documented_order(schema: type[ma.Schema], example: dict[str, Any]) -> None:
+def test_an_example_matches_its_schema_in_the_documented_order(
+    schema: type[ma.Schema], example: dict[str, Any]
+) -> None:
     schema().load(example)
 
     assert list(example) == list(schema().fields)

@@ -49,14 +49,14 @@ def test_csv_names_its_file_and_its_media_type(user: Caller, history: str, accou
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "text/*", "application/json", "image/png"])
-def test_the_path_alone_decides_on_the_form(user: Caller, history: str, accept: str) -> None:
+def test_the_path_alone_selects_the_format(user: Caller, history: str, accept: str) -> None:
     for suffix, media_type in (("", "application/json"), (".csv", "text/csv")):
         response = user.send("GET", history + suffix, query_string=RANGE, headers={"Accept": accept})
         assert response.mimetype == media_type
         assert "Vary" not in response.headers
 
 
-def test_an_empty_range_is_a_header_alone(user: Caller, history: str) -> None:
+def test_an_empty_range_is_only_a_header(user: Caller, history: str) -> None:
     assert len(rows(user.get(f"{history}.csv", start_date="1999-01-01", end_date="1999-01-02"))) == 1
 
 
@@ -86,5 +86,5 @@ def test_errors_are_problems(user: Caller, sync_job: Caller, account_id: str, hi
         ("\r=1", "'\r=1"),
     ],
 )
-def test_a_cell_is_no_formula(value: str | None, shown: str) -> None:
+def test_a_cell_is_never_a_formula(value: str | None, shown: str) -> None:
     assert cell(value) == shown

@@ -24,7 +24,7 @@ def shown(response: Answer) -> tuple[list[tuple[str, str | None]], dict[str, str
     return [(s["balance"], s["change_amount"]) for s in body["snapshots"]], body["total_balance_by_currency"]
 
 
-def test_before_everything_there_is_nothing(user: Caller) -> None:
+def test_an_instant_before_all_snapshots_returns_none(user: Caller) -> None:
     assert user.latest(as_of="2025-01-01T09:59:59.999999Z").json == {
         "snapshots": [],
         "total_count": 0,
@@ -43,7 +43,7 @@ def test_later_snapshots_do_not_count(user: Caller) -> None:
     )
 
 
-def test_after_everything_it_is_what_is_latest_now(user: Caller) -> None:
+def test_an_instant_after_all_snapshots_returns_the_latest_ones(user: Caller) -> None:
     assert user.latest(as_of="9999-12-31T23:59:59.999999Z").json == user.latest().json
     assert shown(user.latest())[0] == [("5.00", "4.00"), ("20", None)]
 
@@ -53,7 +53,7 @@ def test_an_instant_has_an_offset_like_every_other(user: Caller) -> None:
 
 
 @pytest.mark.parametrize("as_of", ["", "now", "2025-13-01", "2025-01-01T00:00:00.1234567Z"])
-def test_what_is_no_instant_is_refused(user: Caller, as_of: str) -> None:
+def test_an_invalid_instant_is_refused(user: Caller, as_of: str) -> None:
     response = user.latest(as_of=as_of)
 
     assert response.status_code == 400

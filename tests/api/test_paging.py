@@ -157,7 +157,7 @@ def encoded(members: Any) -> str:
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     ],
 )
-def test_what_is_no_cursor_is_refused(user: Caller, sync_job: Caller, user_id: str, account_id: str, text: str) -> None:
+def test_an_invalid_cursor_is_refused(user: Caller, sync_job: Caller, user_id: str, account_id: str, text: str) -> None:
     captured(sync_job, *minutes(user_id, account_id, 1))
 
     assert refusal(user.recent(account_id, cursor=text)) == ["Must be the cursor of a next link, unchanged."]

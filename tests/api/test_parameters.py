@@ -32,7 +32,7 @@ def test_a_limit_is_never_clamped_nor_guessed(user: Caller, account_id: str, lim
 
 
 @pytest.mark.parametrize("source", ["", "sync", "MANUAL_SYNC", "manual_sync ", "manual_sync\x00", "manual_sync,x"])
-def test_an_unknown_source_is_answered_with_the_five(user: Caller, account_id: str, source: str) -> None:
+def test_an_unknown_source_is_refused_with_a_list_of_the_five(user: Caller, account_id: str, source: str) -> None:
     for response in (user.recent(account_id, source=source), user.history(account_id, source=source)):
         assert response.status_code == 400
         assert faults(response) == {

@@ -178,7 +178,7 @@ def test_nobody_sees_the_accounts_of_others(user: Caller, sync_job: Caller) -> N
         ({"start_date": "2025-01-01", "end_date": "2025-01-02", "source": "account_sync"}, "source"),
     ],
 )
-def test_an_invalid_query_names_what_is_at_fault(user: Caller, query: dict[str, str], field: str) -> None:
+def test_an_invalid_query_names_the_faulty_parameter(user: Caller, query: dict[str, str], field: str) -> None:
     response = user.get("/balance-history", **query)
 
     assert response.status_code == 400
@@ -195,5 +195,5 @@ def test_eleven_hundred_buckets_are_allowed_and_not_one_more(user: Caller) -> No
     assert (response.status_code, faults(response)) == (400, {"interval": [message]})
 
 
-def test_it_takes_from_the_readers_limit(user: Caller) -> None:
+def test_a_portfolio_history_counts_against_the_limit_of_reads(user: Caller) -> None:
     assert "X-RateLimit-Remaining" in user.portfolio("2025-01-01", "2025-01-02").headers

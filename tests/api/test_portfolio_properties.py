@@ -152,7 +152,7 @@ captures = st.lists(
     start=offsets,
     length=st.one_of(st.timedeltas(MICROSECOND, timedelta(days=60)), st.sampled_from([timedelta(days=1) - SECOND])),
 )
-def test_portfolio_history_answers_what_the_model_answers(
+def test_portfolio_history_returns_what_the_model_returns(
     app: Flask, captures: list[Any], zone: str, interval: str, start: timedelta, length: timedelta
 ) -> None:
     user_id, accounts = str(uuid4()), {name: str(uuid4()) for name in "abc"}

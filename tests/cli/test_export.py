@@ -17,7 +17,7 @@ from tools import demo
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_what_is_exported_is_imported_back_unchanged(
+def test_exported_snapshots_are_imported_back_unchanged(
     shell: Flasks,
     migrated_database_url: str,
     tmp_path: Path,
@@ -37,7 +37,9 @@ def test_what_is_exported_is_imported_back_unchanged(
     assert again.stdout == exported.stdout
 
 
-def test_an_export_holds_what_is_asked_for(flask: Flasks, sync_job: Caller, user_id: str, account_id: str) -> None:
+def test_an_export_holds_the_requested_snapshots(
+    flask: Flasks, sync_job: Caller, user_id: str, account_id: str
+) -> None:
     items = series(user_id, account_id, 5)
     items[2]["source"] = "manual_sync"
     captured(sync_job, *items, snapshot(user_id, str(uuid4())), snapshot(str(uuid4()), str(uuid4())))
@@ -94,7 +96,7 @@ def test_an_erasure_that_fails_midway_removes_nothing(
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, 0), ("n\n", 1, 3), ("", 1, 3)])
-def test_erasing_is_asked_for_first(
+def test_erasing_asks_for_confirmation_first(
     flask: Flasks, sync_job: Caller, stored: Stored, user_id: str, account_id: str, answer: str, code: int, left: int
 ) -> None:
     captured(sync_job, *series(user_id, account_id))

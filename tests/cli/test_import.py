@@ -124,7 +124,7 @@ def test_a_dry_run_of_several_files_stores_nothing(
     assert stored() == []
 
 
-def test_without_a_terminal_progress_is_lines(
+def test_progress_is_printed_as_lines_without_a_terminal(
     flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
 ) -> None:
     monkeypatch.setattr(cli, "ROWS_PER_LINE", 10)
@@ -139,7 +139,7 @@ def test_without_a_terminal_progress_is_lines(
     assert "... and 5 more faults; --errors FILE lists all" in done.stderr
 
 
-def test_on_a_terminal_progress_is_a_bar_with_its_rate_and_the_time_left(
+def test_progress_is_a_bar_with_its_rate_and_the_time_left_on_a_terminal(
     database_url: str, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
     path = tmp_path / "many.csv"

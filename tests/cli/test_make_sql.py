@@ -95,17 +95,17 @@ def test_the_examples_of_make_help_work_before_the_first_make_run(tmp_path: Path
 
 
 @pytest.mark.parametrize("setting", ["limit", "nonsense=1"])
-def test_an_unknown_parameter_is_answered_with_the_known_ones(setting: str) -> None:
+def test_an_unknown_parameter_is_refused_with_a_list_of_the_known_ones(setting: str) -> None:
     with pytest.raises(SystemExit, match="user_id, account_id, limit, source"):
         sql.main(["run", "list_recent_snapshots", setting])
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["run", "no_such_query"], ["drop", "get_latest_snapshots"]])
-def test_an_unknown_query_is_answered_with_the_known_ones(arguments: list[str]) -> None:
+def test_an_unknown_query_is_refused_with_a_list_of_the_known_ones(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="get_latest_snapshots"):
         sql.main(arguments)
 
 
-def test_a_value_that_its_type_does_not_take_is_one_clear_line(portfolio: str) -> None:
+def test_a_value_that_its_type_does_not_accept_is_one_clear_line(portfolio: str) -> None:
     with pytest.raises(SystemExit, match='invalid input syntax for type integer: "some"'):
         sql.main(["run", "list_recent_snapshots", "limit=some"])

@@ -16,7 +16,9 @@ def test_a_migrated_database_makes_the_service_ready(anonymous: FlaskClient) -> 
     assert (response.status_code, response.json) == (200, {"status": "ready"})
 
 
-def test_a_database_that_is_not_migrated_does_not(settings: Settings, empty_database_url: str) -> None:
+def test_a_database_that_is_not_migrated_does_not_make_the_service_ready(
+    settings: Settings, empty_database_url: str
+) -> None:
     with serving(replace(settings, database_url=empty_database_url)) as app:
         assert_not_ready(app)
 
@@ -24,14 +26,16 @@ def test_a_database_that_is_not_migrated_does_not(settings: Settings, empty_data
         assert app.test_client().get("/readyz").status_code == 200
 
 
-def test_a_database_that_lacks_a_migration_does_not(settings: Settings, migrated_database_url: str) -> None:
+def test_a_database_that_lacks_a_migration_does_not_make_the_service_ready(
+    settings: Settings, migrated_database_url: str
+) -> None:
     with serving(replace(settings, database_url=migrated_database_url)) as app:
         with app.extensions["pool"].connection() as connection:
             connection.execute("DELETE FROM schema_migrations")
         assert_not_ready(app)
 
 
-def test_a_database_ahead_of_the_code_does(settings: Settings, migrated_database_url: str) -> None:
+def test_a_database_ahead_of_the_code_makes_the_service_ready(settings: Settings, migrated_database_url: str) -> None:
     with serving(replace(settings, database_url=migrated_database_url)) as app:
         with app.extensions["pool"].connection() as connection:
             connection.execute("INSERT INTO schema_migrations (version) VALUES ('99991231000000')")

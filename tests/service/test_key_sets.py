@@ -237,7 +237,7 @@ def test_a_publisher_that_recovers_is_used_again(publisher: Publisher, trouble: 
     assert has(keys, "first")
 
 
-def test_requests_at_once_share_one_fetch(publisher: Publisher) -> None:
+def test_concurrent_requests_share_one_fetch(publisher: Publisher) -> None:
     keys = KeySet(publisher.url, "ES256", cooldown=60)
     publisher.answers.clear()
     found: list[bool] = []

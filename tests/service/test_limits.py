@@ -45,7 +45,7 @@ def test_all_reads_of_a_user_draw_on_one_limit(reader: Caller, account_id: str) 
     assert [remaining(a) for a in answers] == [2, 1, 0, 0]
 
 
-def test_a_refusal_is_a_problem_that_says_when_to_come_again(reader: Caller) -> None:
+def test_a_refusal_is_a_problem_that_says_when_to_retry(reader: Caller) -> None:
     for _ in range(3):
         reader.latest()
 
@@ -57,7 +57,7 @@ def test_a_refusal_is_a_problem_that_says_when_to_come_again(reader: Caller) -> 
     assert 1 <= int(response.headers["Retry-After"]) <= 3600
 
 
-def test_a_request_that_is_let_through_is_not_told_to_wait(reader: Caller) -> None:
+def test_an_admitted_request_has_no_retry_after(reader: Caller) -> None:
     response = reader.latest()
 
     assert "Retry-After" not in response.headers
@@ -65,7 +65,7 @@ def test_a_request_that_is_let_through_is_not_told_to_wait(reader: Caller) -> No
     assert time.time() < int(response.headers["X-RateLimit-Reset"]) <= time.time() + 3601
 
 
-def test_every_answer_to_an_authenticated_read_tells_the_limit(
+def test_every_response_to_an_authenticated_read_states_the_limit(
     settings: Settings, sync_job: Caller, user_id: str, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_kwargs: object) -> None:
@@ -115,7 +115,7 @@ def test_a_refused_token_costs_nobody_anything(limited: Flask, reader: Caller, u
     assert remaining(reader.latest()) == 2
 
 
-def test_the_limit_comes_before_the_query_is_looked_at(reader: Caller) -> None:
+def test_the_limit_is_checked_before_the_query(reader: Caller) -> None:
     for _ in range(3):
         reader.latest()
 

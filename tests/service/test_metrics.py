@@ -116,14 +116,14 @@ def test_time_in_the_queue_behind_the_proxy_counts_as_queueing_and_as_duration(b
 
 
 @pytest.mark.parametrize("header", ["", "soon", "nan", "inf", "-inf", "0", "9999999999.000"])
-def test_an_arrival_that_cannot_be_true_is_ignored(behind_proxy: FlaskClient, header: str) -> None:
+def test_an_impossible_time_of_arrival_is_ignored(behind_proxy: FlaskClient, header: str) -> None:
     duration, _, queued = request_seconds(behind_proxy, X_Request_Start=header)
 
     assert 0 <= duration < 10
     assert queued == 0
 
 
-def test_without_a_proxy_nobody_may_say_when_a_request_arrived(anonymous: FlaskClient) -> None:
+def test_the_time_of_arrival_is_ignored_without_a_proxy(anonymous: FlaskClient) -> None:
     duration, _, queued = request_seconds(anonymous, X_Request_Start=f"{time.time() - 20:.3f}")
 
     assert duration < 10
@@ -147,7 +147,7 @@ def test_requests_in_flight_are_counted_while_they_run(
     assert in_flight() == 0
 
 
-def test_a_request_that_fails_is_in_flight_no_longer(settings: Settings) -> None:
+def test_a_request_that_fails_is_no_longer_in_flight(settings: Settings) -> None:
     with serving(settings) as app:
 
         @app.get("/raise")

@@ -103,7 +103,7 @@ def test_a_bucket_holds_no_more_than_its_capacity_however_long_it_rests(take: Ta
     assert drain(take, 200) == 100
 
 
-def test_it_tells_how_it_stands(take: Take) -> None:
+def test_a_bucket_reports_its_remaining_tokens(take: Take) -> None:
     state = take("u", HUNDRED, HUNDRED.token)
     assert (state.is_taken, state.remaining, state.retry_after) == (True, 99, 0)
     drain(take, 98)
@@ -114,13 +114,13 @@ def test_it_tells_how_it_stands(take: Take) -> None:
     assert (refused.is_taken, refused.remaining, refused.retry_after) == (False, 0, 0.6)
 
 
-def test_it_tells_when_it_is_full_again(shared: Take) -> None:
+def test_a_bucket_reports_when_it_is_full_again(shared: Take) -> None:
     drain(shared, 9)
 
     assert shared("u", HUNDRED, HUNDRED.token).full_at == START / SECOND + 6
 
 
-def test_in_process_memory_it_is_full_again_by_the_clock_on_the_wall(local: Take) -> None:
+def test_a_bucket_in_process_memory_is_full_again_by_the_wall_clock(local: Take) -> None:
     drain(local, 9)
 
     assert local("u", HUNDRED, HUNDRED.token).full_at == pytest.approx(time.time() + 6, abs=5)
@@ -138,7 +138,7 @@ def test_a_clock_jump_neither_locks_a_user_out_nor_lets_more_in_than_the_bucket_
     assert drain(shared, 200) == 10
 
 
-def test_keys_do_not_touch_each_other(take: Take) -> None:
+def test_keys_have_buckets_of_their_own(take: Take) -> None:
     assert [drain(take, 120, key=str(n)) for n in range(10)] == [100] * 10
 
 
@@ -148,7 +148,7 @@ limits = st.sampled_from(["100/minute", "1/second", "7/minute", "3/hour", "10000
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=limits, steps=steps)
-def test_it_admits_what_a_bucket_of_exact_fractions_admits(
+def test_a_bucket_admits_what_a_bucket_of_exact_fractions_admits(
     local: Take, shared: Take, clock: Clock, limit: str, steps: list[tuple[int, int]]
 ) -> None:
     item = parse(limit)
@@ -168,7 +168,7 @@ def test_it_admits_what_a_bucket_of_exact_fractions_admits(
             assert state.retry_after == pytest.approx(float(max(Fraction(0), 1 - tokens) / rate / SECOND))
 
 
-def test_in_process_memory_it_is_exact_under_threads(local: Take) -> None:
+def test_a_bucket_in_process_memory_is_exact_under_threads(local: Take) -> None:
     start = threading.Barrier(8)
 
     def hit(_: int) -> int:
@@ -179,7 +179,7 @@ def test_in_process_memory_it_is_exact_under_threads(local: Take) -> None:
         assert sum(threads.map(hit, range(8))) == 100
 
 
-def test_in_process_memory_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_buckets_in_process_memory_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_bucket, "_MAX_BUCKETS", 100)
     buckets = LocalBuckets(clock)
     drain(buckets.take, 60, key="half empty")
@@ -206,7 +206,7 @@ def limiter(request: pytest.FixtureRequest, server: ValkeyServer) -> TokenBucket
     return TokenBucketRateLimiter(storage)
 
 
-def test_as_a_strategy_it_hits_tests_and_tells(limiter: TokenBucketRateLimiter, item: RateLimitItem) -> None:
+def test_the_strategy_hits_tests_and_reports(limiter: TokenBucketRateLimiter, item: RateLimitItem) -> None:
     assert limiter.test(item, "u", cost=5)
     assert [limiter.hit(item, "u", cost=2) for _ in range(3)] == [True, True, False]
     assert limiter.test(item, "u", cost=1)
@@ -240,7 +240,7 @@ def test_a_key_expires_when_its_bucket_is_full_again(server: ValkeyServer) -> No
 
 
 @pytest.mark.parametrize("spoil", [("LPUSH", "x"), ("SET", "nonsense"), ("HSET", "a", "b")], ids=lambda c: c[0])
-def test_what_another_program_left_under_a_key_is_replaced(
+def test_a_foreign_value_under_a_key_is_replaced(
     server: ValkeyServer, item: RateLimitItem, spoil: tuple[str, ...]
 ) -> None:
     limiter = TokenBucketRateLimiter(storage_from_string(server.url))

@@ -161,7 +161,7 @@ def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / FILES[0].name
 
 
-def test_a_kept_database_is_served_from_while_the_initial_migration_only_changes_its_comments(
+def test_a_kept_database_is_used_when_only_comments_of_the_initial_migration_changed(
     migrations: Path, tmp_path: Path
 ) -> None:
     with local.embedded(tmp_path / "postgres"):

@@ -150,7 +150,7 @@ def test_a_portfolio_costs_one_probe_for_each_account_and_bucket(crowd: str) -> 
         assert buffers(root) <= 12 * len(days)
 
 
-def test_a_history_that_is_too_long_is_found_out_by_one_snapshot_too_many(crowd: str) -> None:
+def test_a_history_that_is_too_long_is_detected_by_one_snapshot_too_many(crowd: str) -> None:
     for source, rows in ((None, 1_001), (COMMON, 1_001), (RARE, 5)):
         parameters = parameters_of(HISTORY, BIG, start_date="1999-01-01", end_date="2100-01-01", source=source)
         root = plan(crowd, HISTORY, "force_generic_plan", **parameters | {"maximum": 1_000})

@@ -96,7 +96,7 @@ def test_a_read_names_the_user_and_the_account_wherever_it_reads_snapshots(name:
 
 
 @every_file
-def test_a_file_plans_whatever_its_parameters(connection: Connection, path: Path) -> None:
+def test_a_file_can_be_planned_with_any_parameters(connection: Connection, path: Path) -> None:
     query = sql.read(path)
     sql.prepare(connection, query)
 
@@ -104,7 +104,7 @@ def test_a_file_plans_whatever_its_parameters(connection: Connection, path: Path
 
 
 @every_file
-def test_a_files_example_answers_exactly_its_declared_columns(connection: Connection, path: Path) -> None:
+def test_the_example_of_a_file_returns_exactly_its_declared_columns(connection: Connection, path: Path) -> None:
     demo.load(connection)
     query = sql.read(path)
     sql.prepare(connection, query)
@@ -130,7 +130,7 @@ def one(connection: Connection, name: str, **changed: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["get_balance_history", "get_balance_history_by_interval", "list_recent_snapshots"])
-def test_a_read_of_an_account_answers_its_owner_alone(connection: Connection, name: str) -> None:
+def test_a_read_of_an_account_returns_rows_only_to_its_owner(connection: Connection, name: str) -> None:
     demo.load(connection)
 
     is_owner, body, *_ = one(connection, name)
@@ -140,7 +140,7 @@ def test_a_read_of_an_account_answers_its_owner_alone(connection: Connection, na
     assert one(connection, name, account_id=uuid4()) is None
 
 
-def test_latest_answers_each_user_with_their_own(connection: Connection) -> None:
+def test_latest_returns_only_the_snapshots_of_its_user(connection: Connection) -> None:
     demo.load(connection)
 
     assert json.loads(one(connection, "get_latest_snapshots")[0])["total_count"] == len(demo.ACCOUNTS)

@@ -143,7 +143,7 @@ def test_another_source_is_refused(connection: Connection, account: UUID) -> Non
 @pytest.mark.parametrize(
     "column", ["id", "user_id", "account_id", "balance", "currency", "source", "captured_at", "created_at"]
 )
-def test_a_snapshot_lacks_nothing(column: str, connection: Connection, account: UUID) -> None:
+def test_a_snapshot_without_a_required_value_is_refused(column: str, connection: Connection, account: UUID) -> None:
     with pytest.raises(psycopg.errors.NotNullViolation) as caught:
         insert(connection, account, **{column: None})
 
@@ -151,7 +151,9 @@ def test_a_snapshot_lacks_nothing(column: str, connection: Connection, account: 
 
 
 @pytest.mark.parametrize("row", [(None, USER), (uuid4(), None)], ids=["no id", "no user"])
-def test_an_account_lacks_nothing(row: tuple[UUID | None, UUID | None], connection: Connection) -> None:
+def test_an_account_without_an_id_or_a_user_is_refused(
+    row: tuple[UUID | None, UUID | None], connection: Connection
+) -> None:
     with pytest.raises(psycopg.errors.NotNullViolation):
         connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", row)
 

@@ -139,7 +139,7 @@ def test_a_greedy_caller_does_not_delay_the_reads_of_others(shaken: Chaos) -> No
     assert max(reads) < FAIR_SECONDS + SLACK_SECONDS
 
 
-def test_a_seed_gives_one_plan_that_has_every_fault_once_a_round() -> None:
+def test_a_seed_determines_a_plan_that_has_every_fault_once_a_round() -> None:
     plan = chaos.plan(3, 2, ["a", "b", "c"])
 
     assert plan == chaos.plan(3, 2, ["a", "b", "c"])

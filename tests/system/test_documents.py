@@ -14,7 +14,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 
 
 @every_page
-def test_its_links_lead_somewhere(page: Path) -> None:
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text()):
         file = page.parent / target if target else page
         assert file.exists(), target
@@ -28,7 +28,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @every_page
-def test_its_lines_wrap_at_a_hundred_characters(page: Path) -> None:
+def test_the_lines_of_a_page_wrap_at_a_hundred_characters(page: Path) -> None:
     too_long = [line for line in page.read_text().splitlines() if len(line) > 100 and not line.startswith("|")]
 
     assert too_long == []

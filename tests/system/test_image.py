@@ -54,7 +54,7 @@ def run(image: Path, *module: str, **environ: str) -> subprocess.CompletedProces
     )
 
 
-def test_its_files_are_enough_to_serve(image: Path, database_url: str) -> None:
+def test_the_files_of_the_image_are_enough_to_serve(image: Path, database_url: str) -> None:
     command = re.findall(r'"([^"]+)"', DOCKERFILE.rpartition("CMD")[2])
 
     done = run(image, *command, "--check-config", DATABASE_URL=database_url, JWT_SECRET_KEY=SECRET)
@@ -62,14 +62,14 @@ def test_its_files_are_enough_to_serve(image: Path, database_url: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_its_files_are_enough_to_migrate(image: Path, empty_database_url: str) -> None:
+def test_the_files_of_the_image_are_enough_to_migrate(image: Path, empty_database_url: str) -> None:
     done = run(image, "tools.migrate", DATABASE_URL=empty_database_url)
 
     assert done.returncode == 0, done.stderr
     assert "Applied" in done.stdout
 
 
-def test_its_files_are_enough_for_the_commands(image: Path, database_url: str) -> None:
+def test_the_files_of_the_image_are_enough_for_the_commands(image: Path, database_url: str) -> None:
     done = run(image, "flask", "--app", "commands", "snapshots", "export", "--help", DATABASE_URL=database_url)
 
     assert done.returncode == 0, done.stderr

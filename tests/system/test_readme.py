@@ -16,7 +16,7 @@ from tools import demo, local
 README = (ROOT / "README.md").read_text()
 
 
-def test_its_requests_are_answered_as_shown(run: Run, tmp_path: Path) -> None:
+def test_the_requests_of_the_readme_return_what_it_shows(run: Run, tmp_path: Path) -> None:
     commands, *requests = examples(README)
 
     assert re.findall(r"^make \w+", commands.text, re.MULTILINE) == ["make run", "make test"]
@@ -25,19 +25,19 @@ def test_its_requests_are_answered_as_shown(run: Run, tmp_path: Path) -> None:
         assert_shown(request, printed)
 
 
-def test_its_first_command_is_what_these_tests_run() -> None:
+def test_the_first_command_of_the_readme_is_what_these_tests_run() -> None:
     printed = subprocess.run(["make", "-n", "run"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     assert printed.splitlines()[-1].endswith("-m tools.run")
 
 
-def test_it_shows_a_request_and_its_answer_within_thirty_lines() -> None:
+def test_the_readme_shows_a_request_and_its_response_within_thirty_lines() -> None:
     first_screen = "\n".join(README.splitlines()[:30])
 
     assert any("curl" in example.text and example.shown for example in examples(first_screen + "\n"))
 
 
-def test_it_has_at_most_a_thousand_words() -> None:
+def test_the_readme_has_at_most_a_thousand_words() -> None:
     assert len(README.split()) <= 1000
 
 

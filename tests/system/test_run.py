@@ -32,7 +32,7 @@ def curl(line: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_every_line_it_prints_works_when_pasted(run: Run) -> None:
+def test_every_printed_line_works_when_pasted(run: Run) -> None:
     latest, history, recent, capture = run.lines("curl ")
 
     assert Latest().validate(answer := curl(latest)) == {}
@@ -46,7 +46,7 @@ def test_every_line_it_prints_works_when_pasted(run: Run) -> None:
     assert curl(recent)["snapshots"][0]["id"] == first["snapshots"][0]["id"]
 
 
-def test_its_token_stands_alone_on_a_line(run: Run) -> None:
+def test_the_printed_token_stands_alone_on_a_line(run: Run) -> None:
     (token,) = re.findall(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
 
     assert all(token in line for line in run.lines("curl "))
@@ -62,7 +62,7 @@ def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: R
     assert curl(line)["total_count"] == demo.DAYS
 
 
-def test_what_it_logs_is_json(run: Run) -> None:
+def test_the_log_is_json(run: Run) -> None:
     printed, logged = run.output.split("Ctrl-C stops the service.")
 
     assert '"event"' not in printed
@@ -133,7 +133,7 @@ def test_ctrl_c_leaves_nothing_behind_and_a_second_run_finds_the_data(short_run:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_however_it_is_ended_nothing_is_left_behind(short_run: Callable[..., Run], how: int) -> None:
+def test_nothing_is_left_behind_however_the_run_is_stopped(short_run: Callable[..., Run], how: int) -> None:
     run = short_run()
 
     run.end(how)
@@ -162,7 +162,7 @@ def test_a_secret_from_a_file_is_the_one_in_force(short_run: Callable[..., Run],
     assert curl(line)["total_count"] == len(demo.ACCOUNTS)
 
 
-def test_its_token_carries_the_issuer_and_the_audience_that_are_asked_for(short_run: Callable[..., Run]) -> None:
+def test_the_printed_token_carries_the_configured_issuer_and_audience(short_run: Callable[..., Run]) -> None:
     run = short_run(JWT_ISSUER="us", JWT_AUDIENCE="them")
 
     assert curl(run.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)

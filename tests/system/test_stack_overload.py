@@ -44,7 +44,7 @@ def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queu
     assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 1
 
 
-def test_what_is_too_much_is_shed_at_once_with_a_time_to_come_again(running: Stack) -> None:
+def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> None:
     """More requests under way than the proxy lets in, while a lock holds the service up."""
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:

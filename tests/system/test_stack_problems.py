@@ -49,7 +49,7 @@ def test_headers_that_are_too_large_are_refused(running: Stack, headers: dict[st
         (b"GET / HTTP/3.0\r\nHost: a", 505),
     ],
 )
-def test_http_that_nginx_does_not_take_is_refused(running: Stack, request_head: bytes, status: int) -> None:
+def test_http_that_nginx_does_not_accept_is_a_problem(running: Stack, request_head: bytes, status: int) -> None:
     reply = raw(running, request_head + b"\r\n\r\n")
 
     assert_problem(reply, status)
@@ -80,11 +80,11 @@ def test_more_headers_than_the_service_can_hold_are_a_problem_too(running: Stack
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/.problems/bad_request"])
-def test_what_is_not_public_is_not_found(running: Stack, path: str) -> None:
+def test_a_path_that_is_not_public_is_a_404(running: Stack, path: str) -> None:
     assert_problem(ask(running, path), 404)
 
 
-def test_the_services_own_problems_pass(running: Stack) -> None:
+def test_the_problems_of_the_service_pass_through_nginx(running: Stack) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
 
     reply = ask(running, f"{API}/balance-snapshots?limit=1", Authorization=bearer)

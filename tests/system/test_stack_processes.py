@@ -26,7 +26,7 @@ from tools.stack import Stack
 pytestmark = needs_nginx
 
 
-def test_a_killed_worker_is_replaced_and_costs_only_what_it_was_answering(running: Stack) -> None:
+def test_a_killed_worker_is_replaced_and_costs_only_its_own_requests(running: Stack) -> None:
     before = set(children_of(running.gunicorn.pid))
 
     os.kill(before.pop(), signal.SIGKILL)
@@ -36,7 +36,7 @@ def test_a_killed_worker_is_replaced_and_costs_only_what_it_was_answering(runnin
     assert [read(running, str(uuid4())).status for _ in range(10)] == [200] * 10
 
 
-def test_a_service_that_stood_still_serves_again_at_once(running: Stack) -> None:
+def test_a_service_that_was_frozen_serves_again_at_once(running: Stack) -> None:
     with frozen_service(running):
         read(running, str(uuid4()))
 
@@ -84,7 +84,7 @@ def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path, m
         assert read(second, user_id).json["total_count"] == 1
 
 
-def test_a_service_that_is_asked_to_end_finishes_what_it_is_answering(short_lived: Stack) -> None:
+def test_a_service_that_is_stopped_finishes_its_requests(short_lived: Stack) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(short_lived.admin_url) as other, ThreadPoolExecutor(1) as thread:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
@@ -106,7 +106,7 @@ def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_make_stack_says_where_it_serves_and_stops_when_it_is_told_to(tmp_path: Path, ending: signal.Signals) -> None:
+def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
     ports = {"PORT": str(free_port()), "INTERNAL_PORT": str(free_port()), "NGINX_METRICS_PORT": str(free_port())}
     with subprocess.Popen(
         [sys.executable, "-m", "tools.stack"],

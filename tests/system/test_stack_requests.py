@@ -33,7 +33,7 @@ def test_a_capture_is_read_back_through_the_proxy(running: Stack) -> None:
 
 
 @pytest.mark.parametrize("length", [5000, 7900])
-def test_a_long_url_that_passes_the_proxy_is_the_services_to_judge(running: Stack, length: int) -> None:
+def test_a_long_url_that_passes_the_proxy_is_answered_by_the_service(running: Stack, length: int) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
 
     assert_problem(ask(running, f"{API}/balance-snapshots?{'x' * length}", Authorization=bearer), 400)
@@ -103,7 +103,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused_and_not_cut(running: Stack, 
     assert refused.json["title"] == "Payload Too Large"
 
 
-def test_a_chunk_that_is_none_is_a_bad_request(running: Stack) -> None:
+def test_a_malformed_chunk_is_a_bad_request(running: Stack) -> None:
     request = chunked().removesuffix(b"0\r\n\r\n") + b"zz\r\n{}\r\n0\r\n\r\n"
 
     assert past_nginx(running, request).status == 400
@@ -130,7 +130,7 @@ def test_a_request_is_not_answered_before_its_unwanted_body_has_come(running: St
     assert (unwanted.status, following.status) == (405, 200)
 
 
-def test_long_answers_are_compressed_for_who_asks(running: Stack) -> None:
+def test_long_responses_are_compressed_on_request(running: Stack) -> None:
     user_id = str(uuid4())
     capture(running, *(snapshot(user_id, str(uuid4())) for _ in range(20)))
 
