@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
@@ -20,22 +19,20 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import close_app, create_app
 from config import Settings
 from tests.support import SECRET, Caller, user_token
+from tests.support.apps import serving
 from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
+from tests.support.databases import SERVER, TEMPLATE, database, execute, with_database
 from tests.support.running import Run
 from tools import postgres, stack
 from tools.migrate import migrate
 from tools.processes import free_port
 from tools.stack import Stack
 
-_SERVER = "SNAPSHOTS_TEST_SERVER_URL"
-_TEMPLATE = "SNAPSHOTS_TEST_TEMPLATE"
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts the server and makes the template, once, in the process that the workers come from."""
+    """Start the server and make the template, once, in the process that the workers come from."""
     # A shell makes what it runs in the background ignore SIGINT, and so would the commands that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
@@ -51,34 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
         except postgres.PostgresError as error:
             pytest.exit(str(error), returncode=2)
     template = f"template_{uuid4().hex}"
-    _execute(server_url, f"CREATE DATABASE {template}")
-    servers.callback(_execute, server_url, f"DROP DATABASE {template} WITH (FORCE)")
-    migrate(_with_database(server_url, template))
-    os.environ[_SERVER] = server_url
-    os.environ[_TEMPLATE] = template
-
-
-def _execute(server_url: str, statement: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(statement.encode())
-
-
-def _with_database(url: str, name: str) -> str:
-    scheme, host, _, query, fragment = urlsplit(url)
-    return urlunsplit((scheme, host, f"/{name}", query, fragment)).replace(f"{scheme}:/{name}", f"{scheme}:///{name}")
-
-
-@contextlib.contextmanager
-def database(template: str | None = None) -> Iterator[str]:
-    """A database of the caller's own, migrated unless another template is named."""
-    template = template or os.environ[_TEMPLATE]
-    server_url = os.environ[_SERVER]
-    name = f"test_{uuid4().hex}"
-    _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield _with_database(server_url, name)
-    finally:
-        _execute(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+    execute(server_url, f"CREATE DATABASE {template}")
+    servers.callback(execute, server_url, f"DROP DATABASE {template} WITH (FORCE)")
+    migrate(with_database(server_url, template))
+    os.environ[SERVER] = server_url
+    os.environ[TEMPLATE] = template
 
 
 @pytest.fixture(scope="session")
@@ -122,16 +96,6 @@ def settings(database_url: str) -> Settings:
 def app(settings: Settings) -> Iterator[Flask]:
     with serving(settings) as app:
         yield app
-
-
-@contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[Flask]:
-    """An app with these settings, closed afterwards."""
-    app = create_app(settings)
-    try:
-        yield app
-    finally:
-        close_app(app)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from config import Settings
 from snapshots import batch, erasing, queries
-from tests.conftest import serving
 from tests.support import Answer, Caller, captured, faults, snapshot, until, user_token
+from tests.support.apps import serving
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")

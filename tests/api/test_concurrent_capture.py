@@ -22,8 +22,8 @@ from schemas.capture import CaptureBatch
 from snapshots import batch
 from snapshots.batch import ContradictionError
 from snapshots.queries import Match
-from tests.conftest import serving
 from tests.support import Caller, snapshot, user_token
+from tests.support.apps import serving
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SENDERS = 20

@@ -19,13 +19,12 @@ from schemas.capture import CaptureBatch
 from schemas.fields import MINOR_UNITS
 from schemas.reads import HistoryParameters, LatestParameters, ListParameters, PortfolioParameters
 from schemas.responses import CaptureResult, History, Latest, PortfolioHistory
-from tests.conftest import serving
-from tests.support import API, ROOT
+from tests.support import API, LATEST, ROOT
+from tests.support.apps import serving
 from tools import openapi
 
 HISTORY = f"{API}/accounts/{{account_id}}/balance-history"
 RECENT = f"{API}/accounts/{{account_id}}/balance-snapshots"
-LATEST = f"{API}/balance-snapshots"
 PORTFOLIO = f"{API}/balance-history"
 PROXYS = {"413", "414", "431", "502", "504"}
 RATE_LIMIT = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}

@@ -9,14 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.conftest import serving
-from tests.support import API, Caller, captured, faults, snapshot, user_token
+from tests.support import API, SCOPE, Caller, captured, faults, snapshot, user_token
+from tests.support.apps import serving
+from tests.support.captures import TOO_LARGE
 from tests.support.problems import KEYS, problem
-
-SCOPE = "balance-snapshots:write"
-
-
-TOO_LARGE = b'{"snapshots": [' + b" " * 1024 * 1024 + b"]}"
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.support import API, Caller, captured, snapshot
+from tests.support import API, LATEST, Caller, captured, snapshot
 from tests.support.problems import problem
-
-LATEST = f"{API}/balance-snapshots"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from flask import Flask, Response
 
 from config import Settings
 from service.auth import public
-from tests.conftest import serving
+from tests.support.apps import serving
 from tests.support.printed_log import AMOUNT, Output, printing
 
 

@@ -11,8 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.conftest import serving
 from tests.support import API, SECRET, USER, Caller, assert_unauthorized, claims, private_key, read, snapshot, token
+from tests.support.apps import serving
 from tests.support.tokens import without
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"

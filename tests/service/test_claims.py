@@ -10,12 +10,21 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.conftest import serving
-from tests.support import USER, Caller, assert_unauthorized, captured, claims, read, snapshot, token, until, user_token
+from tests.support import (
+    SCOPE,
+    USER,
+    Caller,
+    assert_unauthorized,
+    captured,
+    claims,
+    read,
+    snapshot,
+    token,
+    until,
+    user_token,
+)
+from tests.support.apps import serving
 from tests.support.tokens import spelled, without
-
-SCOPE = "balance-snapshots:write"
-
 
 TIMES = ("exp", "nbf", "iat")
 

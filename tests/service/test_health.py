@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.conftest import serving
+from tests.support.apps import serving
 from tools.migrate import migrate
 
 

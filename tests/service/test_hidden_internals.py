@@ -11,14 +11,11 @@ from werkzeug.test import TestResponse
 from config import Settings
 from service import db
 from service.auth import public
-from tests.conftest import serving
-from tests.support import Caller, snapshot, token, user_token
+from tests.support import SCOPE, Caller, snapshot, token, user_token
+from tests.support.apps import serving
 from tests.support.problems import problem
 
 UNREACHABLE = "postgresql://marker-user:marker-password@127.0.0.1:1/marker-name"
-
-
-SCOPE = "balance-snapshots:write"
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from config import Settings
 from service import auth, jwks
 from service.jwks import KeySet
 from tests.support import assert_unauthorized, claims, private_key, read, token
+from tests.support.apps import ASYMMETRIC, verifying
 from tests.support.key_publisher import Publisher, jwk, published
-from tests.support.verifying import ASYMMETRIC, verifying
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 
 from config import Settings
 from service import limits, token_bucket
-from tests.conftest import serving
 from tests.support import API, Caller, until, user_token
+from tests.support.apps import serving
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 

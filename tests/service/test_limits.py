@@ -10,8 +10,8 @@ from flask import Flask
 
 from config import Settings
 from snapshots import queries
-from tests.conftest import serving
 from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support.apps import serving
 
 LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 

@@ -13,11 +13,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.conftest import serving
-from tests.support import API, Caller, captured, snapshot, user_token
+from tests.support import API, LATEST, Caller, captured, snapshot, user_token
+from tests.support.apps import serving
 from tests.support.printed_log import AMOUNT, OTHER_AMOUNT, Output, printing, printing_to
-
-LATEST = f"{API}/balance-snapshots"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config import Settings
 from service.auth import public
-from tests.conftest import serving
 from tests.support import Caller, captured, snapshot, until, user_token
+from tests.support.apps import serving
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -11,14 +11,10 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from service.auth import public
-from tests.conftest import serving
-from tests.support import API, Caller
+from tests.support import API, LATEST, Caller
+from tests.support.apps import serving
+from tests.support.captures import TOO_LARGE
 from tests.support.problems import KEYS, problem
-
-LATEST = f"{API}/balance-snapshots"
-
-
-TOO_LARGE = b'{"snapshots": [' + b" " * 1024 * 1024 + b"]}"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from flask import Flask
 
 from config import Settings
 from tests.support import assert_unauthorized, claims, private_key, read, token
-from tests.support.verifying import ASYMMETRIC, verifying
+from tests.support.apps import ASYMMETRIC, verifying
 
 
 def pem(algorithm: str) -> str:

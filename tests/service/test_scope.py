@@ -5,9 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.support import USER, Caller, claims, read, snapshot, token
-
-SCOPE = "balance-snapshots:write"
+from tests.support import SCOPE, USER, Caller, claims, read, snapshot, token
 
 
 @pytest.mark.parametrize("scope", [SCOPE, f"openid {SCOPE}", f"{SCOPE} email", f"a {SCOPE} b"])

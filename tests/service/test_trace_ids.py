@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from service.auth import public
-from tests.conftest import serving
-from tests.support import API, Caller, user_token
+from tests.support import API, LATEST, Caller, user_token
+from tests.support.apps import serving
 from tests.support.printed_log import Output, printing
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -22,9 +22,6 @@ PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
 NEW = re.compile(r"[A-Za-z0-9-]{1,64}")
-
-
-LATEST = f"{API}/balance-snapshots"
 
 
 def id_of(client: FlaskClient, **headers: str) -> str:

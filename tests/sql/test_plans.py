@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from snapshots import queries
-from tests.conftest import database
+from tests.support.databases import database
 from tools import sql
 
 Connection = psycopg.Connection[Any]

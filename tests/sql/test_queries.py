@@ -16,8 +16,8 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from config import Settings
 from snapshots import queries
-from tests.conftest import serving
 from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support.apps import serving
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]

@@ -21,6 +21,8 @@ AMOUNTS = tuple(name for name, field in CaptureItem().fields.items() if isinstan
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of the tests, of 32 bytes or more"
 API = "/api/v1"
+LATEST = f"{API}/balance-snapshots"
+SCOPE = "balance-snapshots:write"
 
 
 def token(claims: Mapping[str, Any], key: Any = SECRET, algorithm: str = "HS256", **headers: Any) -> str:

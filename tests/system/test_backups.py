@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from config import Settings
-from tests.conftest import serving
 from tests.support import Caller, captured, operating, snapshot, user_token
+from tests.support.apps import serving
 from tests.support.role_database import SERVICE_PRIVILEGES, Database, database_url
 from tools import postgres
 

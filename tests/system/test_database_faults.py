@@ -17,8 +17,8 @@ from flask import Flask
 
 from config import Settings
 from service import db
-from tests.conftest import serving
 from tests.support import Answer, Caller, captured, snapshot, until, user_token
+from tests.support.apps import serving
 from tests.support.postgres_server import Network, PostgresServer
 
 THREADS = 4

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import API, SECRET, children_of, until, user_token
+from tests.support import LATEST, SECRET, children_of, until, user_token
 from tests.support.stack_client import Reply, ask, assert_problem, needs_nginx, read
 from tools import greedy, stack
 from tools.processes import free_port
@@ -17,7 +17,6 @@ from tools.stack import Stack
 
 pytestmark = needs_nginx
 
-LATEST = f"{API}/balance-snapshots"
 # limit_conn in deploy/nginx.conf.
 MAX_UNDER_WAY = 4
 MAX_SECONDS = 0.5

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.conftest import serving
 from tests.support import Caller, captured, snapshot, until, user_token
+from tests.support.apps import serving
 from tools import postgres
 from tools.migrate import migrate
 

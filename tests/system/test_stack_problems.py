@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import API, snapshot, user_token
+from tests.support import API, LATEST, snapshot, user_token
 from tests.support.stack_client import (
     ask,
     assert_problem,
@@ -18,9 +18,6 @@ from tests.support.stack_client import (
 from tools.stack import Stack
 
 pytestmark = needs_nginx
-
-
-LATEST = f"{API}/balance-snapshots"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 from config import Settings
-from tests.conftest import serving as serving_app
 from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token
+from tests.support.apps import serving as serving_app
 from tests.support.gunicorn_server import Gunicorn, Reply, serving
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer

@@ -1,14 +1,25 @@
-"""Apps that verify tokens by asymmetric keys."""
+"""Apps as tests serve them."""
 
 import contextlib
 from collections.abc import Iterator
 
 from flask import Flask
 
+from app import close_app, create_app
 from config import Settings
-from tests.conftest import serving
 
+# The algorithms that have a public key.
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
+
+
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[Flask]:
+    """Serve an app with these settings, and close it afterwards."""
+    app = create_app(settings)
+    try:
+        yield app
+    finally:
+        close_app(app)
 
 
 @contextlib.contextmanager
