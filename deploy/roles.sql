@@ -1,9 +1,8 @@
--- Create two roles: snapshots_owner owns the schema and migrates it; snapshots_service serves requests and can
--- neither change the schema nor what is stored. What snapshots_service may do is in sql/grants.sql, which every
--- migration run applies.
+-- Create two roles: snapshots_owner owns the schema and migrates it; snapshots_service serves requests and can change
+-- neither the schema nor stored rows. Its privileges are in sql/grants.sql, which every migration run applies.
 --
--- Run it in the service's database, before the first migration, as a superuser or, where a provider keeps that for
--- itself, as the owner of the database with CREATEROLE. It may be run again. Then give both roles a password.
+-- Run this file in the service's database before the first migration, as a superuser or, where a provider offers none,
+-- as the owner of the database with CREATEROLE. It may be run again. Then give both roles a password.
 --
 --   psql "$ADMIN_URL" -f deploy/roles.sql
 
@@ -25,11 +24,11 @@ REVOKE ALL ON SCHEMA public FROM public;
 GRANT USAGE, CREATE ON SCHEMA public TO snapshots_owner;
 GRANT USAGE ON SCHEMA public TO snapshots_service;
 
--- A GRANT by somebody who may not grant is only a warning.
+-- PostgreSQL only warns about a GRANT by a role that may not grant.
 DO $$
 BEGIN
     IF NOT has_schema_privilege('snapshots_owner', 'public', 'CREATE') THEN
-        RAISE EXCEPTION 'Schema public is not yours: run this as a superuser or as the owner of the database.';
+        RAISE EXCEPTION 'No rights on schema public: run this as a superuser or as the owner of the database.';
     END IF;
 END;
 $$;

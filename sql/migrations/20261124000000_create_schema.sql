@@ -2,8 +2,8 @@
 SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '60s';
 
--- The number of decimals of an ISO 4217 currency; NULL for an unknown code. Codes that ISO withdraws stay in this list,
--- because rows that carry them stay; the capture schema decides which codes are current.
+-- The number of decimals of an ISO 4217 currency; NULL for an unknown code. Codes that ISO has withdrawn stay in this
+-- list, because rows with them may exist; the capture schema decides which codes are current.
 CREATE FUNCTION minor_unit(currency text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
@@ -40,14 +40,13 @@ RETURN CASE
         THEN 4
 END;
 
--- The amount with the decimals it is shown with: at least those of its currency, more where they are significant
--- (rule 7). Amounts are stored this way, so that PostgreSQL's own numeric rules print, subtract and add them up to the
--- right scale.
+-- The amount with the decimals that responses show: at least those of its currency, and more if they are significant
+-- (rule 7). Amounts are stored this way, so that PostgreSQL prints, subtracts and adds them at the right scale.
 CREATE FUNCTION in_currency(amount numeric, currency text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(amount, greatest(min_scale(amount), minor_unit(currency)));
 
--- The change in percent, rounded half away from zero to 2 decimals, without a trailing zero in the second; NULL when
+-- The change in percent, rounded half away from zero to 2 decimals, of which a trailing zero is dropped; NULL if
 -- `previous` is zero (rules 2 and 3). `div` divides exactly: rounding a rounded quotient would round twice.
 CREATE FUNCTION change_percent(previous numeric, current numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -56,14 +55,14 @@ RETURN trim_scale(
     * div(20000 * abs(current - previous) + abs(previous), nullif(2 * abs(previous), 0))
 ) + 0.0;
 
--- Whether an amount may be stored: finite, up to 15 digits before the point and 4 after it, and with the decimals it is
--- shown with (rule 7). False for NaN, which compares above every number.
+-- Whether an amount may be stored: finite, up to 15 digits before the point and 4 after it, and with the decimals that
+-- in_currency gives it (rule 7). False for NaN, which compares greater than every number.
 CREATE FUNCTION is_amount(amount numeric, currency text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN abs(amount) < 1e15 AND scale(amount) <= 4 AND scale(amount) = scale(in_currency(amount, currency));
 
--- An instant as the API prints it: UTC with Z, six fraction digits or none (rule 8). to_json prints ISO 8601 whatever
--- DateStyle says, in half the time of to_char, but trims the zeros at the end of a fraction: hence two branches.
+-- An instant in the API's format: UTC with Z, six fractional digits or none (rule 8). to_json takes half the time of
+-- to_char and ignores DateStyle, but it trims trailing zeros of a fraction: hence two branches.
 CREATE FUNCTION utc_iso8601(instant timestamptz) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE
@@ -71,8 +70,8 @@ RETURN CASE
     ELSE to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 END;
 
--- A UUIDv7 (RFC 9562, section 6.2, method 3) of the instant `ordinal` microseconds after the given one: the ids of a
--- batch, made from one instant and each row's ordinal, ascend in the order of the batch.
+-- A UUIDv7 (RFC 9562, section 6.2, method 3) of the instant `ordinal` microseconds after the given one. The ids of a
+-- batch use one instant and each row's ordinal, so they ascend in the order of the batch.
 CREATE FUNCTION uuid_v7(instant timestamptz, ordinal integer) RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN (
@@ -89,7 +88,7 @@ CREATE TYPE snapshot_source AS ENUM (
     'account_sync', 'holdings_sync', 'manual_sync', 'scheduled_sync', 'initial_connection'
 );
 
--- An account belongs to the user it was first captured for (rule 23).
+-- An account belongs to the user for whom it was first captured (rule 23).
 CREATE TABLE accounts (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -97,8 +96,8 @@ CREATE TABLE accounts (
     CONSTRAINT accounts_user_id_id_key UNIQUE (user_id, id)
 );
 
--- The balance of an account at an instant. The primary key is the order of a chart. The natural key makes a capture
--- repeatable (rule 22) and is the order of a chart of one source; it begins with the source so that no query over all
+-- The balance of an account at an instant. The primary key is in the order of a history. The natural key makes captures
+-- idempotent (rule 22) and is in the order of one source's history; it begins with the source, so that no query over all
 -- sources uses it (docs/decisions/0004-keys.md).
 CREATE TABLE balance_snapshots (
     id uuid NOT NULL DEFAULT uuid_v7(clock_timestamp(), 0),
@@ -128,8 +127,8 @@ CREATE TABLE balance_snapshots (
     )
 );
 
--- The amounts of a capture, to compare two captures of one key: arrays are equal whatever the digits of their numbers, and
--- where both have NULL.
+-- The amounts of a capture as an array, for comparing two captures of one key: arrays compare numbers regardless of
+-- scale, and treat NULLs as equal.
 CREATE FUNCTION captured_amounts(
     balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric
 ) RETURNS numeric[]
@@ -161,8 +160,8 @@ RETURN '{"id":"' || id
 || ',"change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
 || '}';
 
--- Snapshots of one account, as JSON with commas between them (NULL: there are none), and the summary from the oldest to
--- the newest of them. `currency` is NULL unless they share one.
+-- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. The summary compares the
+-- newest snapshot with the oldest; `currency` is NULL unless all share one.
 CREATE FUNCTION history_json_v1(
     snapshots text, total_count bigint, start_balance numeric, end_balance numeric, currency text
 ) RETURNS text
@@ -182,7 +181,7 @@ RETURN '{"snapshots":[' || coalesce(snapshots, '')
         || ',"currency":"' || currency || '"}'
 END;
 
--- A point of a portfolio's series. The balance is NULL where no account is in the series.
+-- A point of a portfolio's series. The balance is NULL if no account is in the series.
 CREATE FUNCTION portfolio_point_json_v1(
     starts_at timestamptz, ends_at timestamptz, is_complete boolean, balance numeric, previous_balance numeric,
     entered_amount numeric, account_count bigint, observed_count bigint, oldest_captured_at timestamptz
@@ -203,8 +202,8 @@ RETURN '{"starts_at":"' || utc_iso8601(starts_at)
 || ',"oldest_captured_at":' || coalesce('"' || utc_iso8601(oldest_captured_at) || '"', 'null')
 || '}';
 
--- A portfolio's series in one currency: its points, as JSON with commas between them, and its summary. The end balance is
--- NULL where no account is left in the series.
+-- A portfolio's series in one currency. `points`: JSON objects separated by commas. The end balance is NULL if no
+-- account is left in the series.
 CREATE FUNCTION portfolio_series_json_v1(
     currency text, points text, start_balance numeric, end_balance numeric
 ) RETURNS text

@@ -1,5 +1,5 @@
--- An account's snapshots within a range of time, both ends included, oldest first, each with its change from the one
--- before it in its series; and the summary of the range. No row: there is no such account.
+-- An account's snapshots within a range of time, both ends inclusive, oldest first, each with its change from the previous
+-- one in its series; and the summary of the range. No row: there is no such account.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
@@ -7,15 +7,16 @@
 --   start_date  timestamptz      2025-12-25T00:00:00Z
 --   end_date    timestamptz      2025-12-31T23:59:59Z
 --   source      snapshot_source  NULL                                  NULL: snapshots of every source
---   maximum     integer          10000                                 more snapshots are not returned
+--   maximum     integer          10000                                 a range with more snapshots is too long
 -- Columns:
 --   is_owner     boolean  whether the account is the user's; no snapshot of another user's account is read
 --   body         text     the response, in JSON; it has no snapshots if the range is too long
 --   is_too_long  boolean  whether the range holds more than the maximum
 
 WITH selected AS (
-    -- The range and the row before it, of every source or of one: the parameter closes the other pair of branches. CASE,
-    -- which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
+    -- The range and the row before it, over all sources or one: the parameter disables the other pair of branches. CASE,
+    -- which no index supports, keeps the planner from scanning the primary key for a rare source
+    -- (docs/decisions/0003-plans.md).
     (
         SELECT * FROM balance_snapshots
         WHERE
@@ -37,7 +38,7 @@ WITH selected AS (
     )
     UNION ALL
     (
-        -- A source has one snapshot an instant (the natural key), so this order is total.
+        -- A source has one snapshot per instant (the natural key), so this order is total.
         SELECT * FROM balance_snapshots
         WHERE
             CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END

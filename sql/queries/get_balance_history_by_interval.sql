@@ -1,6 +1,6 @@
--- An account's snapshots within a range of time, thinned to the last one of each calendar bucket, oldest first, each with
--- its change from the one before it, that of the first from the last snapshot before the range; and the summary. No row:
--- there is no such account.
+-- The last snapshot of an account in each calendar bucket of a range of time, oldest first, each with its change from the
+-- previous one (for the first: from the last snapshot before the range); and the summary. No row: there is no such
+-- account.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
@@ -13,7 +13,7 @@
 --   body      text     the response, in JSON
 
 WITH bucket AS (
-    -- The first one is everything before the range. The range clips the last one.
+    -- The first bucket is everything before the range. The end of the range clips the last bucket.
     SELECT
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
@@ -25,8 +25,8 @@ WITH bucket AS (
 ),
 
 thinned AS (
-    -- Of every source or of one: the parameter closes the other branch. CASE, which no index serves, keeps the primary
-    -- key from a rare source (docs/decisions/0003-plans.md).
+    -- Over all sources or one: the parameter disables the other branch. CASE, which no index supports, keeps the planner
+    -- from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     SELECT
         bucket.number,
         snapshot.*

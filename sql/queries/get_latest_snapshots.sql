@@ -1,9 +1,9 @@
 -- The newest snapshot of each of a user's accounts, now or as of an instant, newest first, each with its change from the
--- one before it, whatever their sources; and the totals of the balances by currency. Always one row.
+-- previous one, regardless of source; and the totals of the balances by currency. Always one row.
 --
 -- Parameters:
 --   user_id  uuid         d3300000-0000-4000-8000-000000000001  the caller
---   as_of    timestamptz  NULL                                  NULL: now; else snapshots captured later do not count
+--   as_of    timestamptz  NULL                                  ignore snapshots captured later; NULL: ignore none
 -- Columns:
 --   body  text  the response, in JSON
 

@@ -11,7 +11,7 @@
 --   body  text  the response, in JSON
 
 WITH bucket AS (
-    -- The first one is everything before the range. Those in the future are left out.
+    -- The first bucket is everything before the range. Buckets in the future are left out.
     SELECT
         number,
         coalesce((%(bounds)s::timestamptz[])[number - 1], '-infinity') AS starts_at,
@@ -21,7 +21,7 @@ WITH bucket AS (
 ),
 
 carried AS (
-    -- Each account's last snapshot before each bucket ends, however old. The range cuts off the last bucket.
+    -- Each account's last snapshot before the end of each bucket, however old. The end of the range clips the last bucket.
     SELECT
         bucket.number,
         snapshot.*,
@@ -42,7 +42,7 @@ carried AS (
 ),
 
 point AS (
-    -- An account that changed its currency is in the series it left, too: it took its previous balance along.
+    -- An account that changed its currency counts in the series that it left too: its previous balance left with it.
     SELECT
         bucket.number,
         bucket.starts_at,

@@ -1,22 +1,23 @@
--- A page of an account's snapshots, newest first, each with its change from the one before it in its series; and their
--- summary, from the oldest to the newest of them. No row: there is no such account.
+-- A page of an account's snapshots, newest first, each with its change from the previous one in its series; and the
+-- page's summary, from the oldest to the newest. No row: there is no such account.
 --
 -- Parameters:
 --   user_id             uuid             d3300000-0000-4000-8000-000000000001  the caller
 --   account_id          uuid             d3300000-0000-4000-8000-00000000000a
 --   limit               integer          5                                     1 to 100 snapshots at most
 --   source              snapshot_source  NULL                                  NULL: snapshots of every source
---   before_captured_at  timestamptz      NULL                                  the last snapshot of the page before this
---   before_id           uuid             NULL                                  one; NULL: this is the first
+--   before_captured_at  timestamptz      NULL                                  the last snapshot of the previous page;
+--   before_id           uuid             NULL                                  NULL: this is the first page
 -- Columns:
 --   is_owner          boolean  whether the account is the user's; no snapshot of another user's account is read
 --   body              text     the response, in JSON
---   last_captured_at  text     the last snapshot of the page, UTC, ISO 8601; NULL: there is none after it
+--   last_captured_at  text     the last snapshot of the page, UTC, ISO 8601; NULL: this is the last page
 --   last_id           text
 
 WITH selected AS (
-    -- The page and the row before it in the series, of every source or of one: the parameter closes the other branch.
-    -- CASE, which no index serves, keeps the primary key from a rare source (docs/decisions/0003-plans.md).
+    -- The page and the row before it in the series, over all sources or one: the parameter disables the other branch.
+    -- CASE, which no index supports, keeps the planner from scanning the primary key for a rare source
+    -- (docs/decisions/0003-plans.md).
     (
         SELECT * FROM balance_snapshots
         WHERE
@@ -31,7 +32,7 @@ WITH selected AS (
     )
     UNION ALL
     (
-        -- A source has one snapshot an instant (the natural key), so this order is total.
+        -- A source has one snapshot per instant (the natural key), so this order is total.
         SELECT * FROM balance_snapshots
         WHERE
             CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
@@ -43,7 +44,7 @@ WITH selected AS (
 ),
 
 compared AS (
-    -- Newest first, in the order of the index: the previous snapshot is the next row.
+    -- Newest first, which is the order of the index: the previous snapshot is the next row.
     SELECT
         *,
         CASE currency WHEN lead(currency) OVER newest_first THEN lead(balance) OVER newest_first END AS previous_balance,

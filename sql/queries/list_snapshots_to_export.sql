@@ -1,4 +1,4 @@
--- A user's snapshots as a capture would bring them, account by account, oldest first.
+-- A user's snapshots in the form in which they are captured, by account, oldest first.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001

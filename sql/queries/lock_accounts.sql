@@ -1,5 +1,5 @@
--- Locks a user's accounts: until the transaction ends, captures for them wait. An account that a capture registers
--- afterwards is not among them.
+-- Locks a user's accounts: captures for them wait until the transaction ends. An account that a capture registers
+-- afterwards is not locked.
 --
 -- Parameters:
 --   user_id  uuid  d3300000-0000-4000-8000-000000000001
