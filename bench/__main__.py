@@ -2,8 +2,9 @@
 
 Parts that run by default: `compare` (the service, its peers and raw PostgreSQL), `growth` (long and short accounts),
 `limiter` (the cost of the rate limit) and `stages` (where a request's time goes). Only on request: `memory` (of workers
-after 100,000 requests) and `backfill` (import and export of a million rows).
-python -m bench [SNAPSHOTS] [PART ...]
+after 100,000 requests, and under a greedy caller) and `backfill` (import and export of a million rows).
+python -m bench [SNAPSHOTS] [PART ...] [--only TEXT]: of `compare`, print only the scenarios with that text in their
+names, and store nothing.
 """
 
 import contextlib
@@ -22,9 +23,12 @@ FOLDER = local.STATE / "bench"
 
 
 def main(arguments: list[str]) -> None:
+    only = ""
+    if "--only" in arguments:
+        *arguments, only = [argument for argument in arguments if argument != "--only"]
     size = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 10_000_000
     available: dict[str, Callable[[int], Any]] = {
-        "compare": _compare,
+        "compare": lambda size: _compare(size, only),
         "growth": lambda size: growth.measure(FOLDER, size),
         "limiter": lambda _size: limiter.measure(),
         "stages": _stages,
@@ -38,20 +42,22 @@ def main(arguments: list[str]) -> None:
     try:
         for part in parts:
             figures = available[part](size)
+            if only:
+                continue
             results[part] = {"snapshots": size, "python": platform.python_version(), "figures": figures}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     except (stack.StackError, wrk.WrkError, postgres.PostgresError) as error:
         sys.exit(f"make bench: {error}")
 
 
-def _compare(size: int) -> list[dict[str, Any]]:
+def _compare(size: int, only: str) -> list[dict[str, Any]]:
     rows = []
     with data.database(FOLDER, size) as url, contextlib.ExitStack() as stack:
         stack.callback(compare.delete_captures, url)
         measured = stack.enter_context(services.running(url, "ours", *compare.PEERS))
         print("Requests/s (p50, p99 in ms) **ratio of ours to theirs**\n")
         print("| Scenario | Connections | Ours | ORM peer | Tuned peer | Floor |\n" + "| --- " * 6 + "|")
-        for name, by_connections in compare.results(measured, url):
+        for name, by_connections in compare.results(measured, url, only):
             for connections, figures in by_connections.items():
                 rows.append(compare.row(name, connections, figures))
                 cells = [_cell(figures, service) for service in ("ours", *compare.PEERS)]
@@ -76,7 +82,8 @@ def _stages(size: int) -> dict[str, dict[str, float]]:
 
 def _memory(size: int) -> dict[str, Any]:
     with data.database(FOLDER, size) as url, services.running(url, "ours") as measured:
-        return memory.measure(measured["ours"])
+        figures = memory.measure(measured["ours"])
+    return figures | {"peak_mebibytes": memory.measure_peak()}
 
 
 if __name__ == "__main__":

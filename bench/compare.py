@@ -19,22 +19,24 @@ from functools import partial
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bench import data, wrk
 from bench.services import Service
+from snapshots.buckets import bucket_bounds
 from snapshots.capture import SCOPE
 from snapshots.queries import DIRECTORY
-from snapshots.reads import MAX_SNAPSHOTS
+from snapshots.reads import MAX_BUCKETS, MAX_SNAPSHOTS
 from tools import local, postgres, sql
 
 ROUNDS = 3
 # Seconds of a measurement, by connections. The ratios in the docs are those at 8 connections, so these take longer.
 SECONDS = {1: 1, 8: 2, 32: 1}
-# A capture of 1,000 takes a peer seconds, so 32 of them at once would take too long.
-SECONDS_OF_LARGE_CAPTURES = {1: 2, 8: 4}
+# Some requests take a peer seconds, so 32 of them at once would take too long.
+SECONDS_OF_SLOW_REQUESTS = {1: 2, 8: 4}
 PEERS = ("orm", "tuned")
 # The user of all captured snapshots, which are deleted when the run ends.
 CAPTURED_USER = str(uuid4())
@@ -49,6 +51,8 @@ class Scenario(NamedTuple):
     parameters: dict[str, str]
     rows: int
     """Number of snapshots sent or returned."""
+    is_slow: bool = False
+    """Whether it takes a peer seconds."""
 
 
 def scenarios() -> list[Scenario]:
@@ -71,10 +75,38 @@ def scenarios() -> list[Scenario]:
         request = wrk.get(path, token)
         parameters = {**account, **span, "maximum": str(MAX_SNAPSHOTS)}
         listed.append(Scenario(f"history of {days}", request, "get_balance_history", parameters, days))
+    listed += _years_of_days()
     for size in (1, 100, 1000):
         request = wrk.post("/api/v1/balance-snapshots", local.token("bench", SCOPE), _batch(size))
-        listed.append(Scenario(f"capture of {size}", request, None, {}, size))
+        listed.append(Scenario(f"capture of {size}", request, None, {}, size, is_slow=size >= 1000))
     return listed
+
+
+def _years_of_days() -> list[Scenario]:
+    start, end = datetime(2025, 1, 1, tzinfo=UTC), datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC)
+    query = f"interval=day&start_date={start:%Y-%m-%dT%H:%M:%SZ}&end_date={end:%Y-%m-%dT%H:%M:%SZ}"
+    bounds = bucket_bounds(start, end, "day", ZoneInfo("UTC"), MAX_BUCKETS)
+    calendar = {"bounds": f"{{{','.join(bound.isoformat() for bound in bounds)}}}", "end_date": end.isoformat()}
+    listed = [
+        Scenario(
+            f"a year of days, {snapshots} snapshots",
+            wrk.get(f"/api/v1/accounts/{account_id}/balance-history?{query}", local.token(user_id)),
+            "get_balance_history_by_interval",
+            {"user_id": user_id, "account_id": account_id, **calendar},
+            365,
+            is_slow=account_id == data.DENSE,
+        )
+        for snapshots, user_id, account_id in (
+            ("365", data.USER, data.DAILY),
+            ("100,000", data.DENSE_USER, data.DENSE),
+        )
+    ]
+    portfolio = {"user_id": data.USER, "interval": "day", "time_zone": "UTC", **calendar}
+    request = wrk.get(f"/api/v1/balance-history?{query}", local.token(data.USER))
+    return [
+        *listed,
+        Scenario("portfolio, 8 accounts, a year of days", request, "get_portfolio_history", portfolio, 365),
+    ]
 
 
 def _batch(size: int) -> str:
@@ -156,7 +188,7 @@ def measure(
 
 def _seconds(scenario: Scenario) -> dict[int, int]:
     """Return the seconds of a measurement, by connections."""
-    return SECONDS_OF_LARGE_CAPTURES if scenario.rows >= 1000 and scenario.query is None else SECONDS
+    return SECONDS_OF_SLOW_REQUESTS if scenario.is_slow else SECONDS
 
 
 def _load(bases: list[str], scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
@@ -216,9 +248,11 @@ def _copy(database_url: str, scenario: Scenario, connections: int, seconds: floa
     return wrk.Load(rate, rate, times[len(times) // 2], times[len(times) * 99 // 100])
 
 
-def results(services: dict[str, Service], database_url: str) -> Iterator[tuple[str, dict[int, dict[str, Figures]]]]:
-    """Yield each scenario's figures, by connections and then by service."""
-    for scenario in scenarios():
+def results(
+    services: dict[str, Service], database_url: str, only: str = ""
+) -> Iterator[tuple[str, dict[int, dict[str, Figures]]]]:
+    """Yield the figures of each scenario with `only` in its name, by connections and then by service."""
+    for scenario in [scenario for scenario in scenarios() if only in scenario.name]:
         excluded = differing(services, scenario)
         for name in excluded:
             print(f"{name} responds differently to {scenario.name} and is not counted.", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Databases for the benchmarks: a small one, and one of a realistic size, both created once and kept.
 
-The large one has ten million snapshots: a million in one account, the rest in accounts of a few hundred. Both have a
+The large one has ten million snapshots: a million in one account, 100,000 within a year in another, the rest in
+accounts of a few hundred. Both have a
 user with eight accounts, one of which has ten years of daily snapshots, and an account with a hundred snapshots.
 """
 
@@ -22,16 +23,19 @@ SHORT_USER = "be000000-0000-4000-8000-000000000002"
 SHORT = "be000000-0000-4000-8000-00000000000b"
 LONG_USER = "be000000-0000-4000-8000-000000000003"
 LONG = "be000000-0000-4000-8000-00000000000c"
+DENSE_USER = "be000000-0000-4000-8000-000000000004"
+DENSE = "be000000-0000-4000-8000-00000000000d"
 RARE = "initial_connection"
 
-# The accounts: owner, id, number of snapshots, hours between two snapshots.
+# The accounts: owner, id, number of snapshots, time between two snapshots.
 _ACCOUNTS: LiteralString = """
     CREATE TEMPORARY TABLE planned AS
-    SELECT '{user}'::uuid AS user_id, '{daily}'::uuid AS id, 3650 AS snapshots, 24 AS hours
-    UNION ALL SELECT '{user}', gen_random_uuid(), 400, 24 FROM generate_series(1, 7)
-    UNION ALL SELECT '{short_user}', '{short}', 100, 24
-    UNION ALL SELECT '{long_user}', '{long}', 1000000, 1 WHERE {size} > 1000000
-    UNION ALL SELECT gen_random_uuid(), gen_random_uuid(), 450, 24
+    SELECT '{user}'::uuid AS user_id, '{daily}'::uuid AS id, 3650 AS snapshots, interval '1 day' AS step
+    UNION ALL SELECT '{user}', gen_random_uuid(), 400, '1 day' FROM generate_series(1, 7)
+    UNION ALL SELECT '{short_user}', '{short}', 100, '1 day'
+    UNION ALL SELECT '{dense_user}', '{dense}', 100000, interval '364 days' / 100000 WHERE {size} > 10000
+    UNION ALL SELECT '{long_user}', '{long}', 1000000, '1 hour' WHERE {size} > 1000000
+    UNION ALL SELECT gen_random_uuid(), gen_random_uuid(), 450, '1 day'
         FROM generate_series(1, greatest(0, ({size} - 1000000) / 450))
 """
 _FILL: tuple[LiteralString, ...] = (
@@ -46,7 +50,7 @@ _FILL: tuple[LiteralString, ...] = (
     FROM planned
     CROSS JOIN generate_series(0, snapshots - 1) AS n
     CROSS JOIN LATERAL (
-        SELECT '2025-12-31T10:00:00Z'::timestamptz - n * hours * interval '1 hour' AS at,
+        SELECT '2025-12-31T10:00:00Z'::timestamptz - n * step AS at,
             20000.00 + (n::bigint * 7919 % 1000003) / 100.00 AS sum
     ) AS generated
     CROSS JOIN LATERAL (SELECT round(generated.sum, 2) AS amount) AS rounded
@@ -77,7 +81,15 @@ def database(folder: Path, size: int) -> Iterator[str]:
 def _fill(connection: psycopg.Connection[tuple[object, ...]], size: int) -> None:
     """Insert the rows without constraints and add those afterwards: building an index is faster than growing it."""
     planned = _ACCOUNTS.format(
-        user=USER, daily=DAILY, short_user=SHORT_USER, short=SHORT, long_user=LONG_USER, long=LONG, size=size
+        user=USER,
+        daily=DAILY,
+        short_user=SHORT_USER,
+        short=SHORT,
+        dense_user=DENSE_USER,
+        dense=DENSE,
+        long_user=LONG_USER,
+        long=LONG,
+        size=size,
     )
     connection.execute(planned.encode())
     constraints = connection.execute(

@@ -6,7 +6,9 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import jwt
@@ -17,6 +19,7 @@ SCRIPT = (Path(__file__).parent.parent.parent / "service" / "token_bucket.lua").
 AMOUNT = int(os.environ.get("API_READ_LIMIT", "100/minute").partition("/")[0])
 TOKEN = 60_000_000
 SECRET = os.environ["JWT_SECRET_KEY"]
+Interval = Literal["day", "week", "month", "quarter", "year"]
 SCOPE = "balance-snapshots:write"
 
 _log = logging.getLogger("peer")
@@ -54,6 +57,19 @@ def claims(request: Request) -> dict[str, str]:
         return dict(jwt.decode(token, SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]}, leeway=10))
     except jwt.InvalidTokenError:
         raise HTTPException(401) from None
+
+
+def bucket(instant: datetime, interval: Interval) -> object:
+    """What the instants of one calendar bucket in UTC have in common."""
+    day = instant.astimezone(UTC).date()
+    buckets = {
+        "day": day,
+        "week": day.isocalendar()[:2],
+        "month": (day.year, day.month),
+        "quarter": (day.year, (day.month - 1) // 3),
+        "year": day.year,
+    }
+    return buckets[interval]
 
 
 class Limiter:

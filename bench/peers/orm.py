@@ -5,118 +5,34 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from iso4217 import Currency
-from pydantic import BaseModel, Field, PlainSerializer
-from sqlalchemy import Enum, ForeignKey, Numeric, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import DateTime
 
 from bench.peers import common
+from bench.peers.orm_models import (
+    Account,
+    BalanceSnapshot,
+    BatchIn,
+    CapturedOut,
+    CaptureOut,
+    HistoryOut,
+    LatestOut,
+    PortfolioOut,
+    SnapshotOut,
+    SourceName,
+)
+from bench.peers.portfolio import Row, portfolio
 from bench.peers.uuid7 import uuid7
+from snapshots.buckets import bucket_bounds
 
-SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
-SourceName = Literal["account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection"]
 MINOR_UNITS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Account(Base):
-    __tablename__ = "accounts"
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID]
-
-
-class BalanceSnapshot(Base):
-    __tablename__ = "balance_snapshots"
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID]
-    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
-    balance: Mapped[Decimal] = mapped_column(Numeric)
-    available_balance: Mapped[Decimal | None] = mapped_column(Numeric)
-    holdings_value: Mapped[Decimal | None] = mapped_column(Numeric)
-    cash_value: Mapped[Decimal | None] = mapped_column(Numeric)
-    currency: Mapped[str]
-    source: Mapped[str] = mapped_column(Enum(*SOURCES, name="snapshot_source", create_type=False))
-    captured_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-
-
-def _utc(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-Amount = Annotated[Decimal, PlainSerializer(str, return_type=str)]
-Instant = Annotated[datetime, PlainSerializer(_utc, return_type=str)]
-
-
-class SnapshotOut(BaseModel):
-    id: UUID
-    account_id: UUID
-    balance: Amount
-    available_balance: Amount | None
-    holdings_value: Amount | None
-    cash_value: Amount | None
-    currency: str
-    source: str
-    captured_at: Instant
-    created_at: Instant
-    change_amount: Amount | None
-    change_percent: float | None
-
-
-class LatestOut(BaseModel):
-    snapshots: list[SnapshotOut]
-    total_count: int
-    total_balance_by_currency: dict[str, Amount]
-
-
-class HistoryOut(BaseModel):
-    snapshots: list[SnapshotOut]
-    total_count: int
-    start_balance: Amount | None
-    end_balance: Amount | None
-    total_change_amount: Amount | None
-    total_change_percent: float | None
-    currency: str | None
-
-
-class ItemIn(BaseModel, extra="forbid"):
-    user_id: UUID
-    account_id: UUID
-    balance: Decimal = Field(max_digits=19, decimal_places=4)
-    available_balance: Decimal | None = Field(None, max_digits=19, decimal_places=4)
-    holdings_value: Decimal | None = Field(None, max_digits=19, decimal_places=4)
-    cash_value: Decimal | None = Field(None, max_digits=19, decimal_places=4)
-    currency: str = Field(min_length=3, max_length=3)
-    source: SourceName
-    captured_at: datetime
-
-
-class BatchIn(BaseModel, extra="forbid"):
-    snapshots: list[ItemIn] = Field(min_length=1, max_length=1000)
-
-
-class CapturedOut(BaseModel):
-    id: UUID
-    account_id: UUID
-    captured_at: Instant
-    source: str
-    status: str
-
-
-class CaptureOut(BaseModel):
-    snapshots: list[CapturedOut]
-    created_count: int
-    duplicate_count: int
 
 
 def _percent(previous: Decimal, current: Decimal) -> float | None:
@@ -231,6 +147,7 @@ async def history(
     start_date: datetime,
     end_date: datetime,
     source: SourceName | None = None,
+    interval: common.Interval | None = None,
 ) -> HistoryOut:
     await _check_owner(session, account_id, user)
     series = [BalanceSnapshot.user_id == user, BalanceSnapshot.account_id == account_id]
@@ -241,7 +158,28 @@ async def history(
     rows = (await session.scalars(select(BalanceSnapshot).where(*series, *within).order_by(*order))).all()
     earlier = select(BalanceSnapshot).where(*series, BalanceSnapshot.captured_at < start_date).order_by(*Newest)
     before = (await session.scalars(earlier.limit(1))).first()
+    if interval:
+        # Of each bucket, the last row.
+        rows = list({common.bucket(row.captured_at, interval): row for row in rows}.values())
     return _history(list(rows), before, newest_first=False)
+
+
+@app.get("/api/v1/balance-history")
+async def portfolio_history(
+    user: User,
+    session: Session,
+    start_date: datetime,
+    end_date: datetime,
+    interval: common.Interval = "day",
+    time_zone: str = "UTC",
+) -> PortfolioOut:
+    bounds = bucket_bounds(start_date, end_date, interval, ZoneInfo(time_zone), 1100)
+    query = select(BalanceSnapshot).where(BalanceSnapshot.user_id == user, BalanceSnapshot.captured_at <= end_date)
+    rows = [
+        Row(row.account_id, row.captured_at, row.balance, row.currency)
+        for row in await session.scalars(query.order_by(BalanceSnapshot.captured_at, BalanceSnapshot.id))
+    ]
+    return PortfolioOut.model_validate(portfolio(rows, bounds, end_date, interval=interval, time_zone=time_zone))
 
 
 @app.get("/api/v1/accounts/{account_id}/balance-snapshots")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import orjson
@@ -14,73 +15,14 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from iso4217 import Currency
 
 from bench.peers import common
+from bench.peers.portfolio import Row, portfolio
+from bench.peers.tuned_queries import ACCOUNTS, HISTORY, INSERT, LATEST, OWNER, PORTFOLIO, RECENT, STORED
 from bench.peers.uuid7 import uuid7
+from snapshots.buckets import bucket_bounds
 
 SOURCES = {"account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection"}
 SourceName = Literal["account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection"]
 MINOR_UNITS = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
-
-_COLUMNS = """
-    id::text, account_id::text, balance::text, available_balance::text, holdings_value::text, cash_value::text,
-    currency, source::text, captured_at, created_at, balance AS exact, lag(balance) OVER series AS previous,
-    lag(currency) OVER series AS previous_currency
-"""
-LATEST = f"""
-    SELECT * FROM (
-        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY account_id ORDER BY captured_at DESC, s.id DESC) AS recency
-        FROM (
-            SELECT newest.* FROM accounts
-            CROSS JOIN LATERAL (
-                SELECT * FROM balance_snapshots WHERE user_id = $1 AND account_id = accounts.id
-                ORDER BY captured_at DESC, id DESC LIMIT 2
-            ) AS newest
-            WHERE accounts.user_id = $1
-        ) AS s
-        WINDOW series AS (PARTITION BY account_id ORDER BY captured_at, s.id)
-    ) AS compared
-    WHERE recency = 1 ORDER BY captured_at DESC, account_id
-"""
-OWNER = "SELECT user_id FROM accounts WHERE id = $1"
-HISTORY = f"""
-    SELECT {_COLUMNS} FROM (
-        SELECT * FROM balance_snapshots
-        WHERE user_id = $1 AND account_id = $2 AND captured_at BETWEEN $3 AND $4 {{source}}
-        UNION ALL
-        (
-            SELECT * FROM balance_snapshots WHERE user_id = $1 AND account_id = $2 AND captured_at < $3 {{source}}
-            ORDER BY captured_at DESC, id DESC LIMIT 1
-        )
-    ) AS s
-    WINDOW series AS (ORDER BY captured_at, s.id) ORDER BY captured_at, s.id
-"""
-RECENT = f"""
-    SELECT {_COLUMNS} FROM (
-        SELECT * FROM balance_snapshots WHERE user_id = $1 AND account_id = $2 {{source}}
-        ORDER BY captured_at DESC, id DESC LIMIT $3
-    ) AS s
-    WINDOW series AS (ORDER BY captured_at, s.id) ORDER BY captured_at DESC, s.id DESC
-"""
-ACCOUNTS = """
-    INSERT INTO accounts (id, user_id) SELECT DISTINCT ON (a) a, u FROM unnest($1::uuid[], $2::uuid[]) AS i (a, u)
-    ORDER BY a ON CONFLICT DO NOTHING
-"""
-INSERT = """
-    INSERT INTO balance_snapshots (id, user_id, account_id, balance, available_balance, holdings_value, cash_value,
-        currency, source, captured_at, created_at)
-    SELECT i.id, u, a, b, v, h, c, y, s, t, $11
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[],
-        $8::text[], $9::snapshot_source[], $10::timestamptz[]) AS i (id, u, a, b, v, h, c, y, s, t)
-    JOIN accounts ON accounts.id = a AND accounts.user_id = u
-    ORDER BY u, a, s, t
-    ON CONFLICT DO NOTHING RETURNING id
-"""
-STORED = """
-    SELECT s.id, s.account_id, s.balance, s.available_balance, s.holdings_value, s.cash_value, s.currency
-    FROM unnest($1::uuid[], $2::uuid[], $3::snapshot_source[], $4::timestamptz[]) WITH ORDINALITY AS i (u, a, s, t, n)
-    LEFT JOIN balance_snapshots AS s
-        ON s.source = i.s AND s.user_id = i.u AND s.account_id = i.a AND s.captured_at = i.t
-    ORDER BY n
-"""
 
 
 @asynccontextmanager
@@ -106,7 +48,17 @@ def _percent(previous: Decimal, current: Decimal) -> float | None:
 
 
 def _out(row: asyncpg.Record) -> dict[str, Any]:
-    is_comparable = row["previous_currency"] == row["currency"]
+    return _compared(row, row["previous"], row["previous_currency"])
+
+
+def _thinned(rows: list[asyncpg.Record], interval: common.Interval, start_date: datetime) -> list[asyncpg.Record]:
+    """Return the last row of each bucket, and the row before the range."""
+    last = {row["captured_at"] >= start_date and common.bucket(row["captured_at"], interval): row for row in rows}
+    return list(last.values())
+
+
+def _compared(row: asyncpg.Record, previous: Decimal | None, previous_currency: str | None) -> dict[str, Any]:
+    is_comparable = previous_currency == row["currency"]
     return {
         "id": row["id"],
         "account_id": row["account_id"],
@@ -118,8 +70,8 @@ def _out(row: asyncpg.Record) -> dict[str, Any]:
         "source": row["source"],
         "captured_at": _utc(row["captured_at"]),
         "created_at": _utc(row["created_at"]),
-        "change_amount": str(row["exact"] - row["previous"]) if is_comparable else None,
-        "change_percent": _percent(row["previous"], row["exact"]) if is_comparable else None,
+        "change_amount": str(row["exact"] - previous) if is_comparable and previous is not None else None,
+        "change_percent": _percent(previous, row["exact"]) if is_comparable and previous is not None else None,
     }
 
 
@@ -181,15 +133,39 @@ async def history(
     start_date: datetime,
     end_date: datetime,
     source: SourceName | None = None,
+    interval: common.Interval | None = None,
 ) -> Response:
     user = await _user(request, response)
     query = HISTORY.format(source="AND source = $5" if source else "")
     async with app.state.pool.acquire() as connection:
         await _check_owner(connection, account_id, user)
         rows = await connection.fetch(query, user, account_id, start_date, end_date, *([source] if source else []))
+    if interval is None:
+        snapshots = [_out(row) for row in rows]
+    else:
+        rows = _thinned(rows, interval, start_date)
+        snapshots = [
+            _compared(row, before and before["exact"], before and before["currency"])
+            for before, row in zip([None, *rows], rows, strict=False)
+        ]
     if rows and rows[0]["captured_at"] < start_date:
-        rows = rows[1:]
-    return _json({"snapshots": [_out(row) for row in rows], **_summary(rows)}, response)
+        rows, snapshots = rows[1:], snapshots[1:]
+    return _json({"snapshots": snapshots, **_summary(rows)}, response)
+
+
+@app.get("/api/v1/balance-history")
+async def portfolio_history(
+    request: Request,
+    response: Response,
+    start_date: datetime,
+    end_date: datetime,
+    interval: common.Interval = "day",
+    time_zone: str = "UTC",
+) -> Response:
+    user = await _user(request, response)
+    bounds = bucket_bounds(start_date, end_date, interval, ZoneInfo(time_zone), 1100)
+    rows = [Row(*row) for row in await app.state.pool.fetch(PORTFOLIO, user, end_date)]
+    return _json(portfolio(rows, bounds, end_date, interval=interval, time_zone=time_zone), response)
 
 
 @app.get("/api/v1/accounts/{account_id}/balance-snapshots")
