@@ -92,7 +92,7 @@ def wait_until_connected(app: Flask) -> None:
     Requests that arrived while a worker started have little time left to wait for it.
     """
     with app.app_context(), suppress(PoolTimeout):
-        _pool().putconn(_getconn(time.monotonic() + CONNECT_SECONDS))
+        _pool().putconn(_pool().getconn(CONNECT_SECONDS))
 
 
 def close(app: Flask) -> None:
@@ -137,7 +137,7 @@ def writing() -> Iterator[Connection]:
 def _checkout(started_at: float) -> Connection:
     if time.monotonic() > started_at + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has queued too long.")
-    connection = _getconn(started_at + WAIT_SECONDS)
+    connection = _getconn(started_at)
     _IN_USE.inc()
     g.db_pid = connection.info.backend_pid
     connection.deadline = started_at + DEADLINE_SECONDS
@@ -150,12 +150,12 @@ def _checkin(connection: Connection) -> None:
     _IN_USE.dec()
 
 
-def _getconn(deadline: float) -> Connection:
+def _getconn(started_at: float) -> Connection:
     while True:
         try:
             return _pool().getconn(RETRY_SECONDS)
         except PoolTimeout:
-            if time.monotonic() > deadline:
+            if time.monotonic() > started_at + WAIT_SECONDS:
                 raise
 
 

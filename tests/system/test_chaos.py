@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.db import DEADLINE_SECONDS
 from tests.support.stack_client import needs_nginx
 from tools import chaos
 from tools.callers import JOBS, NO_FAULT, READERS, Request
@@ -73,12 +72,8 @@ def test_nothing_fails_without_a_fault_or_by_a_fault_that_the_stack_hides(shaken
     assert failures(shaken, NO_FAULT, "valkey frozen", "half-sent requests", "greedy caller") == []
 
 
-def test_a_rolling_restart_fails_nothing_within_the_deadline_of_a_request(shaken: Chaos) -> None:
-    failed = failures(shaken, "rolling restart")
-
-    # On a busy machine new workers may take longer to start than a request may queue, which is then a 503.
-    assert [request for request in failed if request.seconds < DEADLINE_SECONDS] == []
-    assert {request.status for request in failed} <= {"503"}
+def test_a_rolling_restart_fails_nothing(shaken: Chaos) -> None:
+    assert failures(shaken, "rolling restart") == []
 
 
 def test_no_read_fails_over_a_restart_of_the_database_unless_it_takes_longer_than_a_read_is_retried(
