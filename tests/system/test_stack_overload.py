@@ -41,7 +41,8 @@ def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queu
         other.rollback()
 
     assert {status for status, _ in seen} == {503}
-    assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 1
+    # Less than the five seconds after which nginx gives up, and more than a busy machine adds.
+    assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 2
 
 
 def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> None:
