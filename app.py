@@ -56,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def connect_app(app: Flask) -> None:
-    """Wait a moment for the app's first connection to the database, before a process serves."""
+    """Wait briefly for the first connection to the database. Call it before a process serves."""
     db.wait_until_connected(app)
 
 

@@ -47,7 +47,7 @@ logconfig_dict = logging_config(_settings.log_level)
 
 class _Logger(glogging.Logger):
     def access(self, *_args: Any) -> None:
-        """Do nothing: the service logs each request, and gunicorn would format a line only to drop it."""
+        """Do nothing. The service logs each request; gunicorn would format a line only to discard it."""
 
 
 logger_class = _Logger
@@ -88,8 +88,8 @@ class _Worker(ThreadWorker):
                 connection.timeout = 0
         super().murder_keepalived()
 
-    # SIGINT and SIGQUIT end a worker as SIGTERM does. The original shuts the thread pool down in the signal handler,
-    # where it waits for itself if the signal came while a request was being handed to the pool: about once in 30 exits.
+    # SIGINT and SIGQUIT stop a worker like SIGTERM. Gunicorn's own handler shuts down the thread pool, and deadlocks if
+    # the signal arrives while a request is being handed to the pool: about once in 30 exits.
     handle_quit = ThreadWorker.handle_exit
 
 

@@ -1,4 +1,4 @@
-# Debian's mtail, as nginx's user: the two share a volume.
+# Debian's mtail, run as nginx's user, because both write to a shared volume.
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends mtail && rm -rf /var/lib/apt/lists/*
 USER 101:101

@@ -3,8 +3,8 @@
 set -eu
 status_log=$1
 shift
-# A line now and then makes every series exist before its first response. The log is emptied at 8 MB, so that it never
-# fills its volume; lines of the last instant, which mtail has not read yet, are lost then.
+# A tick each second creates every series before its first response. The log is emptied at 8 MB, so that it never fills
+# its volume; lines that mtail has not read by then are lost.
 while sleep 1 && kill -0 $$ 2>/dev/null; do
     echo tick >> "$status_log"
     [ "$(wc -c < "$status_log")" -lt 8000000 ] || : > "$status_log"

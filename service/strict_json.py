@@ -5,11 +5,11 @@ from typing import Any
 
 
 class MalformedJsonError(ValueError):
-    """A document that Python's parser accepts, but RFC 8259 does not or leaves open; the message is a predicate."""
+    """A document that RFC 8259 forbids or leaves open, but Python accepts; the message is a phrase like "holds NaN"."""
 
 
 def loads(text: str) -> Any:
-    """Parse a document. Raises ValueError, of which MalformedJsonError says why, and RecursionError."""
+    """Parse a document. Raises RecursionError and ValueError: MalformedJsonError if Python would accept it."""
     return json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant)
 
 

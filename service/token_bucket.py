@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 NAME = "token-bucket"
 # How often a lost store is probed, outside of requests.
 STORE_RETRY_SECONDS = 1.0
-# Buckets kept in process memory before those that are full are dropped.
+# Buckets held in process memory before full ones are dropped.
 _MAX_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
@@ -77,7 +77,7 @@ _last: ContextVar[State] = ContextVar("last_state")
 
 
 def last_state() -> State:
-    """Return the bucket's state after this context's last request. Raises LookupError when there was none."""
+    """Return the bucket's state after this context's last request. Raises LookupError if there was none."""
     return _last.get()
 
 

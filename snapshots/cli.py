@@ -25,8 +25,8 @@ from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
 SYSTEM_FAULT = 3
-# Faults printed at most; --errors takes all of them.
-SHOWN_FAULTS = 20
+# Faults printed at most; --errors receives all of them.
+MAX_SHOWN_FAULTS = 20
 # Rows between two lines of progress, if there is no terminal.
 ROWS_PER_LINE = 100_000
 
@@ -141,7 +141,7 @@ class _Faults:
     def add(self, fault: RowFault) -> None:
         self._count += 1
         self.write(fault)
-        if self._count <= SHOWN_FAULTS:
+        if self._count <= MAX_SHOWN_FAULTS:
             # Escape field names: they come from the file.
             field = fault.field if fault.field in files.COLUMNS else fault.field and ascii(fault.field[:80])
             _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
@@ -152,9 +152,9 @@ class _Faults:
             self._writer.writerow([self._name, *fault])
 
     def end(self) -> None:
-        if self._count > SHOWN_FAULTS:
+        if self._count > MAX_SHOWN_FAULTS:
             rest = "" if self._writer else "; --errors FILE lists all"
-            _say(f"... and {self._count - SHOWN_FAULTS:,} more faults{rest}")
+            _say(f"... and {self._count - MAX_SHOWN_FAULTS:,} more faults{rest}")
 
 
 def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
@@ -212,9 +212,9 @@ def export(
 
 @users.command("erase")
 @click.argument("user_id", metavar="ID", type=_UUID)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
 def erase(user_id: str, yes: bool) -> None:
-    """Permanently remove a user's accounts and snapshots. Needs a database role that may delete: the owner."""
+    """Permanently remove a user's accounts and snapshots. Run it as the owner role, which may delete."""
     if not yes:
         click.confirm(f"Permanently remove every account and snapshot of {user_id}?", abort=True, err=True)
     with _exit_codes("Nothing was removed."), _connection() as connection, connection.transaction():

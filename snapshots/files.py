@@ -67,7 +67,7 @@ class Source:
                 is_json = name.endswith((".ndjson", ".jsonl")) or lines.peek().startswith("{")
                 yield from _json_rows(lines) if is_json else _csv_rows(lines)
             except UnicodeDecodeError:
-                raise FileError(lines.number + 1, "Is not UTF-8, or what follows is not.") from None
+                raise FileError(lines.number + 1, "This line or one after it is not UTF-8.") from None
             except (gzip.BadGzipFile, zlib.error, EOFError) as error:
                 raise FileError(lines.number + 1, f"{error}.") from None
             except csv.Error as error:
@@ -149,7 +149,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row]:
                 },
             )
         elif cells:
-            yield Row(line, fault=f"Has {len(cells)} cells, and the header {len(header)}.")
+            yield Row(line, fault=f"Has {len(cells)} cells; the header has {len(header)}.")
         line = lines.begin_row()
 
 
@@ -158,7 +158,7 @@ def _validate_header(header: list[str]) -> None:
     unknown = [name for name in header if name not in COLUMNS]
     if missing or unknown or len(set(header)) < len(header):
         problems = [f"lacks {', '.join(missing)}"] if missing else []
-        problems += [f"has {', '.join(map(repr, unknown))}, which no snapshot has"] if unknown else []
+        problems += [f"has {', '.join(map(repr, unknown))}, which a snapshot does not have"] if unknown else []
         raise FileError(1, f"The header row {' and '.join(problems) or 'names a column twice'}.")
 
 
@@ -168,7 +168,7 @@ def _json_rows(lines: _Lines) -> Iterator[Row]:
             try:
                 item = strict_json.loads(line)
             except (ValueError, RecursionError):
-                yield Row(lines.number, fault="Is not JSON, or names a member twice.")
+                yield Row(lines.number, fault="Is not valid JSON, or names a member twice.")
             else:
                 yield Row(lines.number, item)
         lines.begin_row()

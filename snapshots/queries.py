@@ -1,7 +1,7 @@
-"""One function for each file of sql/queries: it takes a connection, runs the statement, returns its answer.
+"""One function per file of sql/queries: run the query on a connection and return its result.
 
-Ids are UUIDs as text, times are aware datetimes, a source is its name or None for every source. A file's head says what
-it answers. All raise psycopg.Error.
+Ids are UUIDs as text, times are aware datetimes, a source is its name or None for all sources. The header of a file
+describes its result. All functions raise psycopg.Error.
 """
 
 from collections.abc import Iterator

@@ -54,7 +54,7 @@ class Callers:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.fault = NO_FAULT
-        """The fault in effect, which requests are recorded with."""
+        """The fault in effect, with which requests are recorded."""
         self.requests: list[Request] = []
         self.acknowledged: list[UUID] = []
 

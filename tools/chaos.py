@@ -79,7 +79,7 @@ class Chaos:
             "postgres away": self._stop_postgres_for_a_while,
             "valkey frozen": self._freeze_valkey,
             "half-sent requests": self._send_half_requests,
-            "greedy caller": self._read_greedily,
+            "greedy caller": self._run_greedy_caller,
         }
 
     def run(self, rounds: int) -> None:
@@ -166,13 +166,13 @@ class Chaos:
             if select.select(sockets, [], [], 0)[0]:
                 raise ChaosError("nginx did not wait for the rest of a half-sent request.")
 
-    def _read_greedily(self) -> None:
+    def _run_greedy_caller(self) -> None:
         user_id, account_id = (str(UUID(int=self._random.getrandbits(128))) for _ in range(2))
         greedy.store_snapshots(self._stack.admin_url, user_id, account_id)
         with greedy.calling(self._stack.base, user_id, account_id) as statuses:
             time.sleep(FAULT_SECONDS)
         if not statuses[200] or not statuses[429]:
-            raise ChaosError(f"The greedy caller was not served and bounded: {dict(statuses)}.")
+            raise ChaosError(f"The greedy caller was not both served and limited: {dict(statuses)}.")
 
 
 def _wait_until(is_true: Callable[[], bool], condition: str) -> None:

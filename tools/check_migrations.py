@@ -21,7 +21,7 @@ def check(paths: list[Path]) -> bool:
         text = path.read_text()
         has_transaction = not re.search(r"^-- migrate:up.*\btransaction:false\b", text, re.MULTILINE)
         if "squawk-ignore-file" in text:
-            print(f"{path}: squawk-ignore-file silences every rule; ignore one rule at one statement", flush=True)
+            print(f"{path}: squawk-ignore-file disables every rule; ignore one rule for one statement", flush=True)
             is_valid = False
         options = ["--assume-in-transaction"] if has_transaction else _OUTSIDE_A_TRANSACTION
         done = subprocess.run([*_SQUAWK, *options, str(path)], check=False)

@@ -1,4 +1,4 @@
-"""`make flask CMD="snapshots export --user ..."`: a command of the service, on the database of `make run`."""
+"""`make flask CMD="snapshots export --user ..."`: run a command of the service on the database of `make run`."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What schemathesis has to know beyond the schemas: which instants, time zones, cursors and accounts there are."""
+"""Hooks for schemathesis: instants, time zones, cursors and accounts that the contract's schemas do not describe."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta, timezone
@@ -42,7 +42,7 @@ def no_undocumented_header(_context: Any, response: schemathesis.Response, case:
 
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> None:
-    """Make valid requests obey what schemas cannot say, and half of the accounts exist."""
+    """Apply the rules that schemas cannot express to valid requests, and let half of the accounts exist."""
     account_id = case.path_parameters.get("account_id")
     if isinstance(account_id, str) and UUID.fullmatch(account_id) and account_id[-1] in "01234567":
         case.path_parameters["account_id"] = demo.BROKERAGE

@@ -1,4 +1,4 @@
-"""A greedy caller: the most expensive reads that one user may send, over and over (rule 35)."""
+"""A greedy caller, who keeps sending the most expensive reads that one user may send (rule 35)."""
 
 import contextlib
 import http.client
@@ -12,16 +12,16 @@ import psycopg
 
 from tools import local
 
-# As many as a history may hold, spread over as many days as it may have intervals.
+# The maximum of a history, spread over the maximum number of daily intervals.
 SNAPSHOTS = 10_000
 DAYS = 4_000
 START = datetime(2015, 1, 1, tzinfo=UTC)
-# More reads than nginx forwards at once, of all callers together.
+# More reads than nginx forwards at once for all callers together.
 CONNECTIONS = 26
 
 
 def store_snapshots(database_url: str, user_id: str, account_id: str) -> None:
-    """Give a user the account that READS read."""
+    """Store the account that `reads` requests."""
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
         connection.execute(
@@ -44,7 +44,7 @@ def store_snapshots(database_url: str, user_id: str, account_id: str) -> None:
 
 
 def reads(account_id: str) -> list[str]:
-    """The paths of the most expensive reads: a history as long as may be, and as many intervals as may be."""
+    """Return the paths of the most expensive reads: the longest history, and the one with the most intervals."""
     path = f"/api/v1/accounts/{account_id}/balance-history"
     whole = f"start_date={START:%Y-%m-%dT%H:%M:%SZ}&end_date={START + timedelta(DAYS, -1):%Y-%m-%dT%H:%M:%SZ}"
     return [f"{path}?{whole}", f"{path}?{whole}&interval=day"]
@@ -52,19 +52,19 @@ def reads(account_id: str) -> list[str]:
 
 @contextlib.contextmanager
 def calling(base: str, user_id: str, account_id: str) -> Iterator[Counter[int]]:
-    """Send these reads over many connections until the block ends, and count the statuses of the responses.
+    """Send these reads over many connections until the context ends; count the responses by status.
 
-    A refused request is sent again at once, against the advice of `Retry-After`.
+    A refused request is retried at once, against the advice of `Retry-After`.
     """
     statuses: Counter[int] = Counter()
-    is_over = threading.Event()
+    stopped = threading.Event()
     headers = {"Authorization": f"Bearer {local.token(user_id)}", "Accept-Encoding": "gzip"}
     paths = reads(account_id)
 
     def call(number: int) -> None:
         connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)
         with contextlib.closing(connection):
-            while not is_over.is_set():
+            while not stopped.is_set():
                 connection.request("GET", paths[number % len(paths)], headers=headers)
                 response = connection.getresponse()
                 response.read()
@@ -76,6 +76,6 @@ def calling(base: str, user_id: str, account_id: str) -> Iterator[Counter[int]]:
         try:
             yield statuses
         finally:
-            is_over.set()
-        for done in calls:
-            done.result()
+            stopped.set()
+        for finished in calls:
+            finished.result()

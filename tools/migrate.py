@@ -27,7 +27,7 @@ class MigrationError(Exception):
 
 
 def migrate(database_url: str, migrations: Path = MIGRATIONS) -> str:
-    """Migrate the database; return a report of it for people. Raises MigrationError."""
+    """Migrate the database; return dbmate's report, for printing. Raises MigrationError."""
     command = [_dbmate(), "--migrations-dir", str(migrations), "--no-dump-schema", "--migration-lock", "migrate"]
     done = subprocess.run(
         command,
@@ -62,7 +62,7 @@ def _dbmate() -> str:
 
 
 def _dbmate_url(database_url: str) -> str:
-    """Return a URL for dbmate's driver, which supports fewer forms than libpq, from a connection that libpq made."""
+    """Return a URL for dbmate's driver, which supports fewer forms than libpq, from an open connection."""
     try:
         with psycopg.connect(database_url, connect_timeout=WAIT_SECONDS) as connection:
             info = connection.info

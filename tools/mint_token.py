@@ -2,13 +2,13 @@
 
 import sys
 
-from tools.local import token
+from tools import local
 
 
 def main(arguments: list[str]) -> None:
     if not 1 <= len(arguments) <= 2 or not arguments[0]:
         sys.exit("Usage: make token SUB=<user id> [SCOPE=balance-snapshots:write]")
-    print(token(*arguments))
+    print(local.token(*arguments))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ def dump(database_url: str) -> str:
     options = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=public.schema_migrations"]
     command, environment = postgres.client("pg_dump", database_url, *options)
     text = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    kept = [
+    statements = [
         line
         for line in text.splitlines()
         if line and not line.startswith(("--", "SET ", "SELECT pg_catalog.set_config", "\\"))
     ]
-    return HEADER + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(kept)) + "\n"
+    return HEADER + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(statements)) + "\n"
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""What one would pick instead, answering the same bytes: two FastAPI services, to be measured beside ours."""
+"""Peers: two FastAPI services with byte-identical responses, as alternatives to compare with."""

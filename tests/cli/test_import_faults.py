@@ -131,10 +131,12 @@ def test_one_file_with_faults_does_not_keep_another_out(
     [
         pytest.param(b"", "lacks user_id", id="empty"),
         pytest.param(b"user_id,balance\n", "lacks account_id, currency, source, captured_at", id="columns missing"),
-        pytest.param(as_csv(columns=(*COLUMNS, "note")).encode(), "has 'note', which no snapshot has", id="unknown"),
+        pytest.param(
+            as_csv(columns=(*COLUMNS, "note")).encode(), "has 'note', which a snapshot does not have", id="unknown"
+        ),
         pytest.param(as_csv(columns=(*COLUMNS, "balance")).encode(), "names a column twice", id="twice"),
         pytest.param(
-            as_csv().encode() + b"a,b\n", f"line 2: Has 2 cells, and the header {len(COLUMNS)}", id="cells missing"
+            as_csv().encode() + b"a,b\n", f"line 2: Has 2 cells; the header has {len(COLUMNS)}", id="cells missing"
         ),
         pytest.param(as_csv().encode() + b'"a\n', "unexpected end of data", id="an open quote"),
         pytest.param(as_csv().encode() + b"\xff\n", "not UTF-8", id="not UTF-8"),
@@ -159,7 +161,7 @@ def test_a_file_without_snapshots_is_reported_in_a_line(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("broken.ndjson", b"{\n", "line 1: Is not JSON"),
+        ("broken.ndjson", b"{\n", "line 1: Is not valid JSON"),
         (
             "endless.ndjson",
             b'{"balance": "' + b"1" * MAX_ROW_LENGTH,
