@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 # Duration of the second attempt when no request completed in the first.
-_RETRY_SECONDS = 30
+_RETRY_SECONDS = 60
 SCRIPT = Path(__file__).with_suffix(".lua")
 
 
