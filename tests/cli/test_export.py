@@ -33,7 +33,7 @@ def test_exported_snapshots_are_imported_back_unchanged(
     again = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
 
     assert imported.returncode == 0, imported.stderr
-    assert len(exported.stdout.splitlines()) == 1836 + (form == "csv")
+    assert len(exported.stdout.splitlines()) == 2302 + (form == "csv")
     assert again.stdout == exported.stdout
 
 

@@ -34,7 +34,7 @@ READS = [
 ROWS = {
     "delete_accounts": 0,
     "list_import_contradictions": 0,
-    "lock_accounts": 5,
+    "lock_accounts": 7,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,21 @@ def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: R
     latest = curl(run.lines("curl ")[0])
 
     decimals = {s["currency"]: len(s["balance"].partition(".")[2]) for s in latest["snapshots"]}
-    assert decimals == {"USD": 2, "JPY": 0, "KWD": 3}
+    assert decimals == {"USD": 2, "EUR": 2, "JPY": 0, "KWD": 3}
     assert [s["account_id"] for s in latest["snapshots"] if s["balance"].startswith("-")] == [demo.CREDIT_CARD]
     line = run.lines("curl ")[1].replace("2025-12-24", "2024-01-01").replace("2025-12-31", "2025-12-31")
     assert curl(line)["total_count"] == demo.DAYS
+
+
+def test_an_account_of_the_portfolio_joins_one_is_not_captured_for_a_while_and_one_closes(run: Run) -> None:
+    week = run.lines("curl ")[1].replace("2025-12-24", "2024-01-01")
+    berlin = curl(week.replace(demo.CHECKING, demo.BERLIN_BROKERAGE))["snapshots"]
+    closed = curl(week.replace(demo.CHECKING, demo.OLD_SAVINGS))["snapshots"]
+
+    assert (berlin[0]["captured_at"], berlin[0]["source"]) == ("2024-09-02T10:00:00Z", "initial_connection")
+    days = [datetime.fromisoformat(s["captured_at"]) for s in berlin]
+    assert max(after - before for before, after in pairwise(days)) == timedelta(days=81)
+    assert (closed[-1]["captured_at"], closed[-1]["balance"]) == ("2025-02-17T10:00:00Z", "0.00")
 
 
 def test_the_log_is_json(run: Run) -> None:
