@@ -5,8 +5,8 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
-from service import auth, db, docs, health, limits, logs, metrics, problems, request_parsing, tracing
-from snapshots import ABOUT, MIGRATIONS, PROBLEM_DESCRIPTIONS, __version__, capture, cli, reads
+from service import auth, db, docs, health, limits, logs, metrics, page, problems, request_parsing, tracing
+from snapshots import ABOUT, MIGRATIONS, PAGE, PROBLEM_DESCRIPTIONS, __version__, capture, cli, reads
 
 NAME = "balance_snapshots"
 # The application_name shown in pg_stat_activity.
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> Flask:
             problem_base_url=settings.problem_base_url,
             problem_descriptions=PROBLEM_DESCRIPTIONS,
         )
+        page.init_app(app, PAGE)
     metrics.start_at_zero(app)
     return app
 

@@ -147,7 +147,7 @@ class Settings(CommandSettings):
     )
     docs: bool = _setting(
         ma.fields.Boolean(load_default=True),
-        "Whether `/`, `/docs` and `/openapi.json` are served: `true` or `false`.",
+        "Whether the page at `/`, `/docs` and `/openapi.json` are served: `true` or `false`.",
     )
     host: str = _setting(
         ma.fields.String(load_default="127.0.0.1"),

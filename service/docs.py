@@ -1,16 +1,19 @@
-"""The API's documentation: /openapi.json, /docs (Swagger UI, from a package), and / with links to both."""
+"""The API's documentation: /openapi.json and /docs (Swagger UI, from a package)."""
 
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, send_from_directory, url_for
+from flask import Blueprint, Flask, Response, abort
 
-from service import openapi
+from service import openapi, static_files
 from service.auth import public
 
 _FILES = Path(str(files("flask_swagger_ui"))) / "dist"
+_FILE_NAMES = {path.name for path in _FILES.iterdir()}
+# Their URLs stay the same when the package is updated.
+LIFETIME_SECONDS = 3600
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -40,12 +43,6 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     blueprint = Blueprint("docs", __name__)
     document = cache(lambda: openapi.contract(app, title=title, **contract))
 
-    # The path of `GET http://example.com HTTP/1.1` is empty, which a strict rule would redirect.
-    @blueprint.get("/", strict_slashes=False)
-    @public
-    def links() -> dict[str, Any]:
-        return {"links": {"docs": url_for("docs.page"), "openapi": url_for("docs.openapi_json")}}
-
     @blueprint.get("/openapi.json")
     @public
     def openapi_json() -> dict[str, Any]:
@@ -64,8 +61,8 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     @blueprint.get("/docs/<file>")
     @public
     def file(file: str) -> Response:
-        # Caches do not store these files, so clients have nothing to revalidate or resume. If they try anyway, Werkzeug
-        # would respond with 412 to `If-Match: *`, without a problem document, and with 416 to a range not in bytes.
-        return send_from_directory(_FILES, file, conditional=False, etag=False)
+        if file not in _FILE_NAMES:
+            abort(404)
+        return static_files.send(_FILES / file, LIFETIME_SECONDS)
 
     app.register_blueprint(blueprint)

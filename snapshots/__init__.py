@@ -5,6 +5,7 @@ from pathlib import Path
 __version__ = "0.1.0"
 
 MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
+PAGE = Path(__file__).parent / "page"
 
 ABOUT = (
     "What every account was worth, and when: captured by sync jobs, read as the latest of each account, as a history"

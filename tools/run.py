@@ -17,6 +17,9 @@ from tools.postgres import PostgresError
 ROOT = Path(__file__).parent.parent
 
 _WELCOME = """
+The demo user's accounts, in a browser:
+{root}/#token={token}
+
 A token for the demo user, which may also capture:
 
 {token}

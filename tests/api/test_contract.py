@@ -233,15 +233,7 @@ def test_the_examples_of_the_page_are_in_it(contract: dict[str, Any]) -> None:
     }
 
 
-def test_the_root_answers_with_links_that_lead_somewhere(anonymous: FlaskClient) -> None:
-    links = json.loads(anonymous.get("/").text)["links"]
-
-    assert set(links) == {"docs", "openapi"}
-    for target in links.values():
-        assert anonymous.get(target).status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/docs", "/docs/swagger-ui.css", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/swagger-ui.css", "/openapi.json"])
 def test_a_setting_switches_the_documents_off(settings: Settings, path: str) -> None:
     with serving(replace(settings, docs=False)) as app:
         answer = app.test_client().get(path)

@@ -108,7 +108,17 @@ def test_a_token_signed_by_the_secret_with_hs256_works(by_long_secret: Flask) ->
 # Every route, and nothing before authentication
 
 
-OPEN = ("/healthz", "/readyz", "/metrics", "/", "/openapi.json", "/docs", "/docs/start.js", "/docs/<file>")
+OPEN = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/",
+    "/openapi.json",
+    "/docs",
+    "/docs/start.js",
+    "/docs/<file>",
+    "/assets/<requested_version>/<name>",
+)
 
 
 def test_every_route_but_the_probes_and_the_documents_needs_a_token(app: Flask) -> None:

@@ -53,8 +53,8 @@ class Gunicorn:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
-    """Start gunicorn with these settings and stop it afterwards."""
-    port = free_port()
+    """Start gunicorn with these settings and stop it afterwards; it listens on a free port unless PORT is set."""
+    port = int(environ.get("PORT", free_port()))
     with (folder / "gunicorn.log").open("wb") as log:
         process = processes.start(
             [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],

@@ -1,34 +1,35 @@
-"""The docs page as a person meets it, in a real browser: authorize, try it out."""
+"""The pages of `make run` as a person meets them, in a real browser: open the link; authorize, try it out."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support import API
+from tests.support.browser import needs_browser, opened
 from tests.support.running import Run
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no browser: apt-get install chromium")
+pytestmark = needs_browser
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        # Chromium's sandbox does not run as root.
-        browser = playwright.chromium.launch(executable_path=BROWSER, chromium_sandbox=os.geteuid() != 0)
-        yield browser.new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page; what is loaded into it must report no error."""
+    with opened(browser) as page:
+        yield page
+
+
+def test_who_opens_the_printed_link_sees_the_demo_portfolio(run: Run, page: Page) -> None:
+    (link,) = run.lines(f"{run.base}/#token=")
+    page.goto(link)
+
+    expect(page.locator(".headline")).to_have_text(["9440.91", "1565441", "304.276", "25149.21"])
 
 
 def test_who_pastes_the_printed_token_gets_an_answer_without_leaving_the_machine(run: Run, page: Page) -> None:
     asked: list[str] = []
-    said: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
     assert token
 
@@ -47,4 +48,3 @@ def test_who_pastes_the_printed_token_gets_an_answer_without_leaving_the_machine
     expect(answer).to_contain_text("total_balance_by_currency")
     assert f"{run.base}{API}/balance-snapshots" in asked
     assert [url for url in asked if not url.startswith((run.base, "data:"))] == []
-    assert said == []

@@ -1,0 +1,37 @@
+"""Static files, which browsers and proxies may keep: each has a lifetime and an ETag."""
+
+import hashlib
+import mimetypes
+from functools import cache
+from pathlib import Path
+
+from flask import Response, request
+
+
+def send(file: Path, lifetime_seconds: int, *, is_immutable: bool = False) -> Response:
+    """Return a file of ours, or a 304 to a client that has it. Call it with no path that a client has chosen."""
+    etag = digest(file)
+    # Not Werkzeug's comparison: it answers 412 to `If-Match: *`, and 416 to a range in another unit than bytes.
+    if request.if_none_match.contains_weak(etag):
+        response = Response(status=304)
+    else:
+        response = Response(file.read_bytes(), content_type=_content_type(file))
+    response.set_etag(etag)
+    response.headers["Cache-Control"] = f"public, max-age={lifetime_seconds}" + (", immutable" if is_immutable else "")
+    return response
+
+
+@cache
+def digest(*files: Path) -> str:
+    """Return a short digest of the content of files, which do not change while the service runs."""
+    content = hashlib.sha256()
+    for file in files:
+        content.update(hashlib.sha256(file.read_bytes()).digest())
+    return content.hexdigest()[:16]
+
+
+def _content_type(file: Path) -> str:
+    if file.suffix == ".js":
+        return "text/javascript; charset=utf-8"
+    media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type

@@ -1,0 +1,59 @@
+/** Reads the API. Amounts stay the strings that they are; nothing here makes a number of them. */
+
+const BASE = "/api/v1";
+const TIMEOUT_MS = 20_000;
+const AWAY = new Set([502, 503, 504]);
+
+/** A read that failed. `kind` is "unauthorized", "limited", "away" or "refused". */
+export class ReadError extends Error {
+  constructor(kind, detail, { retryAt = null, traceId = null } = {}) {
+    super(detail);
+    this.kind = kind;
+    this.retryAt = retryAt;
+    this.traceId = traceId;
+  }
+}
+
+/** Return the body of a successful read. Throws ReadError. */
+export async function read(token, path, parameters = {}) {
+  let response, body;
+  try {
+    response = await fetch(`${BASE}${path}?${new URLSearchParams(parameters)}`, {
+      headers: { Authorization: `Bearer ${token}` },
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    body = await response.json();
+  } catch (error) {
+    if (response && !response.ok) {
+      body = {};
+    } else if (error.name === "TimeoutError") {
+      throw new ReadError("away", "The service took too long to answer.");
+    } else {
+      throw new ReadError("away", "The service cannot be reached. Check your connection.");
+    }
+  }
+  if (response.ok) {
+    return body;
+  }
+  const seconds = Number(response.headers.get("Retry-After"));
+  throw new ReadError(kindOf(response.status), explain(body, response.status), {
+    retryAt: seconds > 0 ? new Date(Date.now() + seconds * 1000) : null,
+    traceId: body.trace_id ?? null,
+  });
+}
+
+function kindOf(status) {
+  if (status === 401) {
+    return "unauthorized";
+  }
+  if (status === 429) {
+    return "limited";
+  }
+  return AWAY.has(status) ? "away" : "refused";
+}
+
+function explain(body, status) {
+  const faults = (body.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
+  return [body.detail ?? `The service answered ${status}.`, ...faults].join(" ");
+}

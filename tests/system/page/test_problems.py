@@ -1,0 +1,106 @@
+"""What the page says when there is nothing to show, or the service does not answer as hoped."""
+
+import re
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support import SECRET, Caller, captured, gunicorn_server, snapshot, user_token
+from tests.support.browser import needs_browser
+from tests.system.page.conftest import Open
+from tools import demo, processes
+
+pytestmark = needs_browser
+
+
+def fill(page: Page, token: str) -> None:
+    page.get_by_label("Access token").fill(token)
+    page.get_by_role("button", name="Show accounts").click()
+
+
+def test_an_empty_portfolio_says_so(open_page: Open) -> None:
+    page = open_page(str(uuid4()))
+
+    expect(page.get_by_role("heading", name="No accounts yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Refresh")).to_be_visible()
+    expect(page.locator("#portfolio")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (user_token(str(uuid4()), exp=int(time.time()) - 60), "The token has expired."),
+        ("not a token", "Send a bearer token in the Authorization header."),
+        ("a.b.c", "The token is not valid."),
+    ],
+    ids=["expired", "malformed", "invalid"],
+)
+def test_a_refused_token_is_explained_and_another_one_asked_for(open_page: Open, token: str, reason: str) -> None:
+    page = open_page(None)
+    fill(page, token)
+
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text(f"{reason} Paste a new one.")
+    expect(alert.get_by_role("button")).to_have_count(0)
+    expect(page.get_by_label("Access token")).to_be_focused()
+
+
+def test_a_token_that_expires_while_the_page_is_open_clears_it(page: Page, service: str) -> None:
+    # The service allows ten seconds of leeway.
+    seconds_left = 6
+    page.goto("about:blank")
+    page.goto(f"{service}/#token={user_token(demo.USER, exp=int(time.time()) - 10 + seconds_left)}")
+    page.locator(".series canvas").last.wait_for()
+    page.wait_for_timeout(seconds_left * 1000)
+    page.get_by_role("button", name="Refresh").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("The token has expired.")
+    assert page.locator(".series, #accounts tbody tr").count() == 0
+
+
+@pytest.fixture
+def shared_portfolio(sync_job: Caller, user_id: str) -> str:
+    """A user with a debt, on the database that the tests share."""
+    captured(sync_job, snapshot(user_id, str(uuid4()), "-250.00", captured_at="2025-01-01T00:00:00Z"))
+    return user_id
+
+
+def test_too_many_reads_say_when_to_come_back(
+    open_page: Open, tmp_path: Path, database_url: str, shared_portfolio: str
+) -> None:
+    limit = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "3/minute"}
+    with gunicorn_server.serving(tmp_path, **limit) as server:
+        page = open_page(shared_portfolio, f"http://127.0.0.1:{server.port}")
+        expect(page.get_by_role("article", name="USD").locator(".headline")).to_have_text("-250.00")
+        page.get_by_role("button", name="Refresh").click()
+
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("Too many reads")
+        expect(alert).to_contain_text(re.compile(r"Come back at \d\d:\d\d:\d\d\."))
+        again = alert.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
+        expect(again).to_be_disabled()
+        # What was read before stays.
+        expect(page.get_by_role("article", name="USD")).to_be_visible()
+
+
+def test_a_service_that_is_away_says_so_and_the_page_recovers(
+    open_page: Open, tmp_path: Path, database_url: str, shared_portfolio: str
+) -> None:
+    settings = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET}
+    with gunicorn_server.serving(tmp_path, **settings) as server:
+        port = str(server.port)
+        page = open_page(shared_portfolio, f"http://127.0.0.1:{port}")
+        expect(page.get_by_role("article", name="USD")).to_be_visible()
+        processes.end(server.process)
+        page.get_by_role("button", name="Refresh").click()
+
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text("The service is away")
+        expect(alert).to_contain_text("The service cannot be reached.")
+    with gunicorn_server.serving(tmp_path, PORT=port, **settings):
+        alert.get_by_role("button", name="Try again").click()
+        expect(alert).to_have_count(0)
+        expect(page.get_by_role("article", name="USD")).to_be_visible()
