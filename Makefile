@@ -94,6 +94,10 @@ docs: $(VENV)/dev ## regenerate docs/openapi.json, sql/schema.sql and the tables
 	@$(PY) -m tools.schema
 	@$(PY) -m cogapp -r -I . docs/*.md
 
+.PHONY: screenshot
+screenshot: $(VENV)/dev ## take the picture in README.md again; needs chromium: [PICTURE=docs/page.png]
+	@$(PY) -m tools.screenshot $(PICTURE)
+
 .PHONY: clean
 clean: ## remove what these commands made: .venv and .local
 	rm -rf $(VENV) .local

@@ -9,6 +9,7 @@ import pytest
 
 from snapshots.capture import SCOPE
 from tests.support import ROOT
+from tests.support.browser import needs_browser
 from tests.support.documents import assert_shown, checkout, examples, paste
 from tests.support.running import Run, clean_environ
 from tools import demo, local
@@ -35,6 +36,24 @@ def test_the_readme_shows_a_request_and_its_response_within_thirty_lines() -> No
     first_screen = "\n".join(README.splitlines()[:30])
 
     assert any("curl" in example.text and example.shown for example in examples(first_screen + "\n"))
+
+
+@needs_browser
+def test_the_readme_begins_with_the_picture_that_make_screenshot_takes(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"^!\[.+\]\((.+)\)$", "\n".join(README.splitlines()[:12]), re.MULTILINE)
+    command = ["make", "screenshot", f"VENV={sys.prefix}", f"PICTURE={tmp_path}/page.png"]
+    subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, timeout=120, check=True)
+
+    taken, kept = ((folder / Path(shown).name).read_bytes() for folder in (tmp_path, ROOT / "docs"))
+    assert size(taken) == size(kept)
+    assert len(taken) < 200_000
+    assert len(kept) < 200_000
+
+
+def size(png: bytes) -> bytes:
+    """The width and the height that a PNG's header gives."""
+    assert png.startswith(b"\x89PNG")
+    return png[16:24]
 
 
 def test_the_readme_has_at_most_a_thousand_words() -> None:
