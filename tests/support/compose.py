@@ -7,20 +7,19 @@ of starts.
 """
 
 import contextlib
-import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from tests.support import ROOT
+from tests.support.image import Image, build
 from tools import postgres, processes, valkey_server
 
 DEPLOY = ROOT / "deploy"
@@ -47,19 +46,6 @@ done
 pg_ctl --mode=fast --wait stop
 exec "$@" -c listen_addresses='*'
 """
-
-
-class Image(NamedTuple):
-    """What a service has from its image."""
-
-    user: str
-    path: str = ""
-    """Where the programs of the image are, in front of the usual folders."""
-    entrypoint: Sequence[str] = ()
-    command: Sequence[str] = ()
-    workdir: str = "/"
-    files: Mapping[str, Path] = {}
-    """By path in the container."""
 
 
 IMAGES = {
@@ -188,14 +174,14 @@ class Compose:
         return str(self.file["services"][name].get("user", self._image(name).user))
 
     def _image(self, name: str) -> Image:
-        build = self.file["services"][name].get("build")
-        if not build:
+        source = self.file["services"][name].get("build")
+        if not source:
             return IMAGES.get(name, Image("0:0"))
-        context = (DEPLOY / build["context"]).resolve()
-        dockerfile = context / build["dockerfile"]
+        context = (DEPLOY / source["context"]).resolve()
+        dockerfile = context / source["dockerfile"]
         # Copied once: a service that runs reads these files.
         if dockerfile not in self._built:
-            self._built[dockerfile] = _build(dockerfile, context, self.folder / "image" / dockerfile.name)
+            self._built[dockerfile] = build(dockerfile, context, self.folder / "image" / dockerfile.name)
         return self._built[dockerfile]
 
     def _make_volume(self, name: str, volume: dict[str, Any]) -> None:
@@ -246,39 +232,3 @@ def _machine() -> dict[str, Path]:
     known = ["/usr", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", sys.base_prefix]
     known += [str(Path(sys.prefix).resolve())]
     return {path: Path(path) for path in known if Path(path).exists()}
-
-
-def _build(dockerfile: Path, context: Path, folder: Path) -> Image:
-    """What a Dockerfile makes: files from its COPYs, the user, the command; nothing is installed."""
-    lines = re.findall(r"^([A-Z]+) (.+)$", dockerfile.read_text(), re.MULTILINE)
-    said = {word: rest for word, rest in lines if word != "COPY"}
-    for source, target in _copies(lines):
-        _copy(context / source, folder / target.lstrip("/"))
-    files = {f"/{path.name}": path for path in folder.glob("*")} if folder.exists() else {}
-    path = re.search(r"PATH=([^:]+):", said.get("ENV", ""))
-    if path and path[1] == "/venv/bin":
-        files["/venv"] = Path(sys.prefix).resolve()
-    return Image(
-        said["USER"],
-        path[1] if path else "",
-        command=json.loads(said.get("CMD", "[]")),
-        workdir=said.get("WORKDIR", "/"),
-        files=files,
-    )
-
-
-def _copies(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for word, rest in lines:
-        if word == "COPY" and not rest.startswith("--from"):
-            *sources, target = rest.split()
-            yield from (
-                (source, f"{target}{Path(source).name}" if target.endswith("/") else target) for source in sources
-            )
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
