@@ -51,7 +51,7 @@ def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
         "loggers": {
             # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
             "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
-            # The limiter logs each refusal, which the request's own line already shows.
+            # The request's own line already shows a refusal.
             "flask-limiter": {"level": "WARNING"},
             # psycopg sets its own level if none is set.
             "psycopg": {"level": "ERROR" if level == "ERROR" else "WARNING"},

@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
-    """Give every request its trace id and log each one. Call this before other modules add their hooks."""
+    """Give every request a trace id, and log it. Call this before other modules add their hooks."""
 
     @app.before_request
     def _begin() -> None:

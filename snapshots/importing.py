@@ -59,7 +59,7 @@ def store(
     read, staged = _stage(connection, rows, on_fault)
     if staged < read and not skip_faults:
         # Find contradictions too, so that one run reports every fault.
-        on_stage("Comparing with what is stored")
+        on_stage("Comparing with stored snapshots")
     else:
         on_stage("Storing")
     connection.execute("ANALYZE import")

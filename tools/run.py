@@ -20,7 +20,7 @@ _WELCOME = """
 The demo user's accounts, in a browser:
 {root}/#token={token}
 
-A token for the demo user, which may also capture:
+A token for the demo user, who may also capture:
 
 {token}
 
@@ -68,7 +68,7 @@ def _run() -> int:
         print(migrate(url), flush=True)
         if is_embedded:
             with psycopg.connect(url) as connection:
-                print(f"The demo portfolio: {demo.load(connection)} new snapshots.", flush=True)
+                print(f"Demo portfolio: {demo.load(connection)} new snapshots.", flush=True)
         if settings.jwt_algorithm == "HS256":
             print(_welcome(settings), flush=True)
         return _serve(local.environment(url))

@@ -31,7 +31,7 @@ class StackError(Exception):
 
 
 class Stack:
-    """The running processes. `close` stops nginx first, then gunicorn, Valkey and PostgreSQL: no request is lost.
+    """The running processes. To lose no request, `close` stops nginx first, then gunicorn, Valkey and PostgreSQL.
 
     `internal_port` and `nginx_metrics_port` default to free ports.
     """

@@ -1,11 +1,8 @@
--- Deletes accounts of a user whose snapshots have been deleted.
+-- Deletes accounts of a user; their snapshots must have been deleted.
 --
 -- Parameters:
 --   user_id      uuid    d3300000-0000-4000-8000-0000000000ff
 --   account_ids  uuid[]  {d3300000-0000-4000-8000-0000000000fa}  what lock_accounts returned
--- Columns:
---   id  uuid  a deleted account
 
 DELETE FROM accounts
-WHERE user_id = %(user_id)s::uuid AND id = any(%(account_ids)s::uuid[])
-RETURNING id;
+WHERE user_id = %(user_id)s::uuid AND id = any(%(account_ids)s::uuid[]);
