@@ -55,5 +55,6 @@ function kindOf(status) {
 
 function explain(body, status) {
   const faults = (body.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
-  return [body.detail ?? `The service answered ${status}.`, ...faults].join(" ");
+  const detail = body.detail ?? `The service answered ${status}`;
+  return [detail.endsWith(".") ? detail : `${detail}.`, ...faults].join(" ");
 }
