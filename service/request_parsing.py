@@ -44,12 +44,9 @@ def query_parameters(
     schema = schema_type()
 
     def decorate(view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
-        @wraps(view)
-        def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
-            return view(_load_query(schema), *args, **kwargs)
-
-        load_and_call.query_schema = schema  # type: ignore[attr-defined]
-        return load_and_call
+        decorated = _pass_loaded(lambda: _load_query(schema), view)
+        decorated.query_schema = schema  # type: ignore[attr-defined]
+        return decorated
 
     return decorate
 
@@ -74,14 +71,21 @@ def json_body(
     schema = schema_type()
 
     def decorate(view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
-        @wraps(view)
-        def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
-            return view(_load_body(schema), *args, **kwargs)
-
-        load_and_call.body_schema = schema_type  # type: ignore[attr-defined]
-        return load_and_call
+        decorated = _pass_loaded(lambda: _load_body(schema), view)
+        decorated.body_schema = schema_type  # type: ignore[attr-defined]
+        return decorated
 
     return decorate
+
+
+def _pass_loaded(load: Callable[[], Any], view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
+    """Return the view without its first argument, which `load` returns at each request."""
+
+    @wraps(view)
+    def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:
+        return view(load(), *args, **kwargs)
+
+    return load_and_call
 
 
 def _load_query(schema: ma.Schema) -> Any:
