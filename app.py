@@ -6,7 +6,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
 from service import auth, db, docs, health, limits, logs, metrics, page, problems, request_parsing, tracing
-from snapshots import ABOUT, MIGRATIONS, PAGE, PROBLEM_DESCRIPTIONS, __version__, capture, cli, reads
+from snapshots import ABOUT, MIGRATIONS, PAGE, PROBLEM_DESCRIPTIONS, __version__, capture, cli, corrections, reads
 
 NAME = "balance_snapshots"
 # The application_name shown in pg_stat_activity.
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
     app.register_blueprint(metrics.blueprint)
     app.register_blueprint(reads.blueprint, url_prefix=PREFIX)
     app.register_blueprint(capture.blueprint, url_prefix=PREFIX)
+    app.register_blueprint(corrections.blueprint, url_prefix=PREFIX)
     if settings.docs:
         docs.init_app(
             app,

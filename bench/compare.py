@@ -28,8 +28,8 @@ from bench import data, wrk
 from bench.services import Service
 from snapshots.buckets import bucket_bounds
 from snapshots.capture import SCOPE
-from snapshots.queries import DIRECTORY
 from snapshots.reads import MAX_BUCKETS, MAX_SNAPSHOTS
+from snapshots.statements import DIRECTORY
 from tools import local, postgres, sql
 
 ROUNDS = 3

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from bench import data
-from snapshots.queries import DIRECTORY
 from snapshots.reads import MAX_SNAPSHOTS
+from snapshots.statements import DIRECTORY
 from tools import sql
 
 ROUNDS = 400

@@ -10,20 +10,23 @@ import marshmallow as ma
 
 from schemas.fields import Instant, Source, Uuid
 
-_members = ma.fields.Tuple((Uuid(), Source(allow_none=True), Instant(), Uuid()))
+_members = ma.fields.Tuple((ma.fields.String(), Uuid(), Source(allow_none=True), Instant(), Uuid()))
 
 
 class Cursor(NamedTuple):
-    """The last snapshot of a page; the next page begins with the one before it in the series."""
+    """The last snapshot of a page; the next page begins with the one before it in the list."""
 
+    list_name: str
+    """The list's name in the path."""
     account_id: str
     source: str | None
-    captured_at: datetime
+    at: datetime
+    """When it was captured or, in the list of corrections, superseded."""
     id: str
 
     def encode(self) -> str:
         """Return the cursor as text that needs no escaping in a URL."""
-        members = json.dumps([self.account_id, self.source, self.captured_at.isoformat(), self.id])
+        members = json.dumps([self.list_name, self.account_id, self.source, self.at.isoformat(), self.id])
         return base64.urlsafe_b64encode(members.encode()).rstrip(b"=").decode()
 
     @classmethod

@@ -4,6 +4,7 @@ from typing import Any
 
 from schemas.responses import Snapshot
 
+_USER_ID = "d3300000-0000-4000-8000-000000000001"
 ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 
@@ -51,19 +52,18 @@ _SUMMARY = {
     "currency": "USD",
 }
 
+_NEWEST = _snapshot(
+    0,
+    "2025-12-26T10:00:00Z",
+    "holdings_sync",
+    balance="25000.00",
+    available_balance="24500.00",
+    holdings_value="22000.00",
+    change_amount="500.00",
+    change_percent=2.04,
+)
 LATEST = {
-    "snapshots": [
-        _snapshot(
-            0,
-            "2025-12-26T10:00:00Z",
-            "holdings_sync",
-            balance="25000.00",
-            available_balance="24500.00",
-            holdings_value="22000.00",
-            change_amount="500.00",
-            change_percent=2.04,
-        )
-    ],
+    "snapshots": [_NEWEST],
     "total_count": 1,
     "total_balance_by_currency": {"USD": "25000.00"},
 }
@@ -113,7 +113,7 @@ PORTFOLIO = {
 BATCH = {
     "snapshots": [
         {
-            "user_id": "d3300000-0000-4000-8000-000000000001",
+            "user_id": _USER_ID,
             "account_id": ACCOUNT_ID,
             "balance": "25000.00",
             "available_balance": "24500.00",
@@ -134,6 +134,45 @@ _RECEIVED = {
 CREATED = {"snapshots": [_RECEIVED | {"status": "created"}], "created_count": 1, "duplicate_count": 0}
 DUPLICATE = {"snapshots": [_RECEIVED | {"status": "duplicate"}], "created_count": 0, "duplicate_count": 1}
 
+_CORRECTED_ID, _REPLACEMENT_ID = _RECEIVED["id"], "01978f21-6f4a-7c11-9d0e-2f6b7c1a55e0"
+CORRECTIONS = {
+    "corrections": [
+        {
+            "id": _CORRECTED_ID,
+            "user_id": _USER_ID,
+            "account_id": ACCOUNT_ID,
+            "source": "holdings_sync",
+            "captured_at": "2025-12-26T10:00:00Z",
+            "reason": "The provider sent cents as dollars.",
+            "replacement": {
+                "balance": "250.00",
+                "available_balance": "245.00",
+                "holdings_value": "220.00",
+                "cash_value": "30.00",
+                "currency": "USD",
+            },
+        }
+    ]
+}
+CORRECTED = {
+    "corrections": [{"id": _CORRECTED_ID, "status": "corrected", "replaced_by": _REPLACEMENT_ID}],
+    "corrected_count": 1,
+    "withdrawn_count": 0,
+    "duplicate_count": 0,
+}
+SUPERSEDED = {
+    "corrections": [
+        {name: value for name, value in _NEWEST.items() if not name.startswith("change_")}
+        | {
+            "reason": "The provider sent cents as dollars.",
+            "superseded_at": "2025-12-27T08:30:00.250000Z",
+            "superseded_by": "corrections-job",
+            "replaced_by": _REPLACEMENT_ID,
+        }
+    ],
+    "total_count": 1,
+}
+
 
 def _invalid(detail: str, field: str, message: str) -> dict[str, Any]:
     return {"detail": detail, "errors": [{"field": field, "message": message}]}
@@ -153,6 +192,16 @@ PROBLEMS_OF_PORTFOLIO = {
 }
 PROBLEMS_OF_LIST = _OF_ACCOUNTS | {
     400: _invalid("The query is not valid.", "limit", "Must be a whole number from 1 to 100.")
+}
+PROBLEMS_OF_CORRECTION = {
+    400: _invalid("The body is not valid.", "/corrections/0/reason", "Must be a text of 1 to 500 characters."),
+    403: {"detail": "The token lacks the scope balance-snapshots:correct."},
+    409: _invalid(
+        "The batch contradicts what is stored, or itself; nothing was stored.",
+        "/corrections/0",
+        f"The snapshot was superseded otherwise; {_REPLACEMENT_ID} stands now.",
+    ),
+    415: {"detail": "Send the body as application/json, not compressed."},
 }
 PROBLEMS_OF_CAPTURE = {
     400: _invalid("The body is not valid.", "/snapshots/0/captured_at", "Must not be in the future."),

@@ -73,6 +73,35 @@ class Source(ma.fields.Field[str]):
         return value
 
 
+class Text(ma.fields.Field[str]):
+    """A text that a database can store."""
+
+    _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ma.ValidationError("Must be a text.")
+        if self._UNSTORABLE.search(value):
+            raise ma.ValidationError("Must hold neither NUL nor half of a surrogate pair.")
+        return value
+
+
+class Reason(Text):
+    """A text of 1 to 500 characters (rule 32)."""
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 500,
+        "pattern": "^[^\\u0000]*$",
+    }
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= 500:
+            raise ma.ValidationError("Must be a text of 1 to 500 characters.")
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class Instant(ma.fields.Field[datetime]):
     """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (rule 8); loads in UTC.
 

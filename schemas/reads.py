@@ -11,6 +11,7 @@ from schemas.cursor import Cursor, CursorField
 from schemas.fields import Instant, Interval, Limit, Source, TimeZone
 
 _FORMS = "ISO 8601; UTC without an offset, midnight UTC for a date alone. Write + as %2B."
+_CURSOR = {"description": "Where the page begins; follow the `Link` header to get it."}
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
 
@@ -117,10 +118,25 @@ class ListParameters(ma.Schema):
 
     limit = Limit(100, load_default=30, metadata={"description": "Maximum number of snapshots to return."})
     source = Source(load_default=None, metadata=_SOURCE)
-    cursor = CursorField(
-        load_default=None, metadata={"description": "Where the page begins; follow the `Link` header to get it."}
-    )
+    cursor = CursorField(load_default=None, metadata=_CURSOR)
 
     @ma.post_load
     def _make_params(self, data: dict[str, Any], **kwargs: Any) -> ListParams:
         return ListParams(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionsParams:
+    limit: int
+    cursor: Cursor | None
+
+
+class CorrectionsParameters(ma.Schema):
+    """Loads CorrectionsParams."""
+
+    limit = Limit(100, load_default=30, metadata={"description": "Maximum number of corrections to return."})
+    cursor = CursorField(load_default=None, metadata=_CURSOR)
+
+    @ma.post_load
+    def _make_params(self, data: dict[str, Any], **kwargs: Any) -> CorrectionsParams:
+        return CorrectionsParams(**data)

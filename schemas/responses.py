@@ -138,10 +138,57 @@ class PortfolioHistory(ma.Schema):
     total_count = _count("Number of points of each series.")
 
 
+class SupersededSnapshot(Snapshot):
+    """A snapshot that was wrong, as it was, and its correction."""
+
+    class Meta:
+        exclude = ("change_amount", "change_percent")
+
+    reason = ma.fields.String(required=True, metadata={"description": "Why it is wrong."})
+    superseded_at = _instant("When it was corrected.")
+    superseded_by = ma.fields.String(required=True, metadata={"description": "Subject of the corrector's token."})
+    replaced_by = ma.fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Id of the snapshot that replaced it. Null if it was withdrawn."},
+    )
+
+
+class Corrections(ma.Schema):
+    """Superseded snapshots of an account."""
+
+    corrections = ma.fields.List(ma.fields.Nested(SupersededSnapshot), required=True)
+    total_count = _count("Number of corrections returned.")
+
+
+class CorrectedSnapshot(ma.Schema):
+    """The outcome of one correction of a batch."""
+
+    id = ma.fields.UUID(required=True, metadata={"description": "Id of the snapshot that was wrong."})
+    status = ma.fields.String(required=True, validate=ma.validate.OneOf(("corrected", "withdrawn", "duplicate")))
+    replaced_by = ma.fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Id of the snapshot that replaced it. Null if it was withdrawn."},
+    )
+
+
+class CorrectionResult(ma.Schema):
+    """The outcome of a batch, correction by correction in its order."""
+
+    corrections = ma.fields.List(ma.fields.Nested(CorrectedSnapshot), required=True)
+    corrected_count = _count("Newly replaced.")
+    withdrawn_count = _count("Newly withdrawn.")
+    duplicate_count = _count("Corrected like this before.")
+
+
 class CapturedSnapshot(ma.Schema):
     """The outcome of one item of a batch."""
 
-    id = ma.fields.UUID(required=True, metadata={"description": "Id of the stored snapshot."})
+    id = ma.fields.UUID(
+        required=True,
+        metadata={"description": "Id of the stored or superseded snapshot."},
+    )
     account_id = ma.fields.UUID(required=True)
     captured_at = _instant("When the balance was observed.")
     source = _source()

@@ -1,10 +1,9 @@
-"""Storage of a batch of snapshots: all or nothing, and idempotent (rules 21 to 23)."""
+"""Storage of a batch of snapshots: all or nothing, and idempotent (rules 21 to 23 and 33)."""
 
 import json
 from typing import Any
 
 from psycopg import Connection
-from psycopg.errors import ForeignKeyViolation
 
 from snapshots import queries
 from snapshots.queries import Match
@@ -37,26 +36,19 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
     ContradictionError, ErasedError and psycopg.Error. After any of them, or if the outcome is lost, the same batch may
     be stored again.
     """
-    try:
-        with connection.transaction():
-            return _store(connection, items)
-    except ForeignKeyViolation as error:
-        if error.diag.constraint_name == "balance_snapshots_account_of_user":
-            raise ErasedError from None
-        raise
-
-
-def _store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     batch = json.dumps(items, default=str)
-    queries.insert_accounts(connection, items=batch)
-    created = queries.insert_snapshots(connection, items=batch)
-    if len(created) == len(items):
-        # If all items are new, none is contradicted. Ids ascend in the order of the batch.
-        return sorted(created, key=lambda match: str(match.id))
-    matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
-    faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
-    if faults:
-        raise ContradictionError(faults)
-    if any(match.status == "erased" for match in matches):
-        raise ErasedError
+    # A new account belongs to the user of its first item.
+    owners = {item["account_id"]: item["user_id"] for item in reversed(items)}
+    with connection.transaction():
+        queries.insert_accounts(connection, owners=json.dumps(owners))
+        created = queries.insert_snapshots(connection, items=batch)
+        if len(created) == len(items):
+            # If all items are new, none is contradicted. Ids ascend in the order of the batch.
+            return sorted(created, key=lambda match: str(match.id))
+        matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
+        faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
+        if faults:
+            raise ContradictionError(faults)
+        if any(match.status == "erased" for match in matches):
+            raise ErasedError
     return matches

@@ -1,4 +1,4 @@
-"""`flask snapshots import`, `flask snapshots export` and `flask users erase`.
+"""`flask snapshots import` and `export`, `flask users erase` and `flask accounts erase`.
 
 Exit codes: 0 success, 1 faults in the data, 2 usage error, 3 system fault (the database cannot be reached, a file
 cannot be opened).
@@ -9,7 +9,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import IO, Any, NoReturn
 
@@ -20,7 +20,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from schemas.fields import SOURCES, Instant, Uuid
-from snapshots import erasing, files, importing, queries
+from snapshots import command_queries, erasing, files, importing
 from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
@@ -32,6 +32,7 @@ ROWS_PER_LINE = 100_000
 
 snapshots = AppGroup("snapshots", help="Import and export snapshots.")
 users = AppGroup("users", help="Manage users' data.")
+accounts = AppGroup("accounts", help="Manage accounts' data.")
 
 
 def init_app(app: Flask, database_url: str) -> None:
@@ -39,6 +40,7 @@ def init_app(app: Flask, database_url: str) -> None:
     app.extensions["cli_database_url"] = database_url
     app.cli.add_command(snapshots)
     app.cli.add_command(users)
+    app.cli.add_command(accounts)
 
 
 class _FieldType(click.ParamType[Any]):
@@ -143,7 +145,7 @@ class _Faults:
         self.write(fault)
         if self._count <= MAX_SHOWN_FAULTS:
             # Escape field names: they come from the file.
-            field = fault.field if fault.field in files.COLUMNS else fault.field and ascii(fault.field[:80])
+            field = fault.field if fault.field in files.ALL_COLUMNS else fault.field and ascii(fault.field[:80])
             _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
 
     def write(self, fault: RowFault) -> None:
@@ -183,6 +185,7 @@ def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
 @click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
 @click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only this source.")
+@click.option("--superseded", "with_superseded", is_flag=True, help="Also superseded snapshots; every row has its id.")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 def export(
     *,
@@ -191,13 +194,19 @@ def export(
     start_date: datetime | None,
     end_date: datetime | None,
     source: str | None,
+    with_superseded: bool,
     form: str,
 ) -> None:
     """Write a user's snapshots to standard output, in a format that import accepts."""
     if start_date and end_date and start_date >= end_date:
         raise click.BadParameter("Must be before --end.", param_hint="'--start'")
     with _exit_codes("The export is not complete."), _connection() as connection, connection.transaction():
-        snapshots = queries.list_snapshots_to_export(
+        list_snapshots, columns = (
+            (command_queries.list_all_snapshots_to_export, files.ALL_COLUMNS)
+            if with_superseded
+            else (command_queries.list_snapshots_to_export, files.COLUMNS)
+        )
+        snapshots = list_snapshots(
             connection,
             user_id=user_id,
             account_id=account_id,
@@ -205,7 +214,7 @@ def export(
             end_date=end_date,
             source=source,
         )
-        number = files.write(snapshots, sys.stdout, form)
+        number = files.write(snapshots, columns, sys.stdout, form)
         sys.stdout.flush()
     _say(f"{number:,} snapshots")
 
@@ -213,13 +222,27 @@ def export(
 @users.command("erase")
 @click.argument("user_id", metavar="ID", type=_UUID)
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
-def erase(user_id: str, yes: bool) -> None:
+def erase_user(user_id: str, yes: bool) -> None:
     """Permanently remove a user's accounts and snapshots. Run it as the owner role, which may delete."""
     if not yes:
         click.confirm(f"Permanently remove every account and snapshot of {user_id}?", abort=True, err=True)
+    _erase(erasing.erase_user, user_id)
+
+
+@accounts.command("erase")
+@click.argument("account_id", metavar="ID", type=_UUID)
+@click.option("--yes", is_flag=True, help="Skip the confirmation.")
+def erase_account(account_id: str, yes: bool) -> None:
+    """Permanently remove an account and its snapshots. Run it as the owner role, which may delete."""
+    if not yes:
+        click.confirm(f"Permanently remove account {account_id} and its snapshots?", abort=True, err=True)
+    _erase(erasing.erase_account, account_id)
+
+
+def _erase(erase_from: Callable[[psycopg.Connection[Any], str], tuple[int, int]], id_: str) -> None:
     with _exit_codes("Nothing was removed."), _connection() as connection, connection.transaction():
-        accounts, removed = erasing.erase(connection, user_id)
-    click.echo(f"Removed {accounts:,} accounts and {removed:,} snapshots.")
+        accounts_removed, snapshots_removed = erase_from(connection, id_)
+    click.echo(f"Removed {accounts_removed:,} accounts and {snapshots_removed:,} snapshots.")
 
 
 def _connection() -> psycopg.Connection[Any]:

@@ -1,6 +1,7 @@
 """Streaming readers and writers of snapshot files: CSV (RFC 4180) and NDJSON, one row per snapshot.
 
-A row has the fields of `schemas.capture.CaptureItem`. In CSV an empty cell is null.
+A row has the fields of `schemas.importing.ImportItem`; a file may leave out those that a capture does not have. In CSV
+an empty cell is null.
 """
 
 import contextlib
@@ -17,9 +18,12 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
+from schemas.importing import ImportItem
 from service import strict_json
 
+# Those of a capture, and all that an import takes.
 COLUMNS = tuple(CaptureItem().fields)
+ALL_COLUMNS = tuple(ImportItem().fields)
 # In characters; a snapshot takes a few hundred.
 MAX_ROW_LENGTH = 100_000
 REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.required)
@@ -84,17 +88,17 @@ def open_source(path: str) -> Iterator[Source]:
         yield Source(path, raw, Path(path).stat().st_size if Path(path).is_file() else None)
 
 
-def write(rows: Iterable[tuple[str | None, ...]], out: TextIO, form: str) -> int:
-    """Write rows of `COLUMNS` as csv or ndjson; return their number."""
+def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
+    """Write rows of these columns as csv or ndjson; return their number."""
     write_row: Callable[[tuple[str | None, ...]], Any]
     if form == "csv":
         writer = csv.writer(out)
-        writer.writerow(COLUMNS)
+        writer.writerow(columns)
         write_row = writer.writerow
     else:
 
         def write_row(row: tuple[str | None, ...]) -> None:
-            out.write(json.dumps(dict(zip(COLUMNS, row, strict=True)), separators=(",", ":")) + "\n")
+            out.write(json.dumps(dict(zip(columns, row, strict=True)), separators=(",", ":")) + "\n")
 
     number = 0
     for number, row in enumerate(rows, 1):  # noqa: B007 - the last is their number
@@ -155,7 +159,7 @@ def _csv_rows(lines: _Lines) -> Iterator[Row]:
 
 def _validate_header(header: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in header]
-    unknown = [name for name in header if name not in COLUMNS]
+    unknown = [name for name in header if name not in ALL_COLUMNS]
     if missing or unknown or len(set(header)) < len(header):
         problems = [f"lacks {', '.join(missing)}"] if missing else []
         problems += [f"has {', '.join(map(repr, unknown))}, which a snapshot does not have"] if unknown else []

@@ -11,6 +11,8 @@ from schemas import examples
 from schemas.cursor import Cursor
 from schemas.fields import UUID
 from schemas.reads import (
+    CorrectionsParameters,
+    CorrectionsParams,
     HistoryParameters,
     HistoryParams,
     LatestParameters,
@@ -20,7 +22,7 @@ from schemas.reads import (
     PortfolioParameters,
     PortfolioParams,
 )
-from schemas.responses import History, Latest, PortfolioHistory
+from schemas.responses import Corrections, History, Latest, PortfolioHistory
 from service import auth, db
 from service.openapi import documented
 from service.problems import Fault, Refusal
@@ -34,6 +36,13 @@ MAX_BUCKETS = 4_000
 MAX_PORTFOLIO_BUCKETS = 1_100
 
 blueprint = Blueprint("reads", __name__)
+
+_LINK = {
+    "Link": {
+        "description": 'The next page, `rel="next"` (RFC 8288), unless this is the last one.',
+        "schema": {"type": "string"},
+    }
+}
 
 
 class AccountNotFound(NotFound):
@@ -158,12 +167,7 @@ def _bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo
 @documented(
     {200: (History, examples.RECENT)},
     examples.PROBLEMS_OF_LIST,
-    headers={
-        "Link": {
-            "description": 'The next page, `rel="next"` (RFC 8288), unless this is the last one.',
-            "schema": {"type": "string"},
-        }
-    },
+    headers=_LINK,
 )
 def recent_snapshots(params: ListParams, account_id: str) -> Response:
     """Return an account's newest snapshots, newest first.
@@ -172,9 +176,7 @@ def recent_snapshots(params: ListParams, account_id: str) -> Response:
     snapshot once, even while new ones are captured.
     """
     cursor = params.cursor
-    if cursor and (cursor.account_id, cursor.source) != (account_id.lower(), params.source):
-        message = "Belongs to another account or source; follow the next link unchanged."
-        raise Refusal(400, "The query is not valid.", [Fault("cursor", message)])
+    _validate_cursor(cursor, "balance-snapshots", account_id, params.source)
     _validate_account_id(account_id)
     page = db.read(
         queries.list_recent_snapshots,
@@ -182,7 +184,7 @@ def recent_snapshots(params: ListParams, account_id: str) -> Response:
         account_id=account_id,
         limit=params.limit,
         source=params.source,
-        before_captured_at=cursor and cursor.captured_at,
+        before_captured_at=cursor and cursor.at,
         before_id=cursor and cursor.id,
     )
     if page is None:
@@ -190,10 +192,48 @@ def recent_snapshots(params: ListParams, account_id: str) -> Response:
     if not page.is_owner:
         raise NotTheOwner
     response = _json_response(page.body)
-    if page.last_captured_at and page.last_id:
-        cursor = Cursor(account_id.lower(), params.source, page.last_captured_at, page.last_id)
+    if page.last_at and page.last_id:
+        cursor = Cursor("balance-snapshots", account_id.lower(), params.source, page.last_at, page.last_id)
         response.headers["Link"] = _next_link(cursor)
     return response
+
+
+@blueprint.get("/accounts/<account_id>/corrections")
+@query_parameters(CorrectionsParameters)
+@documented({200: (Corrections, examples.SUPERSEDED)}, examples.PROBLEMS_OF_LIST, headers=_LINK)
+def account_corrections(params: CorrectionsParams, account_id: str) -> Response:
+    """Return an account's superseded snapshots, newest correction first.
+
+    Each has its wrong values, the reason, and the id of its replacement, if it has one. If there are more than `limit`,
+    the `Link` header leads to the next page.
+    """
+    cursor = params.cursor
+    _validate_cursor(cursor, "corrections", account_id, None)
+    _validate_account_id(account_id)
+    page = db.read(
+        queries.list_corrections,
+        user_id=auth.subject(),
+        account_id=account_id,
+        limit=params.limit,
+        before_superseded_at=cursor and cursor.at,
+        before_id=cursor and cursor.id,
+    )
+    if page is None:
+        raise AccountNotFound
+    if not page.is_owner:
+        raise NotTheOwner
+    response = _json_response(page.body)
+    if page.last_at and page.last_id:
+        response.headers["Link"] = _next_link(
+            Cursor("corrections", account_id.lower(), None, page.last_at, page.last_id)
+        )
+    return response
+
+
+def _validate_cursor(cursor: Cursor | None, list_name: str, account_id: str, source: str | None) -> None:
+    if cursor and (cursor.list_name, cursor.account_id, cursor.source) != (list_name, account_id.lower(), source):
+        message = "Belongs to another list, account or source; follow the next link unchanged."
+        raise Refusal(400, "The query is not valid.", [Fault("cursor", message)])
 
 
 def _next_link(cursor: Cursor) -> str:

@@ -20,6 +20,24 @@ CREATE FUNCTION public.history_json_v1(snapshots text, total_count bigint, start
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (((('{"snapshots":['::text || COALESCE(snapshots, ''::text)) || '],"total_count":'::text) || total_count) || CASE WHEN (currency IS NULL) THEN (',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'::text || ',"currency":null}'::text) ELSE ((((((((((',"start_balance":"'::text || start_balance) || '","end_balance":"'::text) || end_balance) || '","total_change_amount":"'::text) || (end_balance - start_balance)) || '","total_change_percent":'::text) || COALESCE((public.change_percent(start_balance, end_balance))::text, 'null'::text)) || ',"currency":"'::text) || currency) || '"}'::text) END);
 
+CREATE TABLE public.accounts (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL
+);
+
+CREATE FUNCTION public.hold_accounts(ids uuid[]) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT count(*) AS count
+    FROM ( SELECT accounts.id
+            FROM public.accounts
+           WHERE (accounts.id = ANY (hold_accounts.ids))
+           ORDER BY accounts.id
+          FOR KEY SHARE OF accounts) held;
+
+END;
+
 CREATE FUNCTION public.minor_unit(currency text) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (currency = ANY (ARRAY['AED'::text, 'AFN'::text, 'ALL'::text, 'AMD'::text, 'AOA'::text, 'ARS'::text, 'AUD'::text, 'AWG'::text, 'AZN'::text, 'BAM'::text, 'BBD'::text, 'BDT'::text, 'BMD'::text, 'BND'::text, 'BOB'::text, 'BOV'::text, 'BRL'::text, 'BSD'::text, 'BTN'::text, 'BWP'::text, 'BYN'::text, 'BZD'::text, 'CAD'::text, 'CDF'::text, 'CHE'::text, 'CHF'::text, 'CHW'::text, 'CNY'::text, 'COP'::text, 'COU'::text, 'CRC'::text, 'CUP'::text, 'CVE'::text, 'CZK'::text, 'DKK'::text, 'DOP'::text, 'DZD'::text, 'EGP'::text, 'ERN'::text, 'ETB'::text, 'EUR'::text, 'FJD'::text, 'FKP'::text, 'GBP'::text, 'GEL'::text, 'GHS'::text, 'GIP'::text, 'GMD'::text, 'GTQ'::text, 'GYD'::text, 'HKD'::text, 'HNL'::text, 'HTG'::text, 'HUF'::text, 'IDR'::text, 'ILS'::text, 'INR'::text, 'IRR'::text, 'JMD'::text, 'KES'::text, 'KGS'::text, 'KHR'::text, 'KPW'::text, 'KYD'::text, 'KZT'::text, 'LAK'::text, 'LBP'::text, 'LKR'::text, 'LRD'::text, 'LSL'::text, 'MAD'::text, 'MDL'::text, 'MGA'::text, 'MKD'::text, 'MMK'::text, 'MNT'::text, 'MOP'::text, 'MRU'::text, 'MUR'::text, 'MVR'::text, 'MWK'::text, 'MXN'::text, 'MXV'::text, 'MYR'::text, 'MZN'::text, 'NAD'::text, 'NGN'::text, 'NIO'::text, 'NOK'::text, 'NPR'::text, 'NZD'::text, 'PAB'::text, 'PEN'::text, 'PGK'::text, 'PHP'::text, 'PKR'::text, 'PLN'::text, 'QAR'::text, 'RON'::text, 'RSD'::text, 'RUB'::text, 'SAR'::text, 'SBD'::text, 'SCR'::text, 'SDG'::text, 'SEK'::text, 'SGD'::text, 'SHP'::text, 'SLE'::text, 'SOS'::text, 'SRD'::text, 'SSP'::text, 'STN'::text, 'SVC'::text, 'SYP'::text, 'SZL'::text, 'THB'::text, 'TJS'::text, 'TMT'::text, 'TOP'::text, 'TRY'::text, 'TTD'::text, 'TWD'::text, 'TZS'::text, 'UAH'::text, 'USD'::text, 'USN'::text, 'UYU'::text, 'UZS'::text, 'VED'::text, 'VES'::text, 'WST'::text, 'XAD'::text, 'XCD'::text, 'XCG'::text, 'YER'::text, 'ZAR'::text, 'ZMW'::text, 'ZWG'::text])) THEN 2 WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'UYI'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 WHEN (currency = ANY (ARRAY['CLF'::text, 'UYW'::text])) THEN 4 ELSE NULL::integer END;
@@ -54,18 +72,95 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.snapshot_members_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN ((((((((((((((((((('{"id":"'::text || id) || '","account_id":"'::text) || account_id) || '","balance":"'::text) || balance) || '","available_balance":'::text) || COALESCE((('"'::text || available_balance) || '"'::text), 'null'::text)) || ',"holdings_value":'::text) || COALESCE((('"'::text || holdings_value) || '"'::text), 'null'::text)) || ',"cash_value":'::text) || COALESCE((('"'::text || cash_value) || '"'::text), 'null'::text)) || ',"currency":"'::text) || currency) || '","source":"'::text) || source) || '","captured_at":"'::text) || public.utc_iso8601(captured_at)) || '","created_at":"'::text) || public.utc_iso8601(created_at));
+
 CREATE FUNCTION public.snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, previous_balance numeric) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((((((((((((((((((((((('{"id":"'::text || id) || '","account_id":"'::text) || account_id) || '","balance":"'::text) || balance) || '","available_balance":'::text) || COALESCE((('"'::text || available_balance) || '"'::text), 'null'::text)) || ',"holdings_value":'::text) || COALESCE((('"'::text || holdings_value) || '"'::text), 'null'::text)) || ',"cash_value":'::text) || COALESCE((('"'::text || cash_value) || '"'::text), 'null'::text)) || ',"currency":"'::text) || currency) || '","source":"'::text) || source) || '","captured_at":"'::text) || public.utc_iso8601(captured_at)) || '","created_at":"'::text) || public.utc_iso8601(created_at)) || '","change_amount":'::text) || COALESCE((('"'::text || (balance - previous_balance)) || '"'::text), 'null'::text)) || ',"change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || '}'::text);
+    RETURN (((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","change_amount":'::text) || COALESCE((('"'::text || (balance - previous_balance)) || '"'::text), 'null'::text)) || ',"change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || '}'::text);
+
+CREATE FUNCTION public.supersede_snapshots(corrections json, subject text) RETURNS TABLE(ordinality bigint, replaced_by uuid)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+DECLARE
+    moved_at timestamptz;
+    ordinals bigint[];
+    replacement_ids uuid[];
+
+BEGIN
+    PERFORM id FROM accounts
+    WHERE id IN (SELECT account_id FROM json_populate_recordset(NULL::superseded_snapshots, corrections))
+    ORDER BY id
+    FOR UPDATE;
+    -- After the lock: the corrections of an account are in the order of their times.
+    moved_at := clock_timestamp();
+    WITH item AS (
+        SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
+        FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY
+        ORDER BY user_id, account_id, source, captured_at, id, ordinality
+    ),
+    moved AS (
+        DELETE FROM balance_snapshots AS standing
+        USING item
+        WHERE
+            standing.user_id = item.user_id AND standing.account_id = item.account_id
+            AND standing.source = item.source AND standing.captured_at = item.captured_at
+            AND standing.id = item.id
+        RETURNING
+            standing.*,
+            item.reason,
+            CASE WHEN item.currency IS NOT NULL THEN uuid_v7(moved_at, item.ordinality::integer) END AS replaced_by,
+            item.ordinality
+    ),
+    archived AS (
+        INSERT INTO superseded_snapshots (
+            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+            captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
+        )
+        SELECT
+            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+            captured_at, created_at, reason, moved_at, subject, replaced_by
+        FROM moved
+    )
+    SELECT
+        array_agg(ordinality),
+        array_agg(replaced_by)
+    INTO ordinals, replacement_ids
+    FROM moved;
+    INSERT INTO balance_snapshots (
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at
+    )
+    SELECT
+        replacement.id,
+        item.user_id,
+        item.account_id,
+        in_currency(item.balance, item.currency),
+        in_currency(item.available_balance, item.currency),
+        in_currency(item.holdings_value, item.currency),
+        in_currency(item.cash_value, item.currency),
+        item.currency,
+        item.source,
+        item.captured_at,
+        moved_at
+    FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY AS item
+    INNER JOIN unnest(ordinals, replacement_ids) AS replacement (ordinality, id) USING (ordinality)
+    WHERE replacement.id IS NOT NULL;
+    RETURN QUERY SELECT * FROM unnest(ordinals, replacement_ids);
+
+END;
+$$;
+
+CREATE FUNCTION public.superseded_snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, reason text, superseded_at timestamp with time zone, superseded_by text, replaced_by uuid) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","reason":'::text) || to_json(reason)) || ',"superseded_at":"'::text) || public.utc_iso8601(superseded_at)) || '","superseded_by":'::text) || to_json(superseded_by)) || ',"replaced_by":'::text) || COALESCE((('"'::text || replaced_by) || '"'::text), 'null'::text)) || '}'::text);
 
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
     RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
-
-CREATE TABLE public.accounts (
-    id uuid NOT NULL,
-    user_id uuid NOT NULL
-);
 
 CREATE TABLE public.balance_snapshots (
     id uuid DEFAULT public.uuid_v7(clock_timestamp(), 0) NOT NULL,
@@ -88,6 +183,33 @@ CREATE TABLE public.balance_snapshots (
     CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
 );
 
+CREATE TABLE public.superseded_snapshots (
+    id uuid CONSTRAINT balance_snapshots_id_not_null NOT NULL,
+    user_id uuid CONSTRAINT balance_snapshots_user_id_not_null NOT NULL,
+    account_id uuid CONSTRAINT balance_snapshots_account_id_not_null NOT NULL,
+    balance numeric CONSTRAINT balance_snapshots_balance_not_null NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text CONSTRAINT balance_snapshots_currency_not_null NOT NULL,
+    source public.snapshot_source CONSTRAINT balance_snapshots_source_not_null NOT NULL,
+    captured_at timestamp with time zone CONSTRAINT balance_snapshots_captured_at_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT balance_snapshots_created_at_not_null NOT NULL,
+    reason text NOT NULL,
+    superseded_at timestamp with time zone NOT NULL,
+    superseded_by text NOT NULL,
+    replaced_by uuid,
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
+    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
+);
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
@@ -100,9 +222,20 @@ ALTER TABLE ONLY public.balance_snapshots
 ALTER TABLE ONLY public.balance_snapshots
     ADD CONSTRAINT balance_snapshots_pkey PRIMARY KEY (user_id, account_id, captured_at, id);
 
+ALTER TABLE ONLY public.superseded_snapshots
+    ADD CONSTRAINT superseded_snapshots_natural_key UNIQUE (source, account_id, captured_at, user_id, id);
+
+ALTER TABLE ONLY public.superseded_snapshots
+    ADD CONSTRAINT superseded_snapshots_pkey PRIMARY KEY (user_id, account_id, superseded_at, id);
+
 CREATE TRIGGER accounts_keep_their_owner BEFORE UPDATE ON public.accounts FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
 
 CREATE TRIGGER balance_snapshots_stay_as_captured BEFORE UPDATE ON public.balance_snapshots FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
 
+CREATE TRIGGER superseded_snapshots_stay_as_moved BEFORE UPDATE ON public.superseded_snapshots FOR EACH ROW EXECUTE FUNCTION public.refuse_update();
+
 ALTER TABLE ONLY public.balance_snapshots
     ADD CONSTRAINT balance_snapshots_account_of_user FOREIGN KEY (user_id, account_id) REFERENCES public.accounts(user_id, id);
+
+ALTER TABLE ONLY public.superseded_snapshots
+    ADD CONSTRAINT superseded_snapshots_account_of_user FOREIGN KEY (user_id, account_id) REFERENCES public.accounts(user_id, id);

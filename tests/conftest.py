@@ -126,6 +126,12 @@ def sync_job(app: Flask) -> Caller:
     return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
 
 
+@pytest.fixture
+def corrector(app: Flask) -> Caller:
+    """A service that corrects."""
+    return Caller(app, user_token("corrections-job", scope="balance-snapshots:correct"))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A `make run` that has been started and is ready."""

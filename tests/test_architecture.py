@@ -33,7 +33,10 @@ MAY_IMPORT = {
 MAY_NOT_KNOW = {
     "schemas": {"flask", "psycopg"},
     "snapshots/queries.py": {"flask", "service", "schemas"},
+    "snapshots/statements.py": {"flask", "service", "schemas"},
+    "snapshots/command_queries.py": {"flask", "service", "schemas"},
     "snapshots/batch.py": {"flask", "service", "schemas"},
+    "snapshots/correcting.py": {"flask", "service", "schemas"},
     "tools": {"flask"},
 }
 # In names, texts and comments, as whole words or parts of them.

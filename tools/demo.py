@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from schemas.capture import MAX_BATCH_SIZE, CaptureBatch
+from schemas.batch import MAX_BATCH_SIZE
+from schemas.capture import CaptureBatch
 from snapshots import batch
 
 USER = "d3300000-0000-4000-8000-000000000001"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config import read_variable, with_overrides
-from snapshots.capture import SCOPE
+from snapshots import capture, corrections
 from tools import demo, local, processes
 
 ROOT = Path(__file__).parent.parent
@@ -44,7 +44,7 @@ _CLEARED = ("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM", "JWT_PUBLIC_
 
 @contextlib.contextmanager
 def _service(folder: Path) -> Iterator[tuple[str, str]]:
-    """Run the service; yield its base URL and a token for its demo user, who may also capture."""
+    """Run the service; yield its base URL and a token for its demo user, who may also capture and correct."""
     local.STATE = folder
     port = processes.free_port()
     environment = with_overrides(
@@ -66,7 +66,7 @@ def _service(folder: Path) -> Iterator[tuple[str, str]]:
         base = f"http://127.0.0.1:{port}"
         if not processes.wait_until_up(f"{base}/readyz", START_SECONDS, lambda: service.poll() is None):
             sys.exit(f"make fuzz: the service does not start:\n{log.read_text(errors='replace')}")
-        yield base, local.token(demo.USER, SCOPE)
+        yield base, local.token(demo.USER, f"{capture.SCOPE} {corrections.SCOPE}")
     finally:
         processes.end(service)
 

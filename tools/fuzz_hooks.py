@@ -6,6 +6,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 
 from schemas.cursor import Cursor
 from schemas.fields import INTERVALS, TIME_ZONES, UUID
@@ -21,7 +22,9 @@ _INSTANTS = st.datetimes(_FIRST, _LAST, timezones=st.just(UTC) | _OFFSETS).map(
 
 schemathesis.openapi.format("date-time", _INSTANTS)
 schemathesis.openapi.format("time-zone", st.sampled_from(sorted(TIME_ZONES)))
-schemathesis.openapi.format("cursor", st.just(Cursor(demo.BROKERAGE, None, demo.FIRST_DAY, demo.BROKERAGE).encode()))
+schemathesis.openapi.format(
+    "cursor", st.just(Cursor("", demo.BROKERAGE, None, demo.FIRST_DAY, demo.BROKERAGE).encode())
+)
 
 
 # Headers of any HTTP response, which the contract does not list.
@@ -50,9 +53,15 @@ def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> N
         _mend_range(case.query, is_portfolio=not case.path_parameters)
     with contextlib.suppress(KeyError, TypeError, ValueError):
         cursor = Cursor.decode(case.query["cursor"])._replace(
-            account_id=case.path_parameters["account_id"].lower(), source=case.query.get("source")
+            list_name=case.path.rpartition("/")[2],
+            account_id=case.path_parameters["account_id"].lower(),
+            source=case.query.get("source"),
         )
         case.query["cursor"] = cursor.encode()
+    is_valid = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
+    if is_valid and case.query.get("time_zone", "UTC") not in TIME_ZONES:
+        # Schemathesis now and then takes any string for a valid one, whatever its format.
+        case.query["time_zone"] = "UTC"
 
 
 def _mend_range(query: dict[str, Any], *, is_portfolio: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from config import ConfigError, read_variable
-from snapshots.queries import DIRECTORY
+from snapshots.statements import DIRECTORY
 from tools import demo, local
 from tools.migrate import MigrationError, migrate
 from tools.postgres import PostgresError

@@ -127,6 +127,26 @@ CREATE TABLE balance_snapshots (
     )
 );
 
+-- Snapshots that were wrong, each moved here as it was by supersede_snapshots, with the reason, the time, the subject of
+-- the corrector's token, and the id of its replacement: NULL where there is none. Their primary key is the order of the
+-- list of an account's corrections. The other key finds what a capture brings again (rule 33); no list uses it, and a
+-- lookup by it keeps the primary key out as in docs/decisions/0003-plans.md.
+CREATE TABLE superseded_snapshots (
+    LIKE balance_snapshots INCLUDING CONSTRAINTS,
+    reason text NOT NULL,
+    superseded_at timestamptz NOT NULL,
+    superseded_by text NOT NULL,
+    replaced_by uuid,
+    CONSTRAINT superseded_snapshots_pkey PRIMARY KEY (user_id, account_id, superseded_at, id),
+    CONSTRAINT superseded_snapshots_natural_key UNIQUE (source, account_id, captured_at, user_id, id),
+    CONSTRAINT superseded_snapshots_account_of_user FOREIGN KEY (user_id, account_id)
+    REFERENCES accounts (user_id, id),
+    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (char_length(reason) BETWEEN 1 AND 500),
+    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (
+        superseded_at >= '0001-01-01 00:00:00+00' AND superseded_at < '10000-01-01 00:00:00+00'
+    )
+);
+
 -- The amounts of a capture as an array, for comparing two captures of one key: arrays compare numbers regardless of
 -- scale, and treat NULLs as equal.
 CREATE FUNCTION captured_amounts(
@@ -136,14 +156,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
 -- The functions whose names end in a version write the API's JSON, compact. Another wire format is a function of another
--- version: the code before it goes on calling this one until a later migration drops it. None escapes what it writes: no
--- value holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL puts the body of such a
--- function in the place of its call.
+-- version: the code before it goes on calling this one until a later migration drops it. They escape free text only: no
+-- other value holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL puts the body of such
+-- a function in the place of its call.
 
--- A snapshot and its change from the previous balance of its series, which is NULL where there is none to compare with.
-CREATE FUNCTION snapshot_json_v1(
+-- A snapshot's own members, for the two functions below: without braces, and without the last quotation mark.
+CREATE FUNCTION snapshot_members_json_v1(
     id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
-    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz, previous_balance numeric
+    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz
 ) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN '{"id":"' || id
@@ -155,9 +175,35 @@ RETURN '{"id":"' || id
 || ',"currency":"' || currency
 || '","source":"' || source
 || '","captured_at":"' || utc_iso8601(captured_at)
-|| '","created_at":"' || utc_iso8601(created_at)
+|| '","created_at":"' || utc_iso8601(created_at);
+
+-- A snapshot and its change from the previous balance of its series, which is NULL where there is none to compare with.
+CREATE FUNCTION snapshot_json_v1(
+    id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
+    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz, previous_balance numeric
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN snapshot_members_json_v1(
+    id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
+)
 || '","change_amount":' || coalesce('"' || (balance - previous_balance) || '"', 'null')
 || ',"change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
+|| '}';
+
+-- A superseded snapshot and its correction. The texts are escaped: they may hold any character.
+CREATE FUNCTION superseded_snapshot_json_v1(
+    id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
+    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz,
+    reason text, superseded_at timestamptz, superseded_by text, replaced_by uuid
+) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN snapshot_members_json_v1(
+    id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
+)
+|| '","reason":' || to_json(reason)
+|| ',"superseded_at":"' || utc_iso8601(superseded_at)
+|| '","superseded_by":' || to_json(superseded_by)
+|| ',"replaced_by":' || coalesce('"' || replaced_by || '"', 'null')
 || '}';
 
 -- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. The summary compares the
@@ -230,6 +276,112 @@ FOR EACH ROW EXECUTE FUNCTION refuse_update();
 
 CREATE TRIGGER balance_snapshots_stay_as_captured BEFORE UPDATE ON balance_snapshots
 FOR EACH ROW EXECUTE FUNCTION refuse_update();
+
+CREATE TRIGGER superseded_snapshots_stay_as_moved BEFORE UPDATE ON superseded_snapshots
+FOR EACH ROW EXECUTE FUNCTION refuse_update();
+
+-- The two functions below run with the rights of their owner, because the role that serves may neither lock nor delete
+-- rows. Only roles that sql/grants.sql names may call them.
+
+-- Keeps accounts from being erased, and their snapshots from being superseded, until the transaction ends; waits for a
+-- transaction that is doing so. Returns the number of those that exist.
+CREATE FUNCTION hold_accounts(ids uuid[]) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+BEGIN ATOMIC
+    SELECT count(*)
+    FROM (
+        SELECT id
+        FROM accounts
+        WHERE id = any(ids)
+        ORDER BY id
+        FOR KEY SHARE
+    ) AS held;
+END;
+
+-- Moves snapshots to superseded_snapshots and stores their replacements. A correction has the id and the key of a
+-- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; its currency is
+-- NULL where there is none. Returns the corrections that moved a snapshot, by their places in the array: of each snapshot
+-- that stands under its id and key, the first. Their accounts stay locked until the transaction ends, in the order in
+-- which captures hold theirs.
+CREATE FUNCTION supersede_snapshots(corrections json, subject text)
+RETURNS TABLE (ordinality bigint, replaced_by uuid)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    moved_at timestamptz;
+    ordinals bigint[];
+    replacement_ids uuid[];
+BEGIN
+    PERFORM id FROM accounts
+    WHERE id IN (SELECT account_id FROM json_populate_recordset(NULL::superseded_snapshots, corrections))
+    ORDER BY id
+    FOR UPDATE;
+    -- After the lock: the corrections of an account are in the order of their times.
+    moved_at := clock_timestamp();
+
+    WITH item AS (
+        SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
+        FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY
+        ORDER BY user_id, account_id, source, captured_at, id, ordinality
+    ),
+
+    moved AS (
+        DELETE FROM balance_snapshots AS standing
+        USING item
+        WHERE
+            standing.user_id = item.user_id AND standing.account_id = item.account_id
+            AND standing.source = item.source AND standing.captured_at = item.captured_at
+            AND standing.id = item.id
+        RETURNING
+            standing.*,
+            item.reason,
+            CASE WHEN item.currency IS NOT NULL THEN uuid_v7(moved_at, item.ordinality::integer) END AS replaced_by,
+            item.ordinality
+    ),
+
+    archived AS (
+        INSERT INTO superseded_snapshots (
+            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+            captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
+        )
+        SELECT
+            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+            captured_at, created_at, reason, moved_at, subject, replaced_by
+        FROM moved
+    )
+
+    SELECT
+        array_agg(ordinality),
+        array_agg(replaced_by)
+    INTO ordinals, replacement_ids
+    FROM moved;
+
+    INSERT INTO balance_snapshots (
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at
+    )
+    SELECT
+        replacement.id,
+        item.user_id,
+        item.account_id,
+        in_currency(item.balance, item.currency),
+        in_currency(item.available_balance, item.currency),
+        in_currency(item.holdings_value, item.currency),
+        in_currency(item.cash_value, item.currency),
+        item.currency,
+        item.source,
+        item.captured_at,
+        moved_at
+    FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY AS item
+    INNER JOIN unnest(ordinals, replacement_ids) AS replacement (ordinality, id) USING (ordinality)
+    WHERE replacement.id IS NOT NULL;
+
+    RETURN QUERY SELECT * FROM unnest(ordinals, replacement_ids);
+END;
+$$;
+
+REVOKE EXECUTE ON FUNCTION hold_accounts, supersede_snapshots FROM public;
 
 -- migrate:down
 DO $$ BEGIN RAISE EXCEPTION 'migrations only go forward'; END $$;

@@ -1,14 +1,35 @@
--- Registers the accounts of a batch that are new, each for the user of its first item. First of the three statements of a
--- capture. Sorted, so that senders of the same accounts wait for one another in one order and never for each other; DO
--- NOTHING names no key, so that it covers both of the table's.
+-- Registers the accounts of a batch that are new, and holds those that are known: until the transaction ends, corrections
+-- and erasures of them wait. First of the three statements of a capture, so that the next ones see the corrections that
+-- this one waited for. In the order of their ids, so that senders of the same accounts wait for one another in one order
+-- and never for each other; DO NOTHING names no key, so that it covers both of the table's.
 --
 -- Parameters:
---   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a"}]
+--   owners  json  {"d3300000-0000-4000-8000-00000000000a": "d3300000-0000-4000-8000-000000000001"}  of each account
+-- Columns:
+--   held_count  bigint
 
-INSERT INTO accounts (id, user_id)
-SELECT DISTINCT ON (item.account_id)
-    item.account_id,
-    item.user_id
-FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
-ORDER BY item.account_id, item.ordinality
-ON CONFLICT DO NOTHING;
+WITH account AS (
+    SELECT
+        key::uuid AS id,
+        value::uuid AS user_id
+    FROM json_each_text(%(owners)s::json)
+),
+
+registered AS (
+    INSERT INTO accounts (id, user_id)
+    SELECT
+        id,
+        user_id
+    FROM account
+    ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+
+SELECT hold_accounts(array(
+    SELECT account.id
+    FROM account
+    EXCEPT
+    SELECT registered.id
+    FROM registered
+)) AS held_count;

@@ -1,13 +1,34 @@
--- Registers the accounts of an import that are new, each for the user of its first line that no other line contradicts. In
--- one order, as a capture does.
+-- Registers the accounts of an import that are new, each for the user of its first line that no other line contradicts,
+-- and holds those that are known until the transaction ends. In one order, as a capture does.
 --
 -- After: create_import
+-- Columns:
+--   held_count  bigint
 
-INSERT INTO accounts (id, user_id)
-SELECT DISTINCT ON (import.account_id)
-    import.account_id,
-    import.user_id
-FROM import
-WHERE import.is_contradicted IS NOT TRUE
-ORDER BY import.account_id, import.line
-ON CONFLICT DO NOTHING;
+WITH account AS (
+    SELECT DISTINCT ON (import.account_id)
+        import.account_id AS id,
+        import.user_id
+    FROM import
+    WHERE import.is_contradicted IS NOT TRUE
+    ORDER BY import.account_id, import.line
+),
+
+registered AS (
+    INSERT INTO accounts (id, user_id)
+    SELECT
+        id,
+        user_id
+    FROM account
+    ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+
+SELECT hold_accounts(array(
+    SELECT account.id
+    FROM account
+    EXCEPT
+    SELECT registered.id
+    FROM registered
+)) AS held_count;

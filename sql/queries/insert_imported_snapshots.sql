@@ -1,5 +1,5 @@
--- Stores the snapshots of an import that are new: of each natural key the first line, unless other lines contradict it or
--- the account is another user's.
+-- Stores the snapshots of an import that are new: of each natural key the first line, unless other lines contradict it,
+-- it was superseded, or the account is another user's. A line with an id and a time of creation keeps them.
 --
 -- After: create_import
 -- Columns:
@@ -11,7 +11,7 @@ WITH created AS (
         captured_at, created_at
     )
     SELECT DISTINCT ON (import.user_id, import.account_id, import.source, import.captured_at)
-        uuid_v7(statement_timestamp(), import.line::integer),
+        coalesce(import.id, uuid_v7(statement_timestamp(), import.line::integer)),
         import.user_id,
         import.account_id,
         in_currency(import.balance, import.currency),
@@ -21,10 +21,13 @@ WITH created AS (
         import.currency,
         import.source,
         import.captured_at,
-        statement_timestamp()
+        coalesce(import.created_at, statement_timestamp())
     FROM import
     INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
-    WHERE import.is_contradicted IS NOT TRUE
+    WHERE
+        import.superseded_at IS NULL
+        AND import.is_contradicted IS NOT TRUE
+        AND import.is_repetition IS NOT TRUE
     ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.line
     ON CONFLICT DO NOTHING
     RETURNING id

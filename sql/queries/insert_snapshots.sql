@@ -1,6 +1,7 @@
--- Stores the snapshots of a batch whose natural key is new and whose account is its user's. Second of the three
--- statements of a capture; unless all items are new, the third says what became of each. Sorted by the natural key,
--- so that senders of the same batch wait for one another in one order. Ids ascend in the order of the batch.
+-- Stores the snapshots of a batch whose natural key is new, whose account is its user's, and which were not superseded
+-- (rule 33). Second of the three statements of a capture; unless all items are new, the third says what became of each.
+-- Sorted by the natural key, so that senders of the same batch wait for one another in one order. Ids ascend in the
+-- order of the batch.
 --
 -- Parameters:
 --   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
@@ -28,6 +29,18 @@ SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at
     statement_timestamp()
 FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
+WHERE NOT EXISTS (
+    SELECT FROM superseded_snapshots AS superseded
+    WHERE
+        -- CASE, which no index serves, keeps the primary key away: an account may have many corrections.
+        CASE WHEN superseded.user_id = item.user_id THEN TRUE END
+        AND superseded.account_id = item.account_id
+        AND superseded.captured_at = item.captured_at AND superseded.source = item.source
+        AND superseded.currency = item.currency
+        AND captured_amounts(
+            superseded.balance, superseded.available_balance, superseded.holdings_value, superseded.cash_value
+        ) = captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+)
 ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinality
 ON CONFLICT DO NOTHING
 RETURNING id::text, account_id::text, utc_iso8601(captured_at) AS captured_at, source;

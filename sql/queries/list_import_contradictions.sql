@@ -23,9 +23,13 @@ LEFT JOIN balance_snapshots AS stored
         AND import.source = stored.source
         AND import.captured_at = stored.captured_at
 WHERE
-    import.is_contradicted
-    OR accounts.user_id IS DISTINCT FROM import.user_id
-    OR import.currency IS DISTINCT FROM stored.currency
-    OR captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
-    <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
+    import.superseded_at IS NULL
+    AND import.is_repetition IS NOT TRUE
+    AND (
+        import.is_contradicted
+        OR accounts.user_id IS DISTINCT FROM import.user_id
+        OR import.currency IS DISTINCT FROM stored.currency
+        OR captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
+        <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
+    )
 ORDER BY import.line;

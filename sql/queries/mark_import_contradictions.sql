@@ -9,6 +9,7 @@ FROM (
         source,
         captured_at
     FROM import
+    WHERE superseded_at IS NULL AND is_repetition IS NOT TRUE
     GROUP BY account_id, source, captured_at
     HAVING
         count(*) > 1
@@ -19,6 +20,7 @@ FROM (
         ) > 1
 ) AS contradictory
 WHERE
-    import.account_id = contradictory.account_id
+    import.superseded_at IS NULL AND import.is_repetition IS NOT TRUE
+    AND import.account_id = contradictory.account_id
     AND import.source = contradictory.source
     AND import.captured_at = contradictory.captured_at;

@@ -6,35 +6,23 @@
 --   created  uuid[]  {}  the ids that the second statement returned
 -- Columns:
 --   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased
---   id           text             of the stored snapshot; NULL for other_owner and erased
+--   id           text             of the stored snapshot, or of the superseded one; NULL for other_owner and erased
 --   account_id   text
 --   captured_at  text             UTC, ISO 8601
 --   source       snapshot_source
 
-WITH item AS (
+WITH compared AS MATERIALIZED (
     SELECT
-        *,
-        row_number() OVER (PARTITION BY account_id, source, captured_at ORDER BY ordinality) AS occurrence
-    FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY
-),
-
-matched AS (
-    SELECT
-        item.ordinality,
-        item.occurrence,
-        item.account_id,
-        item.captured_at,
-        item.source,
-        stored.id,
-        -- Not a join: a plan that knows neither length would compare every pair, where this is hashed.
-        coalesce(stored.id IN (SELECT created.id FROM unnest(%(created)s::uuid[]) AS created (id)), FALSE) AS is_new,
+        item.*,
+        stored.id AS stored_id,
         accounts.user_id <> item.user_id AS is_other_owner,
-        (
-            item.currency IS DISTINCT FROM stored.currency
-            OR captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
-            <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
-        ) AS is_contradiction
-    FROM item
+        coalesce(
+            item.currency = stored.currency
+            AND captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+            = captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
+            FALSE
+        ) AS is_equal
+    FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
     LEFT JOIN accounts ON item.account_id = accounts.id
     LEFT JOIN balance_snapshots AS stored
         ON
@@ -42,6 +30,42 @@ matched AS (
             AND item.account_id = stored.account_id
             AND item.source = stored.source
             AND item.captured_at = stored.captured_at
+),
+
+matched AS (
+    -- What stands comes first, then what was superseded with the item's values (rule 33).
+    SELECT
+        item.ordinality,
+        item.account_id,
+        item.captured_at,
+        item.source,
+        item.is_other_owner,
+        coalesce(superseded.id, item.stored_id) AS id,
+        NOT item.is_equal AND superseded.id IS NULL AS is_contradiction
+    FROM compared AS item
+    LEFT JOIN LATERAL (
+        SELECT id
+        FROM superseded_snapshots
+        WHERE
+            NOT item.is_equal
+            AND CASE WHEN user_id = item.user_id THEN TRUE END
+            AND account_id = item.account_id
+            AND captured_at = item.captured_at AND source = item.source
+            AND currency = item.currency
+            AND captured_amounts(balance, available_balance, holdings_value, cash_value)
+            = captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+        ORDER BY id DESC
+        LIMIT 1
+    ) AS superseded ON TRUE
+),
+
+judged AS (
+    SELECT
+        *,
+        -- Not a join: a plan that knows neither length would compare every pair, where this is hashed.
+        coalesce(id IN (SELECT created.id FROM unnest(%(created)s::uuid[]) AS created (id)), FALSE) AS is_new,
+        row_number() OVER (PARTITION BY id ORDER BY ordinality) AS occurrence
+    FROM matched
 )
 
 SELECT
@@ -57,5 +81,5 @@ SELECT
     account_id::text AS account_id,
     utc_iso8601(captured_at) AS captured_at,
     source
-FROM matched
+FROM judged
 ORDER BY ordinality;

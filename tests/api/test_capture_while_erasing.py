@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from config import Settings
-from snapshots import batch, erasing, queries
+from snapshots import command_queries, erasing
 from tests.support import Answer, Caller, captured, faults, snapshot, until, user_token
 from tests.support.apps import serving
 
@@ -43,7 +43,7 @@ class Race:
 
     def erase(self, user_id: str) -> tuple[int, int]:
         with self.erasing.transaction():
-            return erasing.erase(self.erasing, user_id)
+            return erasing.erase_user(self.erasing, user_id)
 
     def begin(self, name: str, call: Callable[[], T]) -> Future[T]:
         """Start a call in a thread; return when its session waits for a lock."""
@@ -98,7 +98,7 @@ def test_a_capture_waits_for_an_erasure_and_registers_the_account_anew(
     [before] = captured(race.sync_job, item)
 
     with race.erasing.transaction():
-        erasing.erase(race.erasing, user_id)
+        erasing.erase_user(race.erasing, user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(item))
 
     assert capture.result().status_code == 201
@@ -113,7 +113,7 @@ def test_a_capture_waits_for_an_erasure_that_is_rolled_back_and_is_a_duplicate(
     [before] = captured(race.sync_job, item)
 
     with race.erasing.transaction(force_rollback=True):
-        erasing.erase(race.erasing, user_id)
+        erasing.erase_user(race.erasing, user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(item))
 
     assert capture.result().json["snapshots"] == [{**before, "status": "duplicate"}]
@@ -128,14 +128,31 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_fails_whole_and_suc
     captured(race.sync_job, old)
 
     with race.erasing.transaction():
-        accounts = queries.lock_accounts(race.erasing, user_id=user_id)
+        accounts = command_queries.lock_accounts(race.erasing, user_id=user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(others, new))
-        queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
-        queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
+        command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
+        command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
 
     assert_to_be_repeated(capture.result())
     assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
     assert race.capture(others, new).json["created_count"] == 2
+
+
+def test_a_conflict_names_its_own_item_when_the_account_before_it_in_the_batch_is_erased(
+    race: Race, user_id: str, account_id: str
+) -> None:
+    erased, stored = snapshot(user_id, account_id), snapshot(str(uuid4()), str(uuid4()))
+    captured(race.sync_job, erased, stored)
+    contradictory = {**stored, "balance": "7.00"}
+
+    with race.erasing.transaction():
+        accounts = command_queries.lock_accounts(race.erasing, user_id=user_id)
+        capture = race.begin(CAPTURE, lambda: race.capture(erased, contradictory))
+        command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
+        command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
+
+    assert capture.result().status_code == 409
+    assert list(faults(capture.result())) == ["/snapshots/1"]
 
 
 def test_a_capture_that_begins_when_accounts_are_only_locked_succeeds_when_the_erasure_is_rolled_back(
@@ -145,7 +162,7 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_succeeds_when_the_e
     captured(race.sync_job, old)
 
     with race.erasing.transaction(force_rollback=True):
-        queries.lock_accounts(race.erasing, user_id=user_id)
+        command_queries.lock_accounts(race.erasing, user_id=user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(new))
 
     assert capture.result().status_code == 201
@@ -155,18 +172,18 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_succeeds_when_the_e
 # The capture comes first
 
 
-def test_an_erasure_between_the_statements_for_accounts_and_for_snapshots_fails_the_capture_whole(
+def test_an_erasure_waits_for_a_capture_that_has_only_registered_its_accounts_and_erases_what_it_stores(
     race: Race, user_id: str, account_id: str
 ) -> None:
     item, others = snapshot(user_id, account_id), snapshot(str(uuid4()), str(uuid4()))
-    captured(race.sync_job, item)
+    captured(race.sync_job, snapshot(user_id, account_id, captured_at="2025-01-02"))
 
     with race.paused(CAPTURE, "INSERT ON accounts", lambda: race.capture(others, item)) as capture:
-        assert race.erase(user_id) == (1, 1)
+        erasure = race.begin(ERASURE, lambda: race.erase(user_id))
 
-    assert_to_be_repeated(capture.result())
-    assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
-    assert race.capture(others, item).json["created_count"] == 2
+    assert capture.result().json["created_count"] == 2
+    assert erasure.result() == (1, 2)
+    assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 1)
 
 
 def test_an_erasure_waits_for_a_capture_that_has_stored_a_snapshot_and_erases_that_too(
@@ -183,46 +200,18 @@ def test_an_erasure_waits_for_a_capture_that_has_stored_a_snapshot_and_erases_th
     assert race.stored(account_id) == 0
 
 
-def test_an_erasure_before_duplicates_are_looked_up_fails_the_capture_and_it_succeeds_when_repeated(
+def test_an_erasure_waits_for_a_capture_that_has_yet_to_look_up_its_duplicates(
     race: Race, user_id: str, account_id: str
 ) -> None:
     item = snapshot(user_id, account_id)
-    captured(race.sync_job, item)
+    [before] = captured(race.sync_job, item)
 
     with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(item)) as capture:
-        assert race.erase(user_id) == (1, 1)
+        erasure = race.begin(ERASURE, lambda: race.erase(user_id))
 
-    assert_to_be_repeated(capture.result())
-    assert race.capture(item).status_code == 201
-
-
-def test_an_account_that_is_erased_and_captured_anew_during_a_capture_is_no_contradiction(
-    race: Race, user_id: str, account_id: str
-) -> None:
-    item = snapshot(user_id, account_id)
-    captured(race.sync_job, item)
-
-    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(item)) as capture:
-        race.erase(user_id)
-        # Not by the service, whose captures are all paused.
-        batch.store(race.erasing, [{**item, "captured_at": "2025-01-02"}])
-
-    assert_to_be_repeated(capture.result())
-    assert race.stored(account_id) == 1
-
-
-def test_a_conflict_names_its_own_item_when_the_account_before_it_in_the_batch_is_erased(
-    race: Race, user_id: str, account_id: str
-) -> None:
-    erased, stored = snapshot(user_id, account_id), snapshot(str(uuid4()), str(uuid4()))
-    captured(race.sync_job, erased, stored)
-    contradictory = {**stored, "balance": "7.00"}
-
-    with race.paused(CAPTURE, "INSERT ON balance_snapshots", lambda: race.capture(erased, contradictory)) as capture:
-        race.erase(user_id)
-
-    assert capture.result().status_code == 409
-    assert list(faults(capture.result())) == ["/snapshots/1"]
+    assert capture.result().json["snapshots"] == [{**before, "status": "duplicate"}]
+    assert erasure.result() == (1, 1)
+    assert race.stored(account_id) == 0
 
 
 def test_an_account_that_is_registered_during_an_erasure_stays_and_the_erasure_succeeds(

@@ -16,9 +16,16 @@ from openapi_spec_validator import validate
 from config import Settings
 from schemas import examples
 from schemas.capture import CaptureBatch
+from schemas.corrections import CorrectionBatch
 from schemas.fields import MINOR_UNITS
-from schemas.reads import HistoryParameters, LatestParameters, ListParameters, PortfolioParameters
-from schemas.responses import CaptureResult, History, Latest, PortfolioHistory
+from schemas.reads import (
+    CorrectionsParameters,
+    HistoryParameters,
+    LatestParameters,
+    ListParameters,
+    PortfolioParameters,
+)
+from schemas.responses import CaptureResult, CorrectionResult, Corrections, History, Latest, PortfolioHistory
 from tests.support import API, LATEST, ROOT
 from tests.support.apps import serving
 from tools import openapi
@@ -29,7 +36,9 @@ PORTFOLIO = f"{API}/balance-history"
 PROXYS = {"413", "414", "431", "502", "504"}
 RATE_LIMIT = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 SECURITY = {"Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"}
-READS = [LATEST, PORTFOLIO, HISTORY, f"{HISTORY}.csv", RECENT]
+AUDIT = f"{API}/accounts/{{account_id}}/corrections"
+CORRECT = f"{API}/balance-snapshots/corrections"
+READS = [LATEST, PORTFOLIO, HISTORY, f"{HISTORY}.csv", RECENT, AUDIT]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +85,8 @@ def test_the_contract_holds_every_operation_of_the_api(app: Flask, contract: dic
         (f"{HISTORY}.csv", "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
         (HISTORY, "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
         (RECENT, "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
+        (AUDIT, "get", {"200", "400", "401", "403", "404", "429", "500", "503"}),
+        (CORRECT, "post", {"200", "400", "401", "403", "409", "415", "500", "503"}),
         (LATEST, "post", {"200", "201", "400", "401", "403", "409", "415", "500", "503"}),
     ],
 )
@@ -93,6 +104,7 @@ def test_an_operation_names_each_status_that_it_can_return(
         (HISTORY, HistoryParameters),
         (f"{HISTORY}.csv", HistoryParameters),
         (RECENT, ListParameters),
+        (AUDIT, CorrectionsParameters),
     ],
 )
 def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str, schema: type[ma.Schema]) -> None:
@@ -124,7 +136,7 @@ def test_every_response_names_its_headers(contract: dict[str, Any], path: str) -
             expected |= {"Retry-After"}
         if status == "401":
             expected |= {"WWW-Authenticate"}
-        if path == RECENT and status == "200":
+        if path in (RECENT, AUDIT) and status == "200":
             expected |= {"Link"}
         if path.endswith(".csv") and status == "200":
             expected |= {"Content-Disposition"}
@@ -169,6 +181,7 @@ def test_an_example_of_a_problem_is_one_that_its_operation_returns(contract: dic
 
 def test_the_contract_states_the_scopes(contract: dict[str, Any]) -> None:
     assert contract["paths"][LATEST]["post"]["security"] == [{"bearer": ["balance-snapshots:write"]}]
+    assert contract["paths"][CORRECT]["post"]["security"] == [{"bearer": ["balance-snapshots:correct"]}]
     assert {str(contract["paths"][path]["get"]["security"]) for path in READS} == {"[{'bearer': []}]"}
 
 
@@ -205,6 +218,9 @@ def test_money_is_a_string_with_a_decimal_pattern_and_never_a_number(contract: d
         (CaptureBatch, examples.BATCH),
         (PortfolioHistory, examples.PORTFOLIO),
         (CaptureResult, examples.CREATED),
+        (CorrectionBatch, examples.CORRECTIONS),
+        (CorrectionResult, examples.CORRECTED),
+        (Corrections, examples.SUPERSEDED),
         (CaptureResult, examples.DUPLICATE),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_cursor_belongs_to_its_account_and_source(
 ) -> None:
     other = str(uuid4())
     captured(sync_job, *minutes(user_id, other, 1))
-    message = ["Belongs to another account or source; follow the next link unchanged."]
+    message = ["Belongs to another list, account or source; follow the next link unchanged."]
 
     assert refusal(user.recent(other, cursor=cursor)) == message
     assert refusal(user.recent("no-uuid", cursor=cursor)) == message

@@ -12,12 +12,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from schemas.fields import SOURCES
-from snapshots import queries
+from snapshots.statements import DIRECTORY
 from tests.support import ROOT
 from tests.support.running import clean_environ
 from tools import demo, sql
 
-NAMES = sorted(path.stem for path in queries.DIRECTORY.glob("*.sql"))
+NAMES = sorted(path.stem for path in DIRECTORY.glob("*.sql"))
 every_query = pytest.mark.parametrize("name", NAMES)
 
 
@@ -43,7 +43,7 @@ def test_a_query_runs_by_itself_and_changes_nothing(
 
     sql.main(["run", name])
 
-    columns = [column.name for column in sql.read(queries.DIRECTORY / f"{name}.sql").columns]
+    columns = [column.name for column in sql.read(DIRECTORY / f"{name}.sql").columns]
     printed = capsys.readouterr().out
     if columns:
         assert all(list(row) == columns for row in json.loads(printed))

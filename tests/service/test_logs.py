@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.support import API, LATEST, Caller, captured, snapshot, user_token
+from tests.support import API, LATEST, Caller, captured, correction, snapshot, usd, user_token
 from tests.support.apps import serving
 from tests.support.printed_log import AMOUNT, OTHER_AMOUNT, Output, printing, printing_to
 
@@ -161,3 +161,19 @@ def test_no_line_of_a_database_that_is_down_holds_its_password(settings: Setting
         assert Caller(app, user_token(user_id)).latest().status_code == 503
     assert output.lines
     assert "pass-phrase" not in output.text
+
+
+def test_a_batch_of_corrections_is_one_more_line_with_its_trace_id_and_its_subject(
+    sync_job: Caller, corrector: Caller, user_id: str, account_id: str, output: Output
+) -> None:
+    item = snapshot(user_id, account_id, AMOUNT)
+    [stored] = captured(sync_job, item)
+    wrong = correction(item, stored["id"], usd(OTHER_AMOUNT), "Some customer's secret reason.")
+
+    response = corrector.correct(wrong, wrong)
+
+    [line] = [line for line in output.lines if line["event"] == "corrections_stored"]
+    assert (line["corrected"], line["withdrawn"], line["duplicate"]) == (1, 0, 1)
+    assert (line["subject"], line["trace_id"]) == ("corrections-job", response.headers["X-Trace-Id"])
+    for secret in (AMOUNT, OTHER_AMOUNT, "secret reason", account_id):
+        assert secret not in output.text

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config import Settings
 from service.auth import public
-from tests.support import Caller, captured, snapshot, until, user_token
+from tests.support import Caller, captured, correction, snapshot, until, usd, user_token
 from tests.support.apps import serving
 
 
@@ -69,6 +69,22 @@ def test_captures_and_duplicates_are_counted(anonymous: FlaskClient, sync_job: C
     captured(sync_job, *items, snapshot(user_id, str(uuid4())))
 
     assert both() == (created + 3, duplicate + 2)
+
+
+def test_corrections_withdrawals_and_duplicates_are_counted(
+    anonymous: FlaskClient, sync_job: Caller, corrector: Caller, user_id: str
+) -> None:
+    def counts() -> list[float]:
+        return [count(anonymous, "corrections_total", status=s) for s in ("corrected", "withdrawn", "duplicate")]
+
+    items = [snapshot(user_id, str(uuid4())) for _ in range(3)]
+    ids = [each["id"] for each in captured(sync_job, *items)]
+    before = counts()
+    batch = [correction(item, ids[n], usd("1.00") if n else None) for n, item in enumerate(items)]
+    assert corrector.correct(*batch, batch[0]).status_code == 200
+    assert corrector.correct(batch[0] | {"replacement": usd("7.00")}, batch[1]).status_code == 409
+
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [2, 1, 1]
 
 
 def test_the_limiters_decisions_are_counted(anonymous: FlaskClient, user: Caller) -> None:

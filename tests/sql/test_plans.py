@@ -7,7 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 import pytest
 
-from snapshots import queries
+from snapshots.statements import DIRECTORY
 from tests.support.databases import database
 from tools import sql
 
@@ -29,7 +29,10 @@ def crowd(database_url: str) -> Iterator[str]:
     yield database_url
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("DELETE FROM balance_snapshots WHERE currency = 'XCD'")
-        connection.execute("DELETE FROM accounts WHERE id NOT IN (SELECT account_id FROM balance_snapshots)")
+        connection.execute(
+            "DELETE FROM accounts WHERE id NOT IN (SELECT account_id FROM balance_snapshots)"
+            " AND id NOT IN (SELECT account_id FROM superseded_snapshots)"
+        )
 
 
 _FILL: LiteralString = """
@@ -53,7 +56,7 @@ CROWD: list[LiteralString] = [
 
 def plan(url: str, name: str, mode: LiteralString, **changed: Any) -> dict[str, Any]:
     """The plan that ran."""
-    query = sql.read(queries.DIRECTORY / f"{name}.sql")
+    query = sql.read(DIRECTORY / f"{name}.sql")
     parameters = query.example | {"user_id": OWNER} | changed
     order = list(parameters)
     statement = re.sub(r"%\((\w+)\)s", lambda m: f"${order.index(m[1]) + 1}", query.statement)
@@ -115,7 +118,7 @@ RANGE = {
 
 
 def parameters_of(name: str, account_id: str, **more: Any) -> dict[str, Any]:
-    known = {p.name for p in sql.read(queries.DIRECTORY / f"{name}.sql").parameters}
+    known = {p.name for p in sql.read(DIRECTORY / f"{name}.sql").parameters}
     return {k: v for k, v in {"account_id": account_id, **RANGE, **more}.items() if k in known}
 
 

@@ -15,14 +15,15 @@ from flask import Flask
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from config import Settings
-from snapshots import queries
+from snapshots import command_queries, queries
+from snapshots.statements import DIRECTORY, statement
 from tests.support import Answer, Caller, captured, snapshot, user_token
 from tests.support.apps import serving
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]
 
-FILES = sorted(queries.DIRECTORY.glob("*.sql"))
+FILES = sorted(DIRECTORY.glob("*.sql"))
 READS = [
     "get_balance_history",
     "get_balance_history_by_interval",
@@ -34,7 +35,9 @@ READS = [
 ROWS = {
     "delete_accounts": 0,
     "list_import_contradictions": 0,
+    "list_superseded_import_contradictions": 0,
     "lock_accounts": 7,
+    "supersede_snapshots": 0,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -44,7 +47,7 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 @every_file
 def test_a_file_has_one_function_of_its_name_that_takes_its_parameters(path: Path) -> None:
-    function = getattr(queries, path.stem)
+    (function,) = [vars(module)[path.stem] for module in (queries, command_queries) if path.stem in vars(module)]
 
     connection, *parameters = inspect.signature(function).parameters
     assert connection == "connection"
@@ -53,11 +56,11 @@ def test_a_file_has_one_function_of_its_name_that_takes_its_parameters(path: Pat
 
 @every_file
 def test_a_statement_is_short_enough_for_psycopg_to_parse_it_once(path: Path) -> None:
-    statement = queries._statement(path.stem)
+    text = statement(path.stem)
 
-    assert len(statement) <= MAX_CACHED_STATEMENT_LENGTH
-    assert statement.startswith(f"-- {path.stem}\n".encode())
-    assert b"--" not in statement[3:]
+    assert len(text) <= MAX_CACHED_STATEMENT_LENGTH
+    assert text.startswith(f"-- {path.stem}\n".encode())
+    assert b"--" not in text[3:]
 
 
 def test_every_file_is_named_by_a_verb_and_a_noun() -> None:
@@ -70,6 +73,7 @@ def test_every_file_is_named_by_a_verb_and_a_noun() -> None:
         "lock",
         "mark",
         "match",
+        "supersede",
     }
 
 
@@ -85,7 +89,7 @@ def test_a_file_holds_one_statement_that_casts_every_parameter(path: Path) -> No
 
 @pytest.mark.parametrize("name", READS)
 def test_a_read_names_the_user_and_the_account_wherever_it_reads_snapshots(name: str) -> None:
-    statement = sql.read(queries.DIRECTORY / f"{name}.sql").statement
+    statement = sql.read(DIRECTORY / f"{name}.sql").statement
     _, *branches = re.split(r"(?:FROM|JOIN) balance_snapshots", statement)
 
     assert branches
@@ -125,7 +129,7 @@ def test_the_example_of_a_file_returns_exactly_its_declared_columns(connection: 
 
 
 def one(connection: Connection, name: str, **changed: Any) -> Any:
-    query = sql.read(queries.DIRECTORY / f"{name}.sql")
+    query = sql.read(DIRECTORY / f"{name}.sql")
     return connection.execute(query.statement.encode(), query.example | changed).fetchone()
 
 

@@ -135,12 +135,16 @@ def test_a_table_that_is_not_granted_is_closed_to_the_serving_role(deployed: Dat
     assert deployed.privileges()["added"] == set()
 
 
-def test_the_owner_erases_a_user_with_the_documented_command(deployed: Database) -> None:
+def test_the_owner_erases_an_account_and_a_user_with_the_documented_commands(deployed: Database) -> None:
     owner_url = deployed.url("snapshots_owner")
     with psycopg.connect(owner_url) as connection:
         demo.load(connection)
 
+    operating.run("Erase an account", OWNER_URL=owner_url, ACCOUNT_ID=demo.BROKERAGE)
+    with psycopg.connect(owner_url) as connection:
+        left = connection.execute("SELECT count(*) FROM accounts").fetchone()
     operating.run("Erase a user", OWNER_URL=owner_url, USER_ID=demo.USER)
+    assert left == (len(demo.ACCOUNTS) - 1,)
 
     with psycopg.connect(owner_url) as connection:
         assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (0,)

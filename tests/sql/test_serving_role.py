@@ -41,6 +41,28 @@ def test_a_user_is_imported_and_exported_by_the_serving_role_and_erased_by_the_o
     assert [done.returncode for done in (imported, exported, refused, erased)] == [0, 0, SYSTEM_FAULT, 0]
 
 
+def test_a_file_with_superseded_snapshots_is_imported_by_the_owner_only(deployed: Database, tmp_path: Path) -> None:
+    user_id = str(uuid4())
+    row = snapshot(user_id, str(uuid4())) | {
+        "id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff",
+        "created_at": "2025-01-01T00:00:00Z",
+        "reason": "It was wrong.",
+        "superseded_at": "2025-01-02T00:00:00Z",
+        "superseded_by": "corrections-job",
+    }
+    file = tmp_path / "superseded.ndjson"
+    file.write_text(as_ndjson(row))
+    service, owner = (in_process(deployed.url(role)) for role in ("snapshots_service", "snapshots_owner"))
+
+    refused = service("snapshots", "import", str(file))
+    imported = owner("snapshots", "import", str(file))
+    exported = service("snapshots", "export", "--user", user_id, "--superseded", "--format", "ndjson")
+
+    assert (refused.returncode, imported.returncode) == (SYSTEM_FAULT, 0)
+    assert "permission denied for table superseded_snapshots" in refused.stderr
+    assert "It was wrong." in exported.stdout
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -59,6 +81,12 @@ def test_a_user_is_imported_and_exported_by_the_serving_role_and_erased_by_the_o
         "TRUNCATE balance_snapshots",
         "DROP TABLE balance_snapshots",
         "ALTER TABLE balance_snapshots DROP CONSTRAINT balance_snapshots_natural_key",
+        "INSERT INTO superseded_snapshots SELECT *, 'x', now(), 'x', NULL FROM balance_snapshots",
+        "UPDATE superseded_snapshots SET reason = 'x'",
+        "DELETE FROM superseded_snapshots",
+        "TRUNCATE superseded_snapshots",
+        "SELECT FROM accounts FOR KEY SHARE",
+        "ALTER FUNCTION supersede_snapshots SECURITY INVOKER",
         "CREATE INDEX ON balance_snapshots (balance)",
         "CREATE TABLE x (y int)",
         "CREATE VIEW x AS SELECT 1",

@@ -90,6 +90,12 @@ class Caller:
     def post(self, body: Any, **headers: str) -> Answer:
         return self.send("POST", "/balance-snapshots", json=body, headers=headers)
 
+    def correct(self, *items: Mapping[str, Any]) -> Answer:
+        return self.send("POST", "/balance-snapshots/corrections", json={"corrections": list(items)})
+
+    def corrections(self, account_id: str, **query: Any) -> Answer:
+        return self.get(f"/accounts/{account_id}/corrections", **query)
+
     def send(self, method: str, path: str, **request: Any) -> Answer:
         """Any request, with the caller's token."""
         headers = self.authorization | request.pop("headers", {})
@@ -124,6 +130,22 @@ def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: A
         "captured_at": "2025-01-01T00:00:00Z",
         **fields,
     }
+
+
+KEY = ("user_id", "account_id", "source", "captured_at")
+
+
+def correction(
+    item: Mapping[str, Any], snapshot_id: str, replacement: Mapping[str, Any] | None, reason: str = "Cents as dollars."
+) -> dict[str, Any]:
+    """An item of a batch of corrections: of the snapshot that this item of a capture was stored as."""
+    key = {name: item[name] for name in KEY}
+    return {"id": snapshot_id, **key, "reason": reason, "replacement": replacement}
+
+
+def usd(balance: str, **amounts: str) -> dict[str, Any]:
+    """The values of a replacement."""
+    return {"balance": balance, "currency": "USD", **amounts}
 
 
 def captured(sync_job: Caller, *items: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -17,10 +17,12 @@ DEPLOY = ROOT / "deploy"
 ROLES = DEPLOY / "roles.sql"
 LOGGING = DEPLOY / "database-logging.sql"
 PRIVILEGES = ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+TRUSTED_FUNCTIONS = {"hold_accounts", "supersede_snapshots"}
 SERVICE_PRIVILEGES = {
     "schema_migrations": {"SELECT"},
     "accounts": {"SELECT", "INSERT"},
     "balance_snapshots": {"SELECT", "INSERT"},
+    "superseded_snapshots": {"SELECT"},
 }
 
 
@@ -70,6 +72,14 @@ class Database:
             " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f') GROUP BY relname"
         )
         return {table: set(privileges or []) for table, privileges in rows}
+
+    def trusted_functions(self, user: str = "snapshots_service") -> set[str]:
+        """The functions that run with the rights of their owner and that a role may call."""
+        rows = self.fetch(
+            "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
+            f" AND has_function_privilege('{user}', oid, 'EXECUTE')"
+        )
+        return {name for (name,) in rows}
 
     def psql(self, script: Path, user: str) -> subprocess.CompletedProcess[str]:
         """Run a file as an operator does."""

@@ -27,8 +27,8 @@ def test_every_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> N
 def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
     shown = [example for example in EXAMPLES if example.shown]
 
-    assert sum(example.text.startswith("curl") for example in shown) == 6
-    assert sum(example.language == "python" for example in shown) == 5
+    assert sum(example.text.startswith("curl") for example in shown) == 7
+    assert sum(example.language == "python" for example in shown) == 6
 
 
 def test_the_sync_job_retries_until_the_service_has_started(tmp_path: Path) -> None:

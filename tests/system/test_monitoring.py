@@ -190,7 +190,12 @@ def test_counters_of_the_service_exist_at_zero_before_the_first_request(watched:
         if name.endswith("_total") and not name.startswith("nginx")
     }
 
-    assert set(counters) == {"limiter_decisions_total", "limiter_fallbacks_total", "snapshots_captured_total"}
+    assert set(counters) == {
+        "corrections_total",
+        "limiter_decisions_total",
+        "limiter_fallbacks_total",
+        "snapshots_captured_total",
+    }
     for name, labels in counters.items():
         assert watched.first[name] == dict.fromkeys(labels, 0), name
 
@@ -232,4 +237,4 @@ def test_the_documented_metrics_are_those_of_the_service_and_of_nginx(watched: W
     shown = scrape(watched.stack.internal_base) | scrape(watched.stack.nginx_metrics_base)
     ours = {re.sub(r"_(bucket|sum|count|created)$", "", name) for name in shown}
 
-    assert {name for name in ours if re.match(r"http_|db_|limiter_|snapshots_|nginx_", name)} == documented
+    assert {name for name in ours if re.match(r"http_|db_|limiter_|snapshots_|corrections_|nginx_", name)} == documented

@@ -1,0 +1,36 @@
+"""The request body of a batch of corrections (rule 32)."""
+
+import marshmallow as ma
+
+from schemas.batch import Item, Items
+from schemas.capture import CaptureItem
+from schemas.fields import Instant, Reason, Source, Uuid
+
+
+class Replacement(CaptureItem):
+    """The values that the snapshot should have had; what is left out is null."""
+
+    class Meta:
+        exclude = ("user_id", "account_id", "source", "captured_at")
+
+
+class CorrectionItem(Item):
+    """A snapshot that is wrong, named by its id and its key, and what replaces it."""
+
+    id = Uuid(required=True, metadata={"description": "Id of the snapshot."})
+    user_id = Uuid(required=True)
+    account_id = Uuid(required=True)
+    source = Source(required=True)
+    captured_at = Instant(required=True, metadata={"description": "ISO 8601. The replacement keeps it."})
+    reason = Reason(
+        required=True, metadata={"description": "Why the snapshot is wrong; the account's owner can read it."}
+    )
+    replacement = ma.fields.Nested(
+        Replacement, required=True, allow_none=True, metadata={"description": "Null withdraws the snapshot."}
+    )
+
+
+class CorrectionBatch(ma.Schema):
+    """A batch, stored or rejected as a whole."""
+
+    corrections = Items(CorrectionItem, "corrections")

@@ -1,0 +1,127 @@
+"""One function for each file of sql/queries that a command runs, as in snapshots.queries."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+from snapshots.statements import count, execute, stream
+
+
+class Contradiction(NamedTuple):
+    """A line of an import that cannot be stored."""
+
+    line: int
+    status: str
+    """contradicts_stored, contradicts_batch, contradicts_superseded, stands, other_owner or erased."""
+
+
+def create_import(connection: Connection[Any]) -> None:
+    """Within a transaction: the table is dropped at its end."""
+    execute(connection, "create_import")
+
+
+def mark_import_repetitions(connection: Connection[Any]) -> None:
+    """Before `mark_import_contradictions`, and again once the accounts are held."""
+    execute(connection, "mark_import_repetitions")
+
+
+def mark_import_contradictions(connection: Connection[Any]) -> None:
+    """Before anything of the import is stored."""
+    execute(connection, "mark_import_contradictions")
+
+
+def insert_imported_accounts(connection: Connection[Any]) -> None:
+    """After `mark_import_contradictions`."""
+    execute(connection, "insert_imported_accounts")
+
+
+def insert_imported_snapshots(connection: Connection[Any]) -> int:
+    """How many snapshots are new."""
+    return count(execute(connection, "insert_imported_snapshots"))
+
+
+def insert_imported_superseded_snapshots(connection: Connection[Any]) -> int:
+    """After `insert_imported_accounts`. Return how many are new."""
+    return count(execute(connection, "insert_imported_superseded_snapshots"))
+
+
+def list_superseded_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
+    """By line. Read from the server as they are taken, within a transaction."""
+    for row in stream(connection, "list_superseded_import_contradictions"):
+        yield Contradiction(*row)
+
+
+def list_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
+    """By line. Read from the server as they are taken, within a transaction."""
+    for row in stream(connection, "list_import_contradictions"):
+        yield Contradiction(*row)
+
+
+def list_snapshots_to_export(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    source: str | None,
+) -> Iterator[tuple[str | None, ...]]:
+    """Rows of text. Read from the server as they are taken, within a transaction."""
+    return stream(
+        connection,
+        "list_snapshots_to_export",
+        user_id=user_id,
+        account_id=account_id,
+        start_date=start_date,
+        end_date=end_date,
+        source=source,
+    )
+
+
+def list_all_snapshots_to_export(
+    connection: Connection[Any],
+    *,
+    user_id: str,
+    account_id: str | None,
+    start_date: datetime | None,
+    end_date: datetime | None,
+    source: str | None,
+) -> Iterator[tuple[str | None, ...]]:
+    """As `list_snapshots_to_export`, with the superseded ones."""
+    return stream(
+        connection,
+        "list_all_snapshots_to_export",
+        user_id=user_id,
+        account_id=account_id,
+        start_date=start_date,
+        end_date=end_date,
+        source=source,
+    )
+
+
+def lock_accounts(connection: Connection[Any], *, user_id: str) -> list[str]:
+    """Lock a user's accounts until the transaction ends, and return their ids."""
+    return [str(row[0]) for row in execute(connection, "lock_accounts", user_id=user_id)]
+
+
+def lock_account(connection: Connection[Any], *, account_id: str) -> str | None:
+    """Lock an account until the transaction ends, and return its owner's id; None if there is no such account."""
+    row = execute(connection, "lock_account", account_id=account_id).fetchone()
+    return row and str(row[0])
+
+
+def delete_snapshots(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:
+    """Delete all snapshots of these accounts, and return their number."""
+    return count(execute(connection, "delete_snapshots", user_id=user_id, account_ids=account_ids))
+
+
+def delete_accounts(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:
+    """Delete these accounts, and return their number."""
+    return execute(connection, "delete_accounts", user_id=user_id, account_ids=account_ids).rowcount
+
+
+def delete_superseded_snapshots(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:
+    """Delete all superseded snapshots of these accounts, and return their number."""
+    return count(execute(connection, "delete_superseded_snapshots", user_id=user_id, account_ids=account_ids))

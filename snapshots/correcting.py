@@ -1,0 +1,54 @@
+"""Storing a batch of corrections: all or nothing, and as often as it is delivered (rules 31 and 32)."""
+
+import json
+from typing import Any
+
+from psycopg import Connection
+
+from snapshots import queries
+from snapshots.queries import CorrectionMatch
+
+_CONTRADICTIONS = {"contradicts_stored", "contradicts_batch", "not_stored"}
+
+
+class ContradictionError(Exception):
+    """Corrections that contradict what is stored, or one another; nothing is stored."""
+
+    def __init__(self, matches: dict[int, CorrectionMatch]) -> None:
+        super().__init__(f"{len(matches)} corrections of the batch contradict what is stored, or one another")
+        self.matches = matches
+        """The corrections at fault, by their places in the batch."""
+
+
+def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
+    """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
+
+    Two statements in one transaction, whatever the batch's size; one where all of it is new. Raises ContradictionError
+    and psycopg.Error; after either, and after a lost answer, the same batch may be stored again. Two corrections of a
+    snapshot are the same when their replacements have the same values: the first one's reason is kept.
+    """
+    batch = json.dumps([_flatten(item) for item in items], default=str)
+    with connection.transaction():
+        moved = queries.supersede_snapshots(connection, items=batch, subject=_storable(subject))
+        if len(moved) == len(items):
+            return [_new(item, replaced_by) for item, (_, replaced_by) in zip(items, moved, strict=True)]
+        matches = queries.match_corrections(connection, items=batch, moved=[ordinality for ordinality, _ in moved])
+        contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+        if contradictions:
+            raise ContradictionError(contradictions)
+    return matches
+
+
+def _flatten(item: dict[str, Any]) -> dict[str, Any]:
+    """The item and its replacement's values as one row; a replacement without values is none."""
+    return {name: value for name, value in item.items() if name != "replacement"} | (item["replacement"] or {})
+
+
+def _new(item: dict[str, Any], replaced_by: str | None) -> CorrectionMatch:
+    status = "corrected" if replaced_by else "withdrawn"
+    return CorrectionMatch(status, item["id"], replaced_by, replaced_by)
+
+
+def _storable(subject: str) -> str:
+    """The subject without the characters that PostgreSQL cannot store."""
+    return subject.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

@@ -1,0 +1,39 @@
+"""The statements of sql/queries: how they are read, run and streamed."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection, Cursor
+
+DIRECTORY = Path(__file__).parent.parent / "sql" / "queries"
+
+
+def execute(connection: Connection[Any], name: str, **parameters: Any) -> Cursor[Any]:
+    """Run a statement and return its cursor."""
+    return connection.execute(statement(name), parameters)
+
+
+def count(cursor: Cursor[Any]) -> int:
+    """Return the number that is the only column of the only row."""
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def stream(connection: Connection[Any], name: str, **parameters: Any) -> Iterator[Any]:
+    """Yield the rows, read from the server as they are taken, within a transaction."""
+    with connection.cursor(name=name) as cursor:
+        cursor.itersize = 5000
+        cursor.execute(statement(name), parameters)
+        yield from cursor
+
+
+@cache
+def statement(name: str) -> bytes:
+    """The file's statement under its name, without comments and indentation: psycopg parses a text anew for every use
+    unless it has at most 4096 characters."""
+    lines = (DIRECTORY / f"{name}.sql").read_text().splitlines()
+    code = [line.strip() for line in lines if line and not line.strip().startswith("--")]
+    return "\n".join([f"-- {name}", *code]).encode()

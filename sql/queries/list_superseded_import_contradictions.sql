@@ -1,0 +1,45 @@
+-- The superseded snapshots of an import that contradict what is stored, one another, or the owner of their account, by
+-- their lines.
+--
+-- After: create_import
+-- Columns:
+--   line    bigint
+--   status  text    contradicts_superseded, stands, other_owner or erased
+
+SELECT
+    import.line,
+    CASE
+        WHEN accounts.user_id <> import.user_id THEN 'other_owner'
+        WHEN standing.id IS NOT NULL THEN 'stands'
+        WHEN stored.id IS NOT NULL THEN 'contradicts_superseded'
+        ELSE 'erased'
+    END AS status
+FROM import
+LEFT JOIN accounts ON import.account_id = accounts.id
+LEFT JOIN balance_snapshots AS standing
+    ON
+        import.user_id = standing.user_id AND import.account_id = standing.account_id
+        AND import.source = standing.source AND import.captured_at = standing.captured_at
+        AND import.id = standing.id
+LEFT JOIN superseded_snapshots AS stored
+    ON
+        import.user_id = stored.user_id AND import.account_id = stored.account_id
+        AND import.source = stored.source AND import.captured_at = stored.captured_at
+        AND import.id = stored.id
+WHERE
+    import.superseded_at IS NOT NULL
+    AND (
+        accounts.user_id IS DISTINCT FROM import.user_id
+        OR standing.id IS NOT NULL
+        OR row(
+            import.currency,
+            captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value),
+            import.created_at, import.reason, import.superseded_at, import.superseded_by, import.replaced_by
+        )
+        IS DISTINCT FROM row(
+            stored.currency,
+            captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
+            stored.created_at, stored.reason, stored.superseded_at, stored.superseded_by, stored.replaced_by
+        )
+    )
+ORDER BY import.line;

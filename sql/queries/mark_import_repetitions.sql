@@ -1,0 +1,42 @@
+-- Marks the lines of an import that bring again what was superseded, as stored or in the import itself (rule 33). A line
+-- with the id of a replacement is none, whatever its values.
+--
+-- After: create_import
+
+WITH superseded AS (
+    SELECT
+        user_id,
+        account_id,
+        source,
+        captured_at,
+        currency,
+        captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+        replaced_by
+    FROM superseded_snapshots
+    WHERE account_id IN (SELECT import.account_id FROM import)
+    UNION ALL
+    SELECT
+        user_id,
+        account_id,
+        source,
+        captured_at,
+        currency,
+        captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+        replaced_by
+    FROM import
+    WHERE superseded_at IS NOT NULL
+)
+
+UPDATE import SET is_repetition = TRUE
+FROM superseded
+WHERE
+    import.superseded_at IS NULL
+    AND import.user_id = superseded.user_id AND import.account_id = superseded.account_id
+    AND import.source = superseded.source AND import.captured_at = superseded.captured_at
+    AND import.currency = superseded.currency
+    AND captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
+    = superseded.amounts
+    AND NOT EXISTS (
+        SELECT FROM superseded AS correction
+        WHERE correction.replaced_by = import.id
+    );

@@ -1,0 +1,273 @@
+"""Corrections, captures and erasures of the same snapshots at once (rules 31 to 33), on connections of their own."""
+
+import contextlib
+import itertools
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from config import Settings
+from schemas.corrections import CorrectionBatch
+from snapshots import batch, correcting, erasing, importing
+from snapshots.files import Row
+from snapshots.queries import CorrectionMatch
+from tests.api.test_concurrent_capture import (
+    PATIENCE_SECONDS,
+    SENDERS,
+    Connection,
+    loaded,
+    portfolio,
+    round_trips,
+    run_at_once,
+    wait_until_all_wait,
+)
+from tests.support import Caller, captured, correction, snapshot, usd, user_token
+from tests.support.apps import serving
+
+Outcome = list[CorrectionMatch] | dict[int, str]
+PAUSE = b"""
+    CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END';
+    CREATE TRIGGER pauses BEFORE INSERT ON balance_snapshots FOR EACH STATEMENT
+        WHEN (current_setting('application_name') = 'paused') EXECUTE FUNCTION pause();
+"""
+
+
+@pytest.fixture
+def connections(database_url: str) -> Iterator[list[Connection]]:
+    """One for whoever comes first, and one for each of the others."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(psycopg.connect(database_url, autocommit=True)) for _ in range(1 + SENDERS)]
+
+
+@pytest.fixture
+def items(user_id: str) -> list[dict[str, Any]]:
+    return portfolio(user_id)
+
+
+@pytest.fixture
+def ids(connections: list[Connection], items: list[dict[str, Any]]) -> list[str]:
+    """Of the stored snapshots."""
+    return [str(match.id) for match in batch.store(connections[0], loaded(items))]
+
+
+def correct(connection: Connection, corrections: list[dict[str, Any]]) -> Outcome:
+    """What became of each correction, or the faults of the batch."""
+    try:
+        return correcting.store(connection, CorrectionBatch().load({"corrections": corrections})["corrections"], "job")
+    except correcting.ContradictionError as error:
+        return {n: match.status for n, match in error.matches.items()}
+
+
+def succeeded(outcome: Outcome) -> list[CorrectionMatch]:
+    assert isinstance(outcome, list), outcome
+    return outcome
+
+
+def standing(connection: Connection, user_id: str) -> list[tuple[str, str]]:
+    """The ids and balances of a user's snapshots."""
+    query = "SELECT id::text, balance::text FROM balance_snapshots WHERE user_id = %s ORDER BY account_id, captured_at"
+    return connection.execute(query, [user_id]).fetchall()
+
+
+def superseded(connection: Connection, user_id: str) -> list[tuple[str, str | None]]:
+    """The ids of a user's superseded snapshots, and of their replacements."""
+    query = "SELECT id::text, replaced_by::text FROM superseded_snapshots WHERE user_id = %s ORDER BY superseded_at, id"
+    return connection.execute(query, [user_id]).fetchall()
+
+
+def test_of_twenty_correctors_who_send_one_batch_in_opposite_orders_one_corrects_and_the_others_are_told_so(
+    connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
+) -> None:
+    corrections = [correction(item, ids[n], usd("1.00") if n % 3 else None) for n, item in enumerate(items)]
+    orders = [corrections[:: (-1) ** n] for n in range(SENDERS)]
+
+    outcomes = run_at_once([partial(correct, *sender) for sender in zip(connections[1:], orders, strict=True)])
+
+    told = [{match.id: (match.status, match.replaced_by) for match in outcome} for outcome in outcomes]
+    assert sorted(each[ids[1]][0] for each in told) == ["corrected", *["duplicate"] * (SENDERS - 1)]
+    assert sorted(each[ids[0]][0] for each in told) == [*["duplicate"] * (SENDERS - 1), "withdrawn"]
+    replacements = {id_: {each[id_][1] for each in told} for id_ in ids}
+    assert {len(each) for each in replacements.values()} == {1}
+    assert {id_: {replaced_by} for id_, replaced_by in superseded(connections[0], user_id)} == replacements
+    assert {id_ for id_, _ in standing(connections[0], user_id)} == set().union(*replacements.values()) - {None}
+
+
+def test_of_twenty_different_corrections_of_one_snapshot_exactly_one_is_stored(
+    connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
+) -> None:
+    batches = [[correction(items[0], ids[0], usd(f"{n}.00"))] for n in range(SENDERS)]
+
+    outcomes = run_at_once([partial(correct, *sender) for sender in zip(connections[1:], batches, strict=True)])
+
+    [stored] = [outcome for outcome in outcomes if isinstance(outcome, list)]
+    assert [outcome for outcome in outcomes if outcome != stored] == [{0: "contradicts_stored"}] * (SENDERS - 1)
+    assert superseded(connections[0], user_id) == [(ids[0], stored[0].replaced_by)]
+    assert standing(connections[0], user_id)[0] == (stored[0].replaced_by, f"{outcomes.index(stored)}.00")
+
+
+@pytest.mark.parametrize("replacement", [usd("1.00"), None], ids=["replaced", "withdrawn"])
+@pytest.mark.parametrize("corrector", ["commits", "rolls back"])
+def test_a_capture_that_comes_again_during_a_correction_waits_for_it_and_undoes_nothing(
+    corrector: str,
+    replacement: dict[str, Any] | None,
+    connections: list[Connection],
+    items: list[dict[str, Any]],
+    ids: list[str],
+    user_id: str,
+) -> None:
+    first, *others = connections
+    middle = len(items) // 2
+    with ThreadPoolExecutor(SENDERS) as threads:
+        with first.transaction(force_rollback=corrector == "rolls back"):
+            correct(first, [correction(items[middle], ids[middle], replacement)])
+            orders = [loaded(items[:: (-1) ** n]) for n in range(SENDERS)]
+            pending = [threads.submit(batch.store, sender, order) for sender, order in zip(others, orders, strict=True)]
+            wait_until_all_wait(first, others)
+        outcomes = [sender.result(PATIENCE_SECONDS) for sender in pending]
+
+    assert {match.status for matches in outcomes for match in matches} == {"duplicate"}
+    assert {match.id for matches in outcomes for match in matches} == set(ids)
+    kept = len(items) - (corrector == "commits" and replacement is None)
+    assert len(standing(first, user_id)) == kept
+    assert len(superseded(first, user_id)) == (corrector == "commits")
+
+
+def test_a_correction_waits_for_a_capture_whose_next_statement_would_not_see_it(
+    migrated_database_url: str, items: list[dict[str, Any]], user_id: str
+) -> None:
+    """The capture is held within the statement that stores snapshots: it can see nothing newer any more."""
+    with contextlib.ExitStack() as stack:
+        first, capturing, withdrawing = [
+            stack.enter_context(psycopg.connect(migrated_database_url, autocommit=True)) for _ in range(3)
+        ]
+        threads = stack.enter_context(ThreadPoolExecutor(2))
+        [id_, *_] = [str(match.id) for match in batch.store(first, loaded(items))]
+        first.execute(PAUSE)
+        capturing.execute("SET application_name = 'paused'")
+        first.execute("SELECT pg_advisory_lock(1)")
+        try:
+            capture = threads.submit(batch.store, capturing, loaded(items))
+            wait_until_all_wait(first, [capturing])
+            withdrawal = threads.submit(correct, withdrawing, [correction(items[0], id_, None)])
+            wait_until_all_wait(first, [withdrawing])
+        finally:
+            first.execute("SELECT pg_advisory_unlock(1)")
+
+        assert {match.status for match in capture.result(PATIENCE_SECONDS)} == {"duplicate"}
+        assert [match.status for match in succeeded(withdrawal.result(PATIENCE_SECONDS))] == ["withdrawn"]
+        assert id_ not in dict(standing(first, user_id))
+
+
+def test_an_import_that_begins_during_a_withdrawal_waits_for_it_and_undoes_nothing(
+    connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
+) -> None:
+    first, second, *_ = connections
+
+    def fail(fault: importing.RowFault) -> None:
+        pytest.fail(fault.message)
+
+    def import_again() -> importing.Outcome:
+        rows = (Row(line, item) for line, item in enumerate(items, 1))
+        with second.transaction():
+            return importing.store(second, rows, fail, lambda _stage: None, skip_faults=False)
+
+    with ThreadPoolExecutor(1) as threads:
+        with first.transaction():
+            correct(first, [correction(items[0], ids[0], None)])
+            pending = threads.submit(import_again)
+            wait_until_all_wait(first, [second])
+        outcome = pending.result(PATIENCE_SECONDS)
+
+    assert (outcome.created, outcome.duplicates) == (0, len(items))
+    assert ids[0] not in dict(standing(first, user_id))
+
+
+@pytest.mark.parametrize("size", [2, 1000])
+def test_a_batch_of_corrections_takes_three_round_trips_and_one_that_was_stored_four_whatever_their_size(
+    size: int, connections: list[Connection]
+) -> None:
+    """BEGIN, one statement or two, COMMIT."""
+    items = portfolio(str(uuid4()), accounts=2, snapshots=size // 2)
+    ids = [str(match.id) for match in batch.store(connections[0], loaded(items))]
+    corrections = [correction(item, ids[n], usd("1.00") if n % 2 else None) for n, item in enumerate(items)]
+
+    trips = [round_trips(connections[0], partial(correct, connections[0], corrections)) for _ in range(2)]
+
+    assert trips == [3, 4]
+
+
+def test_a_correction_that_waited_for_an_erasure_finds_nothing(
+    connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
+) -> None:
+    first, second, *_ = connections
+    with ThreadPoolExecutor(1) as threads:
+        with first.transaction():
+            erasing.erase_user(first, user_id)
+            pending = threads.submit(correct, second, [correction(items[0], ids[0], usd("1.00"))])
+            wait_until_all_wait(first, [second])
+        outcome = pending.result(PATIENCE_SECONDS)
+
+    assert outcome == {0: "not_stored"}
+    assert (standing(first, user_id), superseded(first, user_id)) == ([], [])
+
+
+def test_an_erasure_that_waited_for_a_correction_erases_both_snapshots(
+    connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
+) -> None:
+    first, second, *_ = connections
+    with ThreadPoolExecutor(1) as threads:
+        with first.transaction():
+            correct(first, [correction(items[0], ids[0], usd("1.00"))])
+
+            def erase() -> tuple[int, int]:
+                with second.transaction():
+                    return erasing.erase_user(second, user_id)
+
+            pending = threads.submit(erase)
+            wait_until_all_wait(first, [second])
+        assert pending.result(PATIENCE_SECONDS) == (5, len(items) + 1)
+
+    assert (standing(first, user_id), superseded(first, user_id)) == ([], [])
+
+
+def test_captures_and_corrections_of_the_same_keys_in_any_order_fail_nowhere_and_lose_nothing(
+    settings: Settings, connections: list[Connection]
+) -> None:
+    """Half of the callers deliver the same snapshots again and again, half correct whatever of them they know."""
+    user_id, chance = str(uuid4()), random.Random(11)
+    items = [snapshot(user_id, str(uuid4()), captured_at=f"2025-01-0{n}T00:00:00Z") for n in range(1, 9)]
+    with serving(replace(settings, web_threads=SENDERS)) as app:
+        app.extensions["pool"].resize(SENDERS)
+        app.extensions["pool"].wait(PATIENCE_SECONDS)
+        sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+        ids = [each["id"] for each in captured(sync_job, *items)]
+        corrections = [correction(item, ids[n], None if n % 2 else usd("1.00")) for n, item in enumerate(items)]
+        orders = [chance.sample(range(len(items)), len(items)) for _ in range(SENDERS)]
+
+        def deliver(order: list[int]) -> list[int]:
+            caller = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
+            return [caller.capture(*(items[n] for n in order)).status_code for _ in range(5)]
+
+        def correct_some(order: list[int]) -> list[int]:
+            caller = Caller(app, user_token("job", scope="balance-snapshots:correct"))
+            halves = [order[:5], order[3:]]
+            return [caller.correct(*(corrections[n] for n in half)).status_code for half in halves]
+
+        calls = [partial(call, order) for call, order in zip(itertools.cycle((deliver, correct_some)), orders)]
+        statuses = run_at_once(calls)
+
+    assert set(itertools.chain.from_iterable(statuses)) == {200}
+    replacements = dict(superseded(connections[0], user_id))
+    assert set(replacements) == set(ids)
+    assert [replacements[id_] is None for id_ in ids] == [bool(n % 2) for n in range(len(items))]
+    assert sorted(standing(connections[0], user_id)) == sorted(
+        (id_, "1.00") for id_ in replacements.values() if id_ is not None
+    )
