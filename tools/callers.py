@@ -1,4 +1,4 @@
-"""Load on a stack: readers and sync jobs that send requests without pause, and a record of each request."""
+"""Load on a stack: readers, sync jobs and correctors that send requests without pause, and a record of each request."""
 
 import contextlib
 import http.client
@@ -17,6 +17,7 @@ from tools import local
 
 READERS = 4
 JOBS = 2
+CORRECTORS = 1
 BATCH = 5
 NO_FAULT = "(none)"
 SUCCESSES = ("200", "201")
@@ -27,7 +28,7 @@ class Request:
     """A request and its outcome; times are monotonic."""
 
     kind: str
-    """read or capture"""
+    """read, capture or correction"""
     fault: str
     """The fault that was in effect, or had just ended, while the request ran; else NO_FAULT."""
     status: str
@@ -46,7 +47,7 @@ class Request:
 
 
 class Callers:
-    """Readers, and sync jobs that resend each batch until it is acknowledged."""
+    """Readers, and sync jobs and correctors that resend each batch until it is acknowledged."""
 
     def __init__(self, base: str, random: Random) -> None:
         self._address = base.removeprefix("http://")
@@ -57,13 +58,19 @@ class Callers:
         """The fault in effect, with which requests are recorded."""
         self.requests: list[Request] = []
         self.acknowledged: list[UUID] = []
+        """Captured snapshots."""
+        self.corrected: dict[UUID, UUID | None] = {}
+        """Acknowledged corrections: the snapshot, and its replacement."""
+        self.undone: list[UUID] = []
+        """Superseded snapshots that a later delivery of their batch stored anew."""
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:
         """Send requests from threads until the context ends."""
-        with ThreadPoolExecutor(READERS + JOBS) as threads:
+        with ThreadPoolExecutor(READERS + JOBS + CORRECTORS) as threads:
             calls = [threads.submit(self._read, self._id()) for _ in range(READERS)]
             calls += [threads.submit(self._capture, self._id(), self._id()) for _ in range(JOBS)]
+            calls += [threads.submit(self._correct, self._id(), self._id()) for _ in range(CORRECTORS)]
             try:
                 yield
             finally:
@@ -80,28 +87,46 @@ class Callers:
             self._send("read", "GET", None, headers)
 
     def _capture(self, user_id: str, account_id: str) -> None:
-        bearer = local.token("sync-job", "balance-snapshots:write")
+        for batch in _batches(user_id, account_id):
+            if self._deliver("capture", {"snapshots": batch}) is None:
+                return
+
+    def _correct(self, user_id: str, account_id: str) -> None:
+        """Capture a batch, replace or withdraw each of its snapshots, and deliver the batch once more."""
+        for batch in _batches(user_id, account_id):
+            captured = self._deliver("capture", {"snapshots": batch})
+            corrections = captured and [_correction(*each) for each in zip(batch, captured["snapshots"], strict=True)]
+            if not corrections or self._deliver("correction", {"corrections": corrections}) is None:
+                return
+            again = self._deliver("capture", {"snapshots": batch})
+            if again is None:
+                return
+            superseded = {correction["id"] for correction in corrections}
+            self.undone += [UUID(s["id"]) for s in again["snapshots"] if s["id"] not in superseded]
+
+    def _deliver(self, kind: str, batch: dict[str, Any]) -> Any:
+        """Send a batch until it is acknowledged; return the result, or None if the load stops before."""
+        bearer = local.token("job", "balance-snapshots:write balance-snapshots:correct")
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        start = datetime(2020, 1, 1, tzinfo=UTC)
         while not self._stopped.is_set():
-            times = [start + timedelta(minutes=n) for n in range(BATCH)]
-            body = json.dumps({"snapshots": [_snapshot(user_id, account_id, time) for time in times]})
-            while not self._stopped.is_set():
-                result = self._send("capture", "POST", body, headers)
-                if result is not None:
-                    with self._lock:
-                        self.acknowledged += [UUID(s["id"]) for s in result["snapshots"]]
-                    break
-                time.sleep(0.1)
-            start += timedelta(minutes=BATCH)
+            result = self._send(kind, "POST", json.dumps(batch), headers)
+            if result is not None:
+                with self._lock:
+                    self.acknowledged += [UUID(s["id"]) for s in result.get("snapshots", ())]
+                    for each in result.get("corrections", ()):
+                        self.corrected[UUID(each["id"])] = each["replaced_by"] and UUID(each["replaced_by"])
+                return result
+            time.sleep(0.1)
+        return None
 
     def _send(self, kind: str, method: str, body: str | None, headers: dict[str, str]) -> Any:
         """Send a request and record it; return the body of a successful response, else None."""
+        path = "/api/v1/balance-snapshots" + ("/corrections" if kind == "correction" else "")
         fault, started_at = self.fault, time.monotonic()
         connection = http.client.HTTPConnection(self._address, timeout=15)
         retry_after = None
         try:
-            connection.request(method, "/api/v1/balance-snapshots", body, headers)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             status, retry_after = str(response.status), response.headers["Retry-After"]
             result = json.loads(response.read())
@@ -115,6 +140,22 @@ class Callers:
         with self._lock:
             self.requests.append(request)
         return result if request.is_success else None
+
+
+def _batches(user_id: str, account_id: str) -> Iterator[list[dict[str, str]]]:
+    """Yield batches of an account's snapshots, minute after minute."""
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    while True:
+        yield [_snapshot(user_id, account_id, start + timedelta(minutes=n)) for n in range(BATCH)]
+        start += timedelta(minutes=BATCH)
+
+
+def _correction(item: dict[str, str], captured: dict[str, str]) -> dict[str, Any]:
+    """Return the correction of a captured snapshot: every other one is withdrawn."""
+    key = {name: item[name] for name in ("user_id", "account_id", "source", "captured_at")}
+    is_withdrawn = datetime.fromisoformat(item["captured_at"]).minute % 2
+    replacement = None if is_withdrawn else {"balance": "2.00", "currency": "USD"}
+    return {"id": captured["id"], **key, "reason": "Chaos.", "replacement": replacement}
 
 
 def _snapshot(user_id: str, account_id: str, captured_at: datetime) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """`make chaos`: inject faults, one after another, into a running stack under load, and report what callers saw.
 
-Readers read and sync jobs capture throughout; a job resends a batch until it is acknowledged. Afterwards every
-acknowledged snapshot must be stored exactly once. A seed gives the order of the faults and the pauses between them, so
-that a run can be repeated: python -m tools.chaos [SEED] [ROUNDS].
+Readers read, sync jobs capture and a corrector corrects throughout; each resends a batch until it is acknowledged.
+Afterwards every acknowledged snapshot and correction must be stored exactly once. A seed gives the order of the faults
+and the pauses between them, so that a run can be repeated: python -m tools.chaos [SEED] [ROUNDS].
 """
 
 import contextlib
@@ -98,14 +98,32 @@ class Chaos:
                 self.callers.fault = NO_FAULT
 
     def lost_and_duplicated(self) -> tuple[int, int]:
-        """Return the number of acknowledged snapshots that are not stored, and of those stored more than once."""
+        """Return the number of acknowledged snapshots that are not stored, and of those stored more than once.
+
+        A superseded snapshot is stored too. Only one snapshot of a key may stand.
+        """
         with psycopg.connect(self._stack.admin_url) as connection:
-            stored = Counter(row[0] for row in connection.execute("SELECT id FROM balance_snapshots"))
-            duplicates = connection.execute(
-                "SELECT count(*) - count(DISTINCT (account_id, captured_at, source)) FROM balance_snapshots"
-            ).fetchone()
-        assert duplicates is not None
-        return sum(stored[acknowledged] == 0 for acknowledged in set(self.callers.acknowledged)), int(duplicates[0])
+            standing = connection.execute("SELECT id, (account_id, captured_at, source)::text FROM balance_snapshots")
+            rows = standing.fetchall()
+            superseded = connection.execute("SELECT id FROM superseded_snapshots").fetchall()
+        stored = Counter(row[0] for row in [*rows, *superseded])
+        duplicates = len(rows) - len({key for _, key in rows})
+        return (
+            sum(stored[acknowledged] == 0 for acknowledged in set(self.callers.acknowledged)),
+            duplicates + sum(count > 1 for count in stored.values()),
+        )
+
+    def lost_corrections(self) -> int:
+        """Return the number of acknowledged corrections that are not stored exactly once, or were undone."""
+        with psycopg.connect(self._stack.admin_url) as connection:
+            stored = Counter(connection.execute("SELECT id, replaced_by FROM superseded_snapshots").fetchall())
+            standing = {row[0] for row in connection.execute("SELECT id FROM balance_snapshots")}
+        lost = [
+            id_
+            for id_, replaced_by in self.callers.corrected.items()
+            if stored[id_, replaced_by] != 1 or id_ in standing or (replaced_by and replaced_by not in standing)
+        ]
+        return len(lost) + len(self.callers.undone)
 
     # Faults
 
@@ -185,20 +203,22 @@ def _wait_until(is_true: Callable[[], bool], condition: str) -> None:
 
 def table(requests: list[Request]) -> str:
     """Return what callers saw, as the Markdown table of docs/reliability.md."""
-    headings = ["Fault", "Requests", "Failed reads", "Failed captures", "p50", "Slowest", "Slowest failure"]
+    kinds = ("read", "capture", "correction")
+    failures = [f"Failed {kind}s" for kind in kinds]
+    headings = ["Fault", "Requests", *failures, "p50", "Slowest", "Slowest failure"]
     rows = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for fault in sorted({request.fault for request in requests}):
         affected = [request for request in requests if request.fault == fault]
         failed = {
             kind: Counter(request.status for request in affected if request.kind == kind and not request.is_success)
-            for kind in ("read", "capture")
+            for kind in kinds
         }
-        reads, captures = (
-            ", ".join(f"{count} x {status}" for status, count in sorted(failed[kind].items())) or 0 for kind in failed
-        )
+        counts = [
+            ", ".join(f"{count} x {status}" for status, count in sorted(failed[kind].items())) or "0" for kind in kinds
+        ]
         seconds = [request.seconds for request in affected]
         rows.append(
-            f"| {fault} | {len(affected)} | {reads} | {captures}"
+            f"| {fault} | {len(affected)} | {' | '.join(counts)}"
             f" | {statistics.median(seconds) * 1000:.0f} ms | {max(seconds):.2f} s"
             f" | {max((request.seconds for request in affected if not request.is_success), default=0):.2f} s |"
         )
@@ -223,14 +243,16 @@ def main(arguments: list[str]) -> None:
         with running(seed) as chaos:
             chaos.run(rounds)
             lost, duplicated = chaos.lost_and_duplicated()
+            lost_corrections = chaos.lost_corrections()
     except (ChaosError, stack.StackError, postgres.PostgresError) as error:
         sys.exit(f"make chaos: {error}")
     print(table(chaos.callers.requests))
     print(
         f"\nSeed {seed}, {rounds} rounds. Acknowledged snapshots: {len(chaos.callers.acknowledged)};"
-        f" lost: {lost}; duplicated: {duplicated}."
+        f" lost: {lost}; duplicated: {duplicated}. Acknowledged corrections: {len(chaos.callers.corrected)};"
+        f" lost or undone: {lost_corrections}."
     )
-    sys.exit(1 if lost or duplicated else 0)
+    sys.exit(1 if lost or duplicated or lost_corrections else 0)
 
 
 if __name__ == "__main__":
