@@ -201,7 +201,7 @@ def _load(bases: list[str], scenario: Scenario, connections: int, seconds: float
 def _pgbench(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
     assert scenario.query
     statement = sql.read(DIRECTORY / f"{scenario.query}.sql").statement
-    script = re.sub(r"%\((\w+)\)s", lambda m: f":{m[1]}" if m[1] in scenario.parameters else "NULL", statement)
+    script = re.sub(r"%\((\w+)\)[sb]", lambda m: f":{m[1]}" if m[1] in scenario.parameters else "NULL", statement)
     variables = [part for pair in scenario.parameters.items() for part in ("-D", "=".join(pair))]
     done = subprocess.run(
         [postgres.program("pgbench"), "-n", "-M", "prepared", "-c", str(connections), "-j", str(min(connections, 2))]

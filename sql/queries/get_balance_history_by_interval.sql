@@ -13,15 +13,16 @@
 --   body      text     the response, in JSON
 
 WITH bucket AS (
-    -- The first bucket is everything before the range. The end of the range clips the last bucket.
+    -- The first bucket is everything before the range. The end of the range clips the last bucket. psycopg sends the bounds
+    -- in binary (b): as text they cost it 1 ms for a year of days.
     SELECT
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
         CASE
-            WHEN number = cardinality(%(bounds)s::timestamptz[]) THEN %(end_date)s::timestamptz + interval '1 microsecond'
+            WHEN number = cardinality(%(bounds)b::timestamptz[]) THEN %(end_date)s::timestamptz + interval '1 microsecond'
             ELSE bound
         END AS ends_at
-    FROM unnest(%(bounds)s::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
+    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
 ),
 
 thinned AS (

@@ -11,13 +11,14 @@
 --   body  text  the response, in JSON
 
 WITH bucket AS (
-    -- The first bucket is everything before the range. Buckets in the future are left out.
+    -- The first bucket is everything before the range. Buckets in the future are left out. psycopg sends the bounds in
+    -- binary (b): as text they cost it 1 ms for a year of days.
     SELECT
         number,
-        coalesce((%(bounds)s::timestamptz[])[number - 1], '-infinity') AS starts_at,
+        coalesce((%(bounds)b::timestamptz[])[number - 1], '-infinity') AS starts_at,
         bound AS ends_at
-    FROM unnest(%(bounds)s::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
-    WHERE number = 1 OR (%(bounds)s::timestamptz[])[number - 1] <= statement_timestamp()
+    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
+    WHERE number = 1 OR (%(bounds)b::timestamptz[])[number - 1] <= statement_timestamp()
 ),
 
 carried AS (

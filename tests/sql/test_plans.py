@@ -59,7 +59,7 @@ def plan(url: str, name: str, mode: LiteralString, **changed: Any) -> dict[str, 
     query = sql.read(DIRECTORY / f"{name}.sql")
     parameters = query.example | {"user_id": OWNER} | changed
     order = list(parameters)
-    statement = re.sub(r"%\((\w+)\)s", lambda m: f"${order.index(m[1]) + 1}", query.statement)
+    statement = re.sub(r"%\((\w+)\)[sb]", lambda m: f"${order.index(m[1]) + 1}", query.statement)
     values = ", ".join("NULL" if v is None else f"'{v}'" for v in parameters.values())
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(b"SET plan_cache_mode = " + mode.encode())

@@ -84,7 +84,7 @@ def test_a_file_holds_one_statement_that_casts_every_parameter(path: Path) -> No
 
     assert code.count(";") == 1
     types = {p.name: p.type for p in query.parameters}
-    assert set(re.findall(r"%\((\w+)\)s(?:::(\w+(?:\[\])?))?", code)) == set(types.items())
+    assert set(re.findall(r"%\((\w+)\)[sb](?:::(\w+(?:\[\])?))?", code)) == set(types.items())
 
 
 @pytest.mark.parametrize("name", READS)
