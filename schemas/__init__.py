@@ -1,1 +1,1 @@
-"""What comes in and what goes out, as marshmallow schemas; no Flask, no SQL."""
+"""Requests and responses as marshmallow schemas; no Flask, no SQL."""

@@ -10,7 +10,7 @@ MAX_BATCH_SIZE = 1000
 
 
 class Item(ma.Schema):
-    """A schema that loads a valid item without marshmallow's help."""
+    """A schema with a fast path for valid items."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -26,10 +26,9 @@ class Item(ma.Schema):
             return super().load(data, **options)
 
     def load_valid(self, data: Any) -> dict[str, Any]:
-        """Load an item, without saying what is wrong with an invalid one.
+        """Load a valid item. Raises marshmallow.ValidationError without details.
 
-        A batch has a thousand items: marshmallow takes 80 microseconds for one, this takes 15. Raises
-        marshmallow.ValidationError.
+        A batch has up to a thousand items: marshmallow takes 80 microseconds for each, this takes 15.
         """
         if type(data) is not dict:
             raise _NOT_VALID

@@ -35,7 +35,9 @@ class CaptureItem(Item):
     source = Source(required=True)
     captured_at = CapturedAt(
         required=True,
-        metadata={"description": "ISO 8601, at most 60 s ahead. With account and source it is the snapshot's key."},
+        metadata={
+            "description": "ISO 8601, at most 60 s in the future. Account, source and this are the snapshot's key."
+        },
     )
 
 

@@ -8,14 +8,14 @@ from schemas.fields import Instant, Reason, Source, Uuid
 
 
 class Replacement(CaptureItem):
-    """The values that the snapshot should have had; what is left out is null."""
+    """The values that the snapshot should have had; an omitted amount is null."""
 
     class Meta:
         exclude = ("user_id", "account_id", "source", "captured_at")
 
 
 class CorrectionItem(Item):
-    """A snapshot that is wrong, named by its id and its key, and what replaces it."""
+    """A wrong snapshot, identified by its id and its key, and its replacement."""
 
     id = Uuid(required=True, metadata={"description": "Id of the snapshot."})
     user_id = Uuid(required=True)

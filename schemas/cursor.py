@@ -14,7 +14,7 @@ _members = ma.fields.Tuple((ma.fields.String(), Uuid(), Source(allow_none=True),
 
 
 class Cursor(NamedTuple):
-    """The last snapshot of a page; the next page begins with the one before it in the list."""
+    """The last snapshot of a page; the next page begins with the one that follows it in the list."""
 
     list_name: str
     """The list's name in the path."""

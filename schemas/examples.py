@@ -1,4 +1,4 @@
-"""The answers that the API's page shows, a capture that would lead to one of them, and what problems say."""
+"""Examples for the contract: requests, responses and problems."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 
 def _snapshot(number: int, captured_at: str, source: str, **values: Any) -> dict[str, Any]:
-    """A snapshot whose members are null unless they are named here or by the caller."""
+    """Return a snapshot whose members are null unless they are set here or by the caller."""
     return {
         **dict.fromkeys(Snapshot().fields),
         "id": f"550e8400-e29b-41d4-a716-44665544000{number}",

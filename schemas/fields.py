@@ -1,6 +1,6 @@
-"""The kinds of value the API takes: instants, amounts, UUIDs, currencies, sources, time zones.
+"""Field types of the API: instants, amounts, UUIDs, currencies, sources, time zones.
 
-A field's `json_schema` says in JSON Schema what it takes, as far as that language goes.
+A field's `json_schema` describes its values, as far as JSON Schema can.
 """
 
 import calendar
@@ -20,7 +20,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | 
 MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
 
 INTERVALS = ("day", "week", "month", "quarter", "year")
-# The IANA database without what depends on the machine or names no place.
+# The IANA database without the entries that depend on the machine or name no place.
 TIME_ZONES = available_timezones() - {"localtime", "Factory", "posixrules"}
 
 SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
@@ -63,7 +63,7 @@ class Currency(ma.fields.Field[str]):
 
 
 class Source(ma.fields.Field[str]):
-    """What a snapshot was captured by: one of SOURCES."""
+    """The sync that captured a snapshot: one of SOURCES."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(SOURCES)}
 
@@ -105,9 +105,9 @@ class Reason(Text):
 class Instant(ma.fields.Field[datetime]):
     """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (rule 8); loads in UTC.
 
-    Without an offset it is read as UTC; a date alone is its midnight UTC. A leap second is read as the second
-    after it, as POSIX counts. A space may stand for the T before a time with seconds, as RFC 3339 writes it; before
-    hours and minutes alone it is taken for an offset's plus that a URL lost.
+    A time without an offset is read as UTC, a date alone as its midnight UTC. A leap second is read as the second
+    after it, as in POSIX time. A space may replace the T before a time with seconds, as RFC 3339 allows; before hours
+    and minutes alone it is taken for the plus sign of an offset, which a URL turns into a space.
     """
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
@@ -119,7 +119,7 @@ class Instant(ma.fields.Field[datetime]):
         r"(?:[Zz]|(?P<sign>[+-])(?P<offset_hour>[01]\d|2[0-3])(?::?(?P<offset_minute>[0-5]\d))?)?)?",
         re.ASCII,
     )
-    # The form that nearly all come in, which Python reads by itself.
+    # The form of nearly all instants, which Python parses itself.
     _USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}([0-9]{3})?)?Z")
     _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
 
@@ -143,7 +143,7 @@ class Instant(ma.fields.Field[datetime]):
 
     @staticmethod
     def _in_utc(parts: re.Match[str]) -> datetime:
-        """Raises ValueError for what no calendar or clock shows, OverflowError for a year of 5 digits or none."""
+        """Return the instant. Raises ValueError if there is none, OverflowError outside the years 1 to 9999."""
         second = int(parts["second"] or 0)
         local = datetime.combine(
             date.fromisoformat(parts["date"]),
@@ -166,18 +166,18 @@ class Instant(ma.fields.Field[datetime]):
 
 
 class Limit(ma.fields.Field[int]):
-    """How many to return: a plain integer of ASCII digits from 1 to `most`, never clamped (rule 11)."""
+    """The number of items to return: a plain integer of ASCII digits from 1 to `maximum`, never clamped (rule 11)."""
 
     _PATTERN = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 
-    def __init__(self, most: int, **kwargs: Any) -> None:
+    def __init__(self, maximum: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.most = most
-        self.json_schema = {"type": "integer", "minimum": 1, "maximum": most}
+        self.maximum = maximum
+        self.json_schema = {"type": "integer", "minimum": 1, "maximum": maximum}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
-        if not self._PATTERN.fullmatch(value) or int(value) > self.most:
-            raise ma.ValidationError(f"Must be a whole number from 1 to {self.most}.")
+        if not self._PATTERN.fullmatch(value) or int(value) > self.maximum:
+            raise ma.ValidationError(f"Must be a whole number from 1 to {self.maximum}.")
         return int(value)
 
 

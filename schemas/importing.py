@@ -1,4 +1,4 @@
-"""The rows of an imported file: snapshots that stand, as a capture brings them, and superseded ones."""
+"""The rows of an imported file: snapshots that stand, in the form of a capture, and superseded ones."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ import marshmallow as ma
 from schemas.capture import CapturedAt, CaptureItem
 from schemas.fields import Reason, Text, Uuid
 
-_OF_SUPERSEDED = ("reason", "superseded_at", "superseded_by", "replaced_by")
-_REQUIRED_OF_SUPERSEDED = ("id", "created_at", "reason")
+_SUPERSEDED_ONLY = ("reason", "superseded_at", "superseded_by", "replaced_by")
+_REQUIRED_IF_SUPERSEDED = ("id", "created_at", "reason")
 
 
 class ImportItem(CaptureItem):
@@ -28,11 +28,13 @@ class ImportItem(CaptureItem):
         if item["id"] is not None and item["id"][14] != "7":
             faults["id"] = ["Must be a UUIDv7."]
         if item["superseded_at"] is None:
-            faults |= {name: ["Is of superseded snapshots only."] for name in _OF_SUPERSEDED if item[name] is not None}
+            faults |= {
+                name: ["Is for superseded snapshots only."] for name in _SUPERSEDED_ONLY if item[name] is not None
+            }
         else:
             faults |= {
-                name: ["Is required of a superseded snapshot."]
-                for name in _REQUIRED_OF_SUPERSEDED
+                name: ["Is required for a superseded snapshot."]
+                for name in _REQUIRED_IF_SUPERSEDED
                 if item[name] is None
             }
             # In CSV an empty subject cannot be told from none.

@@ -139,7 +139,7 @@ class PortfolioHistory(ma.Schema):
 
 
 class SupersededSnapshot(Snapshot):
-    """A snapshot that was wrong, as it was, and its correction."""
+    """A wrong snapshot with its original values, and its correction."""
 
     class Meta:
         exclude = ("change_amount", "change_percent")
@@ -179,7 +179,7 @@ class CorrectionResult(ma.Schema):
     corrections = ma.fields.List(ma.fields.Nested(CorrectedSnapshot), required=True)
     corrected_count = _count("Newly replaced.")
     withdrawn_count = _count("Newly withdrawn.")
-    duplicate_count = _count("Corrected like this before.")
+    duplicate_count = _count("Already corrected with the same values.")
 
 
 class CapturedSnapshot(ma.Schema):

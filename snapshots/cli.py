@@ -185,7 +185,7 @@ def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
 @click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
 @click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only this source.")
-@click.option("--superseded", "with_superseded", is_flag=True, help="Also superseded snapshots; every row has its id.")
+@click.option("--superseded", "with_superseded", is_flag=True, help="Include superseded snapshots, and every id.")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 def export(
     *,

@@ -18,43 +18,46 @@ class Contradiction(NamedTuple):
 
 
 def create_import(connection: Connection[Any]) -> None:
-    """Within a transaction: the table is dropped at its end."""
+    """Create the staging table of an import; it is dropped when the transaction ends."""
     execute(connection, "create_import")
 
 
 def mark_import_repetitions(connection: Connection[Any]) -> None:
-    """Before `mark_import_contradictions`, and again once the accounts are held."""
+    """Mark lines that repeat superseded snapshots.
+
+    Call it before `mark_import_contradictions`, and again once the accounts are held.
+    """
     execute(connection, "mark_import_repetitions")
 
 
 def mark_import_contradictions(connection: Connection[Any]) -> None:
-    """Before anything of the import is stored."""
+    """Mark lines that contradict one another. Call it before anything is stored."""
     execute(connection, "mark_import_contradictions")
 
 
 def insert_imported_accounts(connection: Connection[Any]) -> None:
-    """After `mark_import_contradictions`."""
+    """Register and hold the accounts of the import. Call it after `mark_import_contradictions`."""
     execute(connection, "insert_imported_accounts")
 
 
 def insert_imported_snapshots(connection: Connection[Any]) -> int:
-    """How many snapshots are new."""
+    """Store the import's new snapshots and return their number."""
     return count(execute(connection, "insert_imported_snapshots"))
 
 
 def insert_imported_superseded_snapshots(connection: Connection[Any]) -> int:
-    """After `insert_imported_accounts`. Return how many are new."""
+    """Store the import's new superseded snapshots and return their number. Call it after `insert_imported_accounts`."""
     return count(execute(connection, "insert_imported_superseded_snapshots"))
 
 
 def list_superseded_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
-    """By line. Read from the server as they are taken, within a transaction."""
+    """Stream the contradictions among superseded snapshots by line, within a transaction."""
     for row in stream(connection, "list_superseded_import_contradictions"):
         yield Contradiction(*row)
 
 
 def list_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
-    """By line. Read from the server as they are taken, within a transaction."""
+    """Stream the contradictions among snapshots that stand by line, within a transaction."""
     for row in stream(connection, "list_import_contradictions"):
         yield Contradiction(*row)
 
@@ -68,7 +71,7 @@ def list_snapshots_to_export(
     end_date: datetime | None,
     source: str | None,
 ) -> Iterator[tuple[str | None, ...]]:
-    """Rows of text. Read from the server as they are taken, within a transaction."""
+    """Stream a user's snapshots as rows of text, within a transaction."""
     return stream(
         connection,
         "list_snapshots_to_export",
@@ -89,7 +92,7 @@ def list_all_snapshots_to_export(
     end_date: datetime | None,
     source: str | None,
 ) -> Iterator[tuple[str | None, ...]]:
-    """As `list_snapshots_to_export`, with the superseded ones."""
+    """Stream a user's snapshots, superseded ones included, as rows of text, within a transaction."""
     return stream(
         connection,
         "list_all_snapshots_to_export",

@@ -1,4 +1,4 @@
-"""Storing a batch of corrections: all or nothing, and as often as it is delivered (rules 31 and 32)."""
+"""Storage of a batch of corrections: all or nothing, and idempotent (rules 31 and 32)."""
 
 import json
 from typing import Any
@@ -23,9 +23,10 @@ class ContradictionError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
     """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
 
-    Two statements in one transaction, whatever the batch's size; one where all of it is new. Raises ContradictionError
-    and psycopg.Error; after either, and after a lost answer, the same batch may be stored again. Two corrections of a
-    snapshot are the same when their replacements have the same values: the first one's reason is kept.
+    Takes two statements in one transaction, whatever the batch's size, or one if all corrections are new. Raises
+    ContradictionError and psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again.
+    Two corrections of a snapshot are the same if their replacements have the same values; the first one's reason is
+    kept.
     """
     batch = json.dumps([_flatten(item) for item in items], default=str)
     with connection.transaction():
@@ -40,7 +41,7 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
 
 
 def _flatten(item: dict[str, Any]) -> dict[str, Any]:
-    """The item and its replacement's values as one row; a replacement without values is none."""
+    """Return the item and the values of its replacement as one row; a withdrawal has no values."""
     return {name: value for name, value in item.items() if name != "replacement"} | (item["replacement"] or {})
 
 
@@ -50,5 +51,5 @@ def _new(item: dict[str, Any], replaced_by: str | None) -> CorrectionMatch:
 
 
 def _storable(subject: str) -> str:
-    """The subject without the characters that PostgreSQL cannot store."""
+    """Return the subject without the characters that PostgreSQL cannot store."""
     return subject.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()

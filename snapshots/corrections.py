@@ -1,4 +1,4 @@
-"""Correcting snapshots (rules 31 and 32)."""
+"""Correction of snapshots (rules 31 and 32)."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ STATUSES = ("corrected", "withdrawn", "duplicate")
 
 blueprint = Blueprint("corrections", __name__)
 
-_CORRECTIONS = Counter("corrections", "Corrections of snapshots: new ones, withdrawals and duplicates.", ["status"])
+_CORRECTIONS = Counter("corrections", "Corrections of snapshots: replacements, withdrawals and duplicates.", ["status"])
 _BY_STATUS = {status: _CORRECTIONS.labels(status) for status in STATUSES}
 _log = structlog.get_logger(__name__)
 
@@ -40,9 +40,9 @@ _log = structlog.get_logger(__name__)
 def correct_snapshots(body: dict[str, Any]) -> Response:
     """Replace or withdraw wrong snapshots: all of a batch, or none of it.
 
-    A snapshot is named by its id and its key. Its replacement has the same key and a new id. Both the wrong snapshot
-    and the reason stay in the list of the account's corrections. A batch may be sent again: what was corrected with the
-    same values is a duplicate.
+    A snapshot is identified by its id and its key. Its replacement has the same key and a new id. Both the wrong
+    snapshot and the reason remain in the list of the account's corrections. A batch may be sent again: a correction
+    that was stored with the same values is a duplicate.
     """
     try:
         with db.writing() as connection:

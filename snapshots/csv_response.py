@@ -13,7 +13,7 @@ from schemas.responses import Snapshot
 
 MEDIA_TYPE = "text/csv"
 COLUMNS = tuple(Snapshot().fields)
-# What a spreadsheet would evaluate as a formula; a negative number is not one.
+# Text that a spreadsheet would evaluate as a formula; a negative number is not one.
 _FORMULA = re.compile(r"[=+@\t\r]|-(?![0-9]+(\.[0-9]+)?$)")
 
 

@@ -17,7 +17,7 @@ def erase_user(connection: Connection[Any], user_id: str) -> tuple[int, int]:
 
 
 def erase_account(connection: Connection[Any], account_id: str) -> tuple[int, int]:
-    """Erase one account in the same way."""
+    """Erase one account in the same way; return zeros if there is no such account."""
     user_id = command_queries.lock_account(connection, account_id=account_id)
     return _erase(connection, user_id, [account_id]) if user_id else (0, 0)
 

@@ -21,7 +21,7 @@ from schemas.capture import CaptureItem
 from schemas.importing import ImportItem
 from service import strict_json
 
-# Those of a capture, and all that an import takes.
+# The columns of a capture, and all columns of an import.
 COLUMNS = tuple(CaptureItem().fields)
 ALL_COLUMNS = tuple(ImportItem().fields)
 # In characters; a snapshot takes a few hundred.
@@ -30,7 +30,7 @@ REQUIRED = tuple(name for name, field in CaptureItem().fields.items() if field.r
 
 
 class FileError(Exception):
-    """A file that is not in its format, from some line on."""
+    """A file that violates its format, from some line on."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class Row(NamedTuple):
     item: Any = None
     """Value to be loaded: a dict, unless an NDJSON line holds something else."""
     fault: str = ""
-    """The reason why there is nothing to load, if so."""
+    """Why there is no item to load; empty if there is one."""
 
 
 class Source:
@@ -101,7 +101,7 @@ def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out:
             out.write(json.dumps(dict(zip(columns, row, strict=True)), separators=(",", ":")) + "\n")
 
     number = 0
-    for number, row in enumerate(rows, 1):  # noqa: B007 - the last is their number
+    for number, row in enumerate(rows, 1):  # noqa: B007 - the last number is returned
         write_row(row)
     return number
 

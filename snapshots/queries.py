@@ -1,6 +1,6 @@
-"""One function per file of sql/queries that requests use: run the query on a connection and return its result.
+"""Functions for the files of sql/queries that requests use, one for each: run the query and return its result.
 
-Ids are UUIDs as text, times are aware datetimes, a source is its name or None for all sources. The header of a file
+Ids are UUIDs as text, times are aware datetimes, a source is its name or None for all sources. The head of a file
 describes its result. All functions raise psycopg.Error.
 """
 
@@ -44,7 +44,7 @@ class Match(NamedTuple):
 
 
 class Replacement(NamedTuple):
-    """A snapshot that was superseded, and by what."""
+    """A snapshot that was superseded, and its replacement."""
 
     ordinality: int
     """The place of its correction in the batch, from 1."""
@@ -63,7 +63,7 @@ class CorrectionMatch(NamedTuple):
 
 
 def get_latest_snapshots(connection: Connection[Any], *, user_id: str, as_of: datetime | None) -> str:
-    """Return the response in JSON."""
+    """Return the latest snapshot of each of a user's accounts: the response in JSON."""
     row = execute(connection, "get_latest_snapshots", user_id=user_id, as_of=as_of).fetchone()
     assert row is not None
     return str(row[0])
@@ -79,7 +79,7 @@ def get_balance_history(
     source: str | None,
     maximum: int,
 ) -> History | None:
-    """Return None if there is no such account."""
+    """Return an account's history; None if there is no such account."""
     row = execute(
         connection,
         "get_balance_history",
@@ -102,7 +102,10 @@ def get_balance_history_by_interval(
     end_date: datetime,
     source: str | None,
 ) -> History | None:
-    """Return None if there is no such account. `bounds` are those of snapshots.buckets."""
+    """Return an account's history, one snapshot per bucket; None if there is no such account.
+
+    `bounds`: those that snapshots.buckets returns.
+    """
     row = execute(
         connection,
         "get_balance_history_by_interval",
@@ -124,7 +127,10 @@ def get_portfolio_history(
     interval: str,
     time_zone: str,
 ) -> str:
-    """Return the response in JSON. `bounds` are those of snapshots.buckets."""
+    """Return the history of a user's portfolio: the response in JSON.
+
+    `bounds`: those that snapshots.buckets returns.
+    """
     row = execute(
         connection,
         "get_portfolio_history",
@@ -148,7 +154,7 @@ def list_recent_snapshots(
     before_captured_at: datetime | None,
     before_id: str | None,
 ) -> Page | None:
-    """Return None if there is no such account."""
+    """Return a page of an account's snapshots; None if there is no such account."""
     row = execute(
         connection,
         "list_recent_snapshots",
@@ -163,17 +169,17 @@ def list_recent_snapshots(
 
 
 def insert_accounts(connection: Connection[Any], *, owners: str) -> None:
-    """Register accounts, and hold them until the transaction ends. `owners`: a JSON object, users by account."""
+    """Register accounts, and hold them until the transaction ends. `owners`: a JSON object of users by account."""
     execute(connection, "insert_accounts", owners=owners)
 
 
 def insert_snapshots(connection: Connection[Any], *, items: str) -> list[Match]:
-    """`items`: the batch, a JSON array. What is new, in no order."""
+    """Store the new snapshots of a batch and return them, in no order. `items`: the batch, a JSON array."""
     return [Match("created", *row) for row in execute(connection, "insert_snapshots", items=items)]
 
 
 def match_snapshots(connection: Connection[Any], *, items: str, created: list[str]) -> list[Match]:
-    """Return one match for each item, in their order.
+    """Return the outcome of each item of a batch, in their order.
 
     `items`: the batch, a JSON array; `created`: the ids that `insert_snapshots` returned.
     """
@@ -182,12 +188,15 @@ def match_snapshots(connection: Connection[Any], *, items: str, created: list[st
 
 
 def supersede_snapshots(connection: Connection[Any], *, items: str, subject: str) -> list[Replacement]:
-    """`items`: the batch, a JSON array. Return the snapshots that were superseded, in the order of the batch."""
+    """Supersede the snapshots of a batch of corrections and return their replacements, in the order of the batch.
+
+    `items`: the batch, a JSON array.
+    """
     return [Replacement(*row) for row in execute(connection, "supersede_snapshots", items=items, subject=subject)]
 
 
 def match_corrections(connection: Connection[Any], *, items: str, moved: list[int]) -> list[CorrectionMatch]:
-    """Return one match for each correction, in their order.
+    """Return the outcome of each correction of a batch, in their order.
 
     `items`: the batch, a JSON array; `moved`: the places that `supersede_snapshots` returned.
     """
@@ -203,7 +212,7 @@ def list_corrections(
     before_superseded_at: datetime | None,
     before_id: str | None,
 ) -> Page | None:
-    """Return None if there is no such account."""
+    """Return a page of an account's corrections; None if there is no such account."""
     row = execute(
         connection,
         "list_corrections",

@@ -30,7 +30,7 @@ from service.request_parsing import query_parameters
 from snapshots import csv_response, queries
 from snapshots.buckets import TooManyBucketsError, bucket_bounds
 
-# What one history may hold (rules 26 to 28).
+# Limits of one history (rules 26 to 28).
 MAX_SNAPSHOTS = 10_000
 MAX_BUCKETS = 4_000
 MAX_PORTFOLIO_BUCKETS = 1_100
@@ -63,7 +63,7 @@ class NotTheOwner(Forbidden):
 def latest_snapshots(params: LatestParams) -> Response:
     """Return the latest snapshot of each of the caller's accounts, and their totals by currency.
 
-    With `as_of`, return what this operation would have returned at that instant, had all snapshots been there by then.
+    With `as_of`, ignore snapshots captured after that instant.
     """
     body = db.read(queries.get_latest_snapshots, user_id=auth.subject(), as_of=params.as_of)
     return _json_response(body)

@@ -28,7 +28,7 @@ export function accountRow(snapshot, calendar, now, open) {
   );
 }
 
-/** Return what an account's history shows in a range that ends at `end`. */
+/** Return the elements of an account's history in a range that ends at `end`. */
 export function accountHistory(history, interval, end, calendar) {
   const last = history.snapshots.at(-1);
   if (!last) {
@@ -60,7 +60,7 @@ export function accountHistory(history, interval, end, calendar) {
   ];
 }
 
-/** A snapshot holds for one interval, and is carried forward until the next one. */
+/** Return the steps of snapshots: each is valid for one interval, then carried forward until the next. */
 function toSteps(snapshots, interval, rangeEnd, currency) {
   const steps = [];
   for (const [i, snapshot] of snapshots.entries()) {

@@ -1,10 +1,10 @@
-/** Reads the API. Amounts stay the strings that they are; nothing here makes a number of them. */
+/** Reads from the API. Amounts remain strings; nothing here converts them to numbers. */
 
 const BASE = "/api/v1";
 const TIMEOUT_MS = 20_000;
-const AWAY = new Set([502, 503, 504]);
+const UNAVAILABLE = new Set([502, 503, 504]);
 
-/** A read that failed. `kind` is "unauthorized", "limited", "away" or "refused". */
+/** A read that failed. `kind` is "unauthorized", "limited", "unavailable" or "refused". */
 export class ReadError extends Error {
   constructor(kind, detail, { retryAt = null, traceId = null } = {}) {
     super(detail);
@@ -28,9 +28,9 @@ export async function read(token, path, parameters = {}) {
     if (response && !response.ok) {
       body = {};
     } else if (error.name === "TimeoutError") {
-      throw new ReadError("away", "The service took too long to answer.");
+      throw new ReadError("unavailable", "The service took too long to answer.");
     } else {
-      throw new ReadError("away", "The service cannot be reached. Check your connection.");
+      throw new ReadError("unavailable", "The service cannot be reached. Check your connection.");
     }
   }
   if (response.ok) {
@@ -50,7 +50,7 @@ function kindOf(status) {
   if (status === 429) {
     return "limited";
   }
-  return AWAY.has(status) ? "away" : "refused";
+  return UNAVAILABLE.has(status) ? "unavailable" : "refused";
 }
 
 function explain(body, status) {

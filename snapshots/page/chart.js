@@ -1,6 +1,6 @@
 /**
- * A step line of balances. A step holds its balance from `start` to `end`; a null balance is a gap, and `isCarried`
- * makes it dashed. Only the line is drawn from numbers: what is written about a step comes from the API's strings.
+ * A step line of balances. A step has one balance from `start` to `end`; a null balance is a gap, and `isCarried`
+ * makes it dashed. Only the line is drawn from numbers: texts show the API's strings.
  */
 
 import { element } from "./elements.js";
@@ -10,8 +10,8 @@ const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 /**
- * Draw steps into a new element. `onStep` is called with the step that is pointed at, or with null; `describe` returns
- * what a screen reader says about a step. Charts of one `group` point at the same time together.
+ * Draw steps into a new element. `onStep` is called with the step under the cursor, or with null; `describe` returns
+ * the text that a screen reader says for a step. Charts of one `group` share a cursor.
  */
 export function chart({ label, steps, timeZone, group, onStep, describe }) {
   const holder = element("div", {
@@ -68,7 +68,7 @@ export function chart({ label, steps, timeZone, group, onStep, describe }) {
   return holder;
 }
 
-/** Two columns a step, at its first and its last millisecond, so that straight lines make steps. */
+/** Return two points per step, at its first and its last millisecond, so that straight lines look like steps. */
 function columns(steps) {
   const times = [];
   const all = [];
@@ -85,7 +85,7 @@ function columns(steps) {
 
 function options(width, timeZone, group, steps, point) {
   const axis = { stroke: () => color("--muted"), font: "12px system-ui, sans-serif", ticks: { show: false } };
-  const dots = lonely(steps);
+  const dots = isolated(steps);
   const line = { stroke: () => color("--accent"), width: 2, points: { show: false } };
   let pointed = null;
   return {
@@ -130,8 +130,8 @@ function options(width, timeZone, group, steps, point) {
   };
 }
 
-/** Return the columns of the captured steps between carried ones: their line is too short to see. */
-function lonely(steps) {
+/** Return the first points of captured steps between carried ones, whose line is too short to see. */
+function isolated(steps) {
   const isCaptured = (step) => step && step.balance !== null && !step.isCarried;
   return steps.flatMap((step, i) =>
     isCaptured(step) && !isCaptured(steps[i - 1]) && !isCaptured(steps[i + 1]) ? [2 * i] : [],

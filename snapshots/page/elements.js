@@ -1,6 +1,6 @@
 /** Builds the elements that several parts of the page show. */
 
-/** Create an element; `properties` are attributes, but for `class`, `text` and event handlers. */
+/** Create an element. A property that is a function is an event handler; any other is an attribute. */
 export function element(name, properties = {}, ...children) {
   const created = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -14,7 +14,7 @@ export function element(name, properties = {}, ...children) {
   return created;
 }
 
-/** Show an amount exactly as the API wrote it. Its thousands are set apart by style, not by characters. */
+/** Show an amount exactly as the API wrote it. Thousands are separated by style, not by characters. */
 export function amount(text, className = "") {
   const [, sign, whole, rest] = text.match(/^(-?)(\d+)(.*)$/);
   const groups = whole.match(/\d{1,3}(?=(\d{3})*$)/g);
@@ -23,7 +23,7 @@ export function amount(text, className = "") {
   return shown;
 }
 
-/** Show a change with its direction; without one, a dash. */
+/** Show a change with its direction, or a dash if there is none. */
 export function change(value, percent) {
   if (value === null) {
     return element("span", { class: "change" }, "–");

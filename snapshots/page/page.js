@@ -1,4 +1,4 @@
-/** The page: takes a token, reads the portfolio, shows it, and says what went wrong. */
+/** The page: takes a token, shows the portfolio, and reports problems. */
 
 import { accountHistory, accountRow } from "./account.js";
 import { read } from "./api.js";
@@ -11,10 +11,10 @@ const DEFAULT_POINTS = 800;
 const byId = (id) => document.getElementById(id);
 const interval = byId("interval");
 
-// Only ever here: a reload forgets it.
+// Kept in memory only: a reload forgets it.
 let token = null;
 let calendar = new Calendar(browserTimeZone());
-/** What the portfolio's newest and first snapshots are, and whether a stale one is continued to today. */
+/** The times of the portfolio's newest and first snapshots, and whether a stale one is continued to today. */
 let portfolio = { newest: null, first: null, isExtended: false };
 /** The period on the page, for the accounts' histories too. */
 let period = null;
@@ -25,7 +25,7 @@ function browserTimeZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
-/** Run a load and show its problem; a load that a later one has overtaken shows nothing. */
+/** Run a load and show its problem; a load that a later one has replaced shows nothing. */
 async function load(work) {
   const own = ++loads;
   const isCurrent = () => own === loads;
@@ -76,7 +76,7 @@ async function changePeriod(isCurrent, chosen) {
   }
 }
 
-/** Return the period of the range that is checked; without a chosen interval, by the one that suits it. */
+/** Return the period of the selected range, divided by the chosen interval or else by one that suits the range. */
 async function choosePeriod(chosen) {
   const range = document.querySelector("input[name=range]:checked").value;
   const now = new Date();
@@ -125,7 +125,7 @@ async function findFirst(now) {
   return new Date(Math.min(...starts));
 }
 
-/** Read a history in the browser's time zone, or in UTC where the API does not know that. */
+/** Read a history in the browser's time zone, or in UTC if the API does not know that zone. */
 async function readHistory(path, start, end, by) {
   const range = { start_date: start.toISOString(), end_date: end.toISOString(), interval: by };
   try {
@@ -164,7 +164,7 @@ async function openAccount(id) {
       dialog.close();
       showProblem(error, null);
     } else {
-      const when = error.retryAt ? ` Come back at ${error.retryAt.toLocaleTimeString("en-GB")}.` : "";
+      const when = error.retryAt ? ` Try again at ${error.retryAt.toLocaleTimeString("en-GB")}.` : "";
       byId("account-body").replaceChildren();
       byId("account-problem").textContent = error.message + when;
       byId("account-problem").hidden = false;
@@ -175,11 +175,11 @@ async function openAccount(id) {
 const TITLES = {
   unauthorized: "The token was not accepted",
   limited: "Too many reads",
-  away: "The service is away",
+  unavailable: "The service is unavailable",
   refused: "The service refused this",
 };
 
-/** Say what went wrong, when to come back, and what to quote. */
+/** Say what went wrong, when to try again, and which trace id to report. */
 function showProblem(error, again) {
   if (!(error.kind in TITLES)) {
     throw error;
@@ -195,7 +195,7 @@ function showProblem(error, again) {
     forget();
     byId("problem-detail").textContent += " Paste a new one.";
   } else if (error.retryAt) {
-    byId("problem-detail").textContent += ` Come back at ${error.retryAt.toLocaleTimeString("en-GB")}.`;
+    byId("problem-detail").textContent += ` Try again at ${error.retryAt.toLocaleTimeString("en-GB")}.`;
     waitUntil(error.retryAt);
   }
 }
@@ -249,14 +249,14 @@ function forget() {
   byId("token").focus();
 }
 
-/** Take the token out of the address, so that it is in no bookmark, history or screenshot. */
+/** Move the token out of the address, so that it ends up in no bookmark, history or screenshot. */
 function takeTokenFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given !== null) {
+  const fromAddress = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (fromAddress !== null) {
     history.replaceState(null, "", location.pathname + location.search);
-    useToken(given);
+    useToken(fromAddress);
   }
-  return given !== null;
+  return fromAddress !== null;
 }
 
 byId("sign-in").addEventListener("submit", (event) => {

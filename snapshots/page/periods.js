@@ -1,4 +1,4 @@
-/** Ranges, intervals and how their times are written. */
+/** Ranges, intervals and the formats of their times. */
 
 export const INTERVALS = ["day", "week", "month", "quarter", "year"];
 const DAYS = { day: 1, week: 7, month: 28, quarter: 90, year: 365 };
@@ -8,13 +8,13 @@ const MAX_BUCKETS = 1100;
 const STALE_DAYS = 7;
 const MS_PER_DAY = 86_400_000;
 
-/** Return when the interval that begins at `start` has passed, roughly. */
+/** Return roughly when the interval that begins at `start` ends. */
 export function nominalEnd(start, interval) {
   const longest = { day: 1, week: 7, month: 31, quarter: 92, year: 366 }[interval];
   return new Date(start.getTime() + longest * MS_PER_DAY);
 }
 
-/** Whether a portfolio was last captured so long ago that its ranges end there. */
+/** Return whether a portfolio was last captured so long ago that its ranges end there. */
 export function isStale(newest, now) {
   return now - newest > STALE_DAYS * MS_PER_DAY;
 }

@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { amount, change, element, figures } from "./elements.js";
 
-const HEADINGS = ["Period", "Balance", "Change", "Percent", "Of it entered", "Captured"];
+const HEADINGS = ["Period", "Balance", "Change", "Percent", "Of which entered", "Captured"];
 
 /** Return the card of one currency's series. */
 export function seriesCard(series, interval, calendar) {
@@ -47,7 +47,7 @@ function toStep(point) {
   };
 }
 
-/** Return what is said about a point; about the last one, the change over the whole range. */
+/** Describe a point; describe the last one by the change over the whole range. */
 function describe(point, period, whole) {
   if (whole) {
     const over = element("span", { class: "fine" }, " over this range");
@@ -58,7 +58,7 @@ function describe(point, period, whole) {
   }
   const parts = [element("span", {}, period), change(point.change_amount, point.change_percent)];
   if (point.entered_amount !== null && /[1-9]/.test(point.entered_amount)) {
-    parts.push(element("span", {}, "of it entered ", amount(point.entered_amount)));
+    parts.push(element("span", {}, "of which entered ", amount(point.entered_amount)));
   }
   return [...parts, element("span", { class: "fine" }, captured(point))];
 }

@@ -79,7 +79,7 @@ def test_too_many_reads_say_when_to_come_back(
 
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text("Too many reads")
-        expect(alert).to_contain_text(re.compile(r"minute\. Come back at \d\d:\d\d:\d\d\."))
+        expect(alert).to_contain_text(re.compile(r"minute\. Try again at \d\d:\d\d:\d\d\."))
         again = alert.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
         expect(again).to_be_disabled()
         # What was read before stays.
@@ -98,7 +98,7 @@ def test_a_service_that_is_away_says_so_and_the_page_recovers(
         page.get_by_role("button", name="Refresh").click()
 
         alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("The service is away")
+        expect(alert).to_contain_text("The service is unavailable")
         expect(alert).to_contain_text("The service cannot be reached.")
     with gunicorn_server.serving(tmp_path, PORT=port, **settings):
         alert.get_by_role("button", name="Try again").click()
