@@ -1,1 +1,1 @@
-"""What any Flask service needs; nothing here knows what this one is about."""
+"""The parts that any Flask service needs; nothing here knows about snapshots."""

@@ -1,7 +1,7 @@
 """Authentication by bearer tokens (RFC 6750, rules 15 and 16).
 
 Every route needs a user's token, unless its view is marked with `@requires_scope` or `@public`. The token is verified
-before anything else is checked and before a database connection is taken; any fault of it is a 401.
+before anything else is checked and before a database connection is taken; an invalid token is a 401.
 """
 
 import re

@@ -19,13 +19,13 @@ def init_app(app: Flask, migrations: Path) -> None:
     @blueprint.get("/healthz")
     @public
     def healthz() -> dict[str, str]:
-        """200 as long as the process responds."""
+        """Return 200 as long as the process responds."""
         return {"status": "ok"}
 
     @blueprint.get("/readyz")
     @public
     def readyz() -> dict[str, str]:
-        """200 if the database is reachable and has every migration that this code needs; else a 503."""
+        """Return 200 if the database is reachable and has every migration that this code needs, else 503."""
         if not required_versions <= db.read(_applied_versions):
             raise ServiceUnavailable("The database is not migrated.", retry_after=RETRY_AFTER_SECONDS)
         return {"status": "ready"}

@@ -7,14 +7,14 @@ from typing import Any
 import structlog
 from jwt import PyJWKClient, PyJWKSet
 
-# How long a fetched set is trusted: a withdrawn key verifies tokens for that much longer at most.
+# How long a fetched set is trusted: a withdrawn key verifies tokens for at most this long.
 LIFESPAN_SECONDS = 300.0
-# The least time between two fetches, so that tokens with made-up key ids cost one fetch in that time and not one
-# each. A new key is accepted that much later at most.
+# Minimum time between two fetches, so that tokens with made-up key ids do not cost a fetch each. A new key is accepted
+# at most this much later.
 COOLDOWN_SECONDS = 5.0
-# How long a request waits for the keys when there are none, and the endpoint may stay silent.
+# Timeout of a fetch, and of a request that waits for one because there are no keys.
 TIMEOUT_SECONDS = 2.0
-# How long the one request that has the set fetched for an unknown key id waits for it.
+# How long a request whose unknown key id started a fetch waits for it.
 UNKNOWN_KEY_SECONDS = 0.5
 
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -25,10 +25,10 @@ _log = structlog.get_logger(__name__)
 class KeySet:
     """The keys behind one URL, by key id.
 
-    Fetched in the background: from half the lifespan on, so that an endpoint that is down for less than the other
-    half is not noticed, and for an unknown key id. Of the requests that bring unknown ids, only the one that starts
-    a fetch waits for it, and not where the last fetch failed: otherwise made-up ids and a silent endpoint would hold
-    all threads, and keep tokens whose key is known from being verified. The other requests are refused at once.
+    They are fetched in the background: after half the lifespan, so that a shorter outage of the endpoint goes
+    unnoticed, and for an unknown key id. Of the requests with unknown ids, only the one that starts a fetch waits for
+    it, and only if the last fetch succeeded; the others are refused at once. Otherwise made-up ids and a silent
+    endpoint would occupy all threads, and tokens with known keys could not be verified.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class KeySet:
     def key(self, key_id: str) -> Any:
         """Return the public key with this id. Raises KeyError when the set has none."""
         if self._is_expired():
-            # Without keys no token is valid, so nobody is kept from anything by waiting.
+            # Without keys no token can be verified, so this wait delays no request that could be served.
             self._start_fetch()
             self._wait(TIMEOUT_SECONDS)
         elif key_id not in self._keys:
@@ -109,7 +109,7 @@ class KeySet:
             for key in keys
             if key.key_id and key.key_type == self._key_type and key.public_key_use in (None, "sig")
         }
-        # After the keys: what an old key verified must not pass for verified by the new ones.
+        # After the keys: a token that an old key verified must not count as verified by the new ones.
         self._version += 1
         self._fetched_at = time.monotonic()
         self._has_failed = False

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class Documentation(NamedTuple):
-    """What the contract says of a view beyond its docstring, its route and the schemas of its request."""
+    """What the contract says about a view beyond its docstring, its route and the schemas of its request."""
 
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]
     """The schema of each success, and an example of it."""
@@ -75,8 +75,8 @@ def contract(
 ) -> Json:
     """Return the contract.
 
-    `limited`: the blueprint under the rate limit. `problem_descriptions`: what the statuses mean that views raise, in
-    addition to those that any request may meet.
+    `limited`: the blueprint under the rate limit. `problem_descriptions`: the meanings of the statuses that only views
+    raise.
     """
     marshmallow = MarshmallowPlugin()
     spec = APISpec(title, version, "3.1.0", [marshmallow], info={"description": about}, servers=[{"url": "/"}])
@@ -139,7 +139,7 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) 
 
 
 def _problem_examples(rule: Rule, view: Any, is_limited: bool) -> dict[int, Json]:
-    """Return the problems that a view can answer, by status: the members of an example that differ from the usual."""
+    """Return the problems of an operation by status: the members of an example that differ from the default."""
     own: Mapping[int, Json] = view.documentation.problems
     statuses = {*_ALWAYS, *own}
     if hasattr(view, "body_schema"):

@@ -1,4 +1,4 @@
-"""The page for people at /: one HTML file and the assets that it loads from beside it."""
+"""The web page at /: one HTML file and its assets."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -62,8 +62,8 @@ def init_app(app: Flask, base_url: str) -> None:
 
     @app.after_request
     def _set_security_headers(response: Response) -> Response:
-        # Responses hold a person's finances: they are not cached, not framed and not interpreted as a page. A view of
-        # what everybody may see says so itself.
+        # Responses hold a person's finances: they are not cached, not framed and not interpreted as a page. Public
+        # views set their own headers.
         response.headers.setdefault("Cache-Control", "private, no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

@@ -16,7 +16,7 @@ from service import strict_json
 from service.problems import Fault, Refusal
 from service.strict_json import MalformedJsonError
 
-# Drained of an unread body at most; the proxy in front lets less than that through.
+# Bytes of an unread body that are drained at most; the proxy lets fewer through.
 MAX_DRAINED_BYTES = 2 * 1024 * 1024
 
 P = ParamSpec("P")

@@ -1,4 +1,4 @@
-"""Static files, which browsers and proxies may keep: each has a lifetime and an ETag."""
+"""Static files, which browsers and proxies may cache: each has a lifetime and an ETag."""
 
 import hashlib
 import mimetypes
@@ -9,7 +9,7 @@ from flask import Response, request
 
 
 def send(file: Path, lifetime_seconds: int, *, is_immutable: bool = False) -> Response:
-    """Return a file of ours, or a 304 to a client that has it. Call it with no path that a client has chosen."""
+    """Return a file, or a 304 if the client has it. The path must not come from the client."""
     etag = digest(file)
     # Not Werkzeug's comparison: it answers 412 to `If-Match: *`, and 416 to a range in another unit than bytes.
     if request.if_none_match.contains_weak(etag):

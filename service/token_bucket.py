@@ -28,7 +28,7 @@ _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
 _FALLBACKS = Counter("limiter_fallbacks", "Times that a worker lost the limiter's shared store.")
 _STORE_LOST = Gauge(
     "limiter_store_lost",
-    "Workers that limit from their own memory, without the shared store.",
+    "Workers that count requests in their own memory, without the shared store.",
     multiprocess_mode="livesum",
 )
 _DECISIONS = Counter("limiter_decisions", "Requests that the limiter admitted or refused.", ["decision"])

@@ -14,7 +14,7 @@ _TRACEPARENT = re.compile(
 )
 _TRACE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-# Both times are of the same host's clock; ignore larger values.
+# Both times come from the same host's clock, so a larger value is wrong and ignored.
 _MAX_QUEUE_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
