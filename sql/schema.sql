@@ -1,4 +1,4 @@
--- The schema after all migrations, for reading: `make docs` writes this file, a test compares it.
+-- The schema after all migrations, for reading. Written by `make docs` and checked by a test.
 
 CREATE TYPE public.snapshot_source AS ENUM (
     'account_sync',
@@ -95,7 +95,7 @@ BEGIN
     WHERE id IN (SELECT account_id FROM json_populate_recordset(NULL::superseded_snapshots, corrections))
     ORDER BY id
     FOR UPDATE;
-    -- After the lock: the corrections of an account are in the order of their times.
+    -- After the lock, so that the times of an account's corrections ascend in their order.
     moved_at := clock_timestamp();
     WITH item AS (
         SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *

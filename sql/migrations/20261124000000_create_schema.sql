@@ -128,9 +128,9 @@ CREATE TABLE balance_snapshots (
 );
 
 -- Snapshots that were wrong, each moved here as it was by supersede_snapshots, with the reason, the time, the subject of
--- the corrector's token, and the id of its replacement: NULL where there is none. Their primary key is the order of the
--- list of an account's corrections. The other key finds what a capture brings again (rule 33); no list uses it, and a
--- lookup by it keeps the primary key out as in docs/decisions/0003-plans.md.
+-- the corrector's token, and the id of its replacement: NULL if there is none. The primary key is in the order of the
+-- list of an account's corrections. The natural key finds what a capture repeats (rule 33); no list uses it, and a lookup
+-- by it keeps the planner from the primary key, as in docs/decisions/0003-plans.md.
 CREATE TABLE superseded_snapshots (
     LIKE balance_snapshots INCLUDING CONSTRAINTS,
     reason text NOT NULL,
@@ -155,10 +155,9 @@ CREATE FUNCTION captured_amounts(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
--- The functions whose names end in a version write the API's JSON, compact. Another wire format is a function of another
--- version: the code before it goes on calling this one until a later migration drops it. They escape free text only: no
--- other value holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL puts the body of such
--- a function in the place of its call.
+-- The functions whose names end in a version write the API's JSON, compact. A new wire format is a function with a new
+-- version: older code keeps calling this one until a later migration drops it. They escape free text only: no other value
+-- holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL inlines such a function.
 
 -- A snapshot's own members, for the two functions below: without braces, and without the last quotation mark.
 CREATE FUNCTION snapshot_members_json_v1(
@@ -177,7 +176,7 @@ RETURN '{"id":"' || id
 || '","captured_at":"' || utc_iso8601(captured_at)
 || '","created_at":"' || utc_iso8601(created_at);
 
--- A snapshot and its change from the previous balance of its series, which is NULL where there is none to compare with.
+-- A snapshot and its change from the previous balance of its series, which is NULL if there is none to compare with.
 CREATE FUNCTION snapshot_json_v1(
     id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
     currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz, previous_balance numeric
@@ -299,10 +298,10 @@ BEGIN ATOMIC
 END;
 
 -- Moves snapshots to superseded_snapshots and stores their replacements. A correction has the id and the key of a
--- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; its currency is
--- NULL where there is none. Returns the corrections that moved a snapshot, by their places in the array: of each snapshot
--- that stands under its id and key, the first. Their accounts stay locked until the transaction ends, in the order in
--- which captures hold theirs.
+-- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; a withdrawal has
+-- no currency. Returns the corrections that moved a snapshot, by their places in the array: the first for each snapshot
+-- that stands under its id and key. Their accounts stay locked until the transaction ends, in the order in which captures
+-- hold theirs.
 CREATE FUNCTION supersede_snapshots(corrections json, subject text)
 RETURNS TABLE (ordinality bigint, replaced_by uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -317,7 +316,7 @@ BEGIN
     WHERE id IN (SELECT account_id FROM json_populate_recordset(NULL::superseded_snapshots, corrections))
     ORDER BY id
     FOR UPDATE;
-    -- After the lock: the corrections of an account are in the order of their times.
+    -- After the lock, so that the times of an account's corrections ascend in their order.
     moved_at := clock_timestamp();
 
     WITH item AS (

@@ -1,6 +1,6 @@
--- Creates the staging table of an import, which lasts until the transaction ends. `line` is a row's place in the file;
--- `is_contradicted` is true of a row whose key another row has with other values, `is_repetition` of one that brings again
--- what was superseded (rule 33). A row with `superseded_at` is a superseded snapshot, the others are snapshots that stand.
+-- Creates the staging table of an import, which lasts until the transaction ends. `line` is a row's place in the file.
+-- `is_contradicted` marks a row whose key another row has with other values, `is_repetition` one that repeats a superseded
+-- snapshot (rule 33). A row with `superseded_at` is a superseded snapshot, the others are snapshots that stand.
 --
 
 CREATE TEMPORARY TABLE import ON COMMIT DROP AS

@@ -1,10 +1,10 @@
 -- Registers the accounts of a batch that are new, and holds those that are known: until the transaction ends, corrections
 -- and erasures of them wait. First of the three statements of a capture, so that the next ones see the corrections that
--- this one waited for. In the order of their ids, so that senders of the same accounts wait for one another in one order
--- and never for each other; DO NOTHING names no key, so that it covers both of the table's.
+-- this one waited for. Accounts are taken in the order of their ids, so that captures of the same accounts cannot
+-- deadlock. DO NOTHING names no key, so that it covers both keys of the table.
 --
 -- Parameters:
---   owners  json  {"d3300000-0000-4000-8000-00000000000a": "d3300000-0000-4000-8000-000000000001"}  of each account
+--   owners  json  {"d3300000-0000-4000-8000-00000000000a": "d3300000-0000-4000-8000-000000000001"}  users by account
 -- Columns:
 --   held_count  bigint
 

@@ -1,5 +1,5 @@
 -- Registers the accounts of an import that are new, each for the user of its first line that no other line contradicts,
--- and holds those that are known until the transaction ends. In one order, as a capture does.
+-- and holds those that are known until the transaction ends. They are taken in the order of their ids, as in a capture.
 --
 -- After: create_import
 -- Columns:

@@ -1,5 +1,5 @@
--- Stores the snapshots of an import that are new: of each natural key the first line, unless other lines contradict it,
--- it was superseded, or the account is another user's. A line with an id and a time of creation keeps them.
+-- Stores the new snapshots of an import: the first line of each natural key, unless other lines contradict it, it was
+-- superseded, or the account is another user's. A line with an id and a time of creation keeps them.
 --
 -- After: create_import
 -- Columns:

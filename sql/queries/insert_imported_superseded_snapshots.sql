@@ -1,5 +1,5 @@
--- Stores the superseded snapshots of an import that are new: of each id the first line, unless the account is another
--- user's or the snapshot stands.
+-- Stores the new superseded snapshots of an import: the first line of each id, unless the account is another user's or
+-- the snapshot stands.
 --
 -- After: create_import
 -- Columns:

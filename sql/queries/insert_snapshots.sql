@@ -1,7 +1,7 @@
 -- Stores the snapshots of a batch whose natural key is new, whose account is its user's, and which were not superseded
--- (rule 33). Second of the three statements of a capture; unless all items are new, the third says what became of each.
--- Sorted by the natural key, so that senders of the same batch wait for one another in one order. Ids ascend in the
--- order of the batch.
+-- (rule 33). Second of the three statements of a capture; unless all items are new, the third returns the outcome of
+-- each. Rows are stored in the order of the natural key, so that deliveries of the same batch cannot deadlock. Ids ascend
+-- in the order of the batch.
 --
 -- Parameters:
 --   items  json  [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
@@ -32,7 +32,7 @@ INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts
 WHERE NOT EXISTS (
     SELECT FROM superseded_snapshots AS superseded
     WHERE
-        -- CASE, which no index serves, keeps the primary key away: an account may have many corrections.
+        -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
         CASE WHEN superseded.user_id = item.user_id THEN TRUE END
         AND superseded.account_id = item.account_id
         AND superseded.captured_at = item.captured_at AND superseded.source = item.source

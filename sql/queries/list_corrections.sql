@@ -4,12 +4,12 @@
 --   user_id               uuid         d3300000-0000-4000-8000-000000000001  the caller
 --   account_id            uuid         d3300000-0000-4000-8000-00000000000a
 --   limit                 integer      5                                     1 to 100 snapshots at most
---   before_superseded_at  timestamptz  NULL                                  the last snapshot of the page before this
---   before_id             uuid         NULL                                  one; NULL: this is the first
+--   before_superseded_at  timestamptz  NULL                                  the last snapshot of the previous page;
+--   before_id             uuid         NULL                                  NULL: this is the first page
 -- Columns:
 --   is_owner            boolean  whether the account is the user's; no snapshot of another user's account is read
 --   body                text     the response, in JSON
---   last_superseded_at  text     the last snapshot of the page, UTC, ISO 8601; NULL: there is none after it
+--   last_superseded_at  text     the last snapshot of the page, UTC, ISO 8601; NULL: this is the last page
 --   last_id             text
 
 WITH selected AS (

@@ -1,5 +1,5 @@
--- Marks the lines of an import that bring again what was superseded, as stored or in the import itself (rule 33). A line
--- with the id of a replacement is none, whatever its values.
+-- Marks the lines of an import that repeat a superseded snapshot, stored or in the import itself (rule 33). A line with the
+-- id of a replacement is not a repetition, whatever its values.
 --
 -- After: create_import
 

@@ -28,7 +28,7 @@ WITH matched AS (
     FROM json_populate_recordset(NULL::superseded_snapshots, %(items)s::json) WITH ORDINALITY AS item
     LEFT JOIN superseded_snapshots AS superseded
         ON
-            -- CASE, which no index serves, keeps the primary key away: an account may have many corrections.
+            -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
             CASE WHEN item.user_id = superseded.user_id THEN TRUE END
             AND item.account_id = superseded.account_id
             AND item.captured_at = superseded.captured_at AND item.source = superseded.source

@@ -59,10 +59,10 @@ matched AS (
     ) AS superseded ON TRUE
 ),
 
-judged AS (
+classified AS (
     SELECT
         *,
-        -- Not a join: a plan that knows neither length would compare every pair, where this is hashed.
+        -- Not a join: without knowing the lengths, the planner would compare every pair; IN uses a hash table.
         coalesce(id IN (SELECT created.id FROM unnest(%(created)s::uuid[]) AS created (id)), FALSE) AS is_new,
         row_number() OVER (PARTITION BY id ORDER BY ordinality) AS occurrence
     FROM matched
@@ -81,5 +81,5 @@ SELECT
     account_id::text AS account_id,
     utc_iso8601(captured_at) AS captured_at,
     source
-FROM judged
+FROM classified
 ORDER BY ordinality;
