@@ -1,10 +1,10 @@
 """`make bench`: print benchmark results as tables and store them as JSON in bench/results.json.
 
 Parts that run by default: `compare` (the service, its peers and raw PostgreSQL), `growth` (long and short accounts),
-`limiter` (the cost of the rate limit) and `stages` (where a request's time goes). Only on request: `memory` (of workers
-after 100,000 requests, and under a greedy caller) and `backfill` (import and export of a million rows).
-python -m bench [SNAPSHOTS] [PART ...] [--only TEXT]: of `compare`, print only the scenarios with that text in their
-names, and store nothing.
+`limiter` (the cost of the rate limit) and `stages` (where a request's time goes). Parts that run only if named:
+`memory` (of workers after 100,000 requests, and under a greedy caller) and `backfill` (import and export of a million
+rows). python -m bench [SNAPSHOTS] [PART ...] [--only TEXT]: with --only, `compare` runs only the scenarios whose names
+contain the text, and nothing is stored.
 """
 
 import contextlib

@@ -52,7 +52,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
             rows.append({"way": way, "seconds": round(seconds, 1), "mebibytes": round(mebibytes)})
             print(f"| {way} | {seconds:.1f} | {mebibytes:.0f} |", flush=True)
             if way == "export" and sum(1 for _ in out.open("rb")) != ROWS + 1:
-                raise postgres.PostgresError("The export does not hold what was imported.")
+                raise postgres.PostgresError("The export does not have as many rows as the import.")
         file.unlink()
         out.unlink()
     return rows

@@ -52,7 +52,7 @@ class Scenario(NamedTuple):
     rows: int
     """Number of snapshots sent or returned."""
     is_slow: bool = False
-    """Whether it takes a peer seconds."""
+    """Whether a peer takes seconds for it."""
 
 
 def scenarios() -> list[Scenario]:

@@ -1,8 +1,8 @@
 """Databases for the benchmarks: a small one, and one of a realistic size, both created once and kept.
 
 The large one has ten million snapshots: a million in one account, 100,000 within a year in another, the rest in
-accounts of a few hundred. Both have a
-user with eight accounts, one of which has ten years of daily snapshots, and an account with a hundred snapshots.
+accounts with a few hundred each. Both have a user with eight accounts, one of which has ten years of daily snapshots,
+and an account with a hundred snapshots.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Whether reads cost more in a long account or among many snapshots: the queries by themselves, in turns."""
+"""The cost of reads in short and long accounts, among few and many snapshots: the queries by themselves, in turns."""
 
 import statistics
 import time
@@ -34,7 +34,7 @@ def measure(folder: Path, size: int) -> list[dict[str, Any]]:
             f"100 among {size:,}": (large, data.SHORT_USER, data.SHORT),
             f"1,000,000 among {size:,}": (large, data.LONG_USER, data.LONG),
         }
-        # The parameters with which a read returns the same number of snapshots everywhere.
+        # With these parameters a read returns the same number of snapshots in each place.
         place_parameters = {
             place: {
                 "start_date": datetime(2025, 12, 31, 10, tzinfo=UTC) - 29 * (HOUR if is_long else DAY),

@@ -37,7 +37,7 @@ HOOKS = {
 CALLS: dict[str, tuple[Any, str]] = {
     "Token bucket: Valkey and its client": (token_bucket.SharedBuckets, "take"),
     "Connection checkout and checkin": (db, "read"),
-    "psycopg": (queries, "_execute"),
+    "psycopg": (queries, "execute"),
     "PostgreSQL": (db.Connection, "wait"),
 }
 

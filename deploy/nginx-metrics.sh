@@ -3,7 +3,7 @@
 set -eu
 status_log=$1
 shift
-# A tick each second creates every series before its first response. The log is emptied at 8 MB, so that it never fills
+# A tick every second creates each series before its first response. The log is emptied at 8 MB, so that it never fills
 # its volume; lines that mtail has not read by then are lost.
 while sleep 1 && kill -0 $$ 2>/dev/null; do
     echo tick >> "$status_log"

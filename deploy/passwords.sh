@@ -6,7 +6,7 @@ set -euo pipefail
 for role in owner service; do
     file="${SECRETS:-/run/secrets}/${role}_url"
     url=$(<"$file")
-    # Like in libpq, the password is what stands between the first colon after the scheme and the first @.
+    # As in libpq, the password is the text between the first colon after the scheme and the first @.
     if [[ ! $url =~ ^postgres(ql)?://snapshots_${role}:([^@/]+)@ ]]; then
         echo "$file must hold postgresql://snapshots_${role}:PASSWORD@..." >&2
         exit 1

@@ -76,7 +76,7 @@ class Chaos:
             "worker killed": self._kill_worker,
             "rolling restart": self._reload,
             "postgres restarted": self._restart_postgres,
-            "postgres away": self._stop_postgres_for_a_while,
+            "postgres down": self._stop_postgres_for_a_while,
             "valkey frozen": self._freeze_valkey,
             "half-sent requests": self._send_half_requests,
             "greedy caller": self._run_greedy_caller,

@@ -1,6 +1,6 @@
 """`make fuzz`: send the service valid and invalid requests, and check every response against its contract.
 
-Schemathesis generates the requests from /openapi.json and applies all of its checks. The service is that of `make run`,
+Schemathesis generates the requests from /openapi.json and applies all of its checks. The service runs as in `make run`,
 with a state folder of its own: python -m tools.fuzz [SEED] [EXAMPLES per operation].
 """
 
@@ -18,7 +18,7 @@ from tools import demo, local, processes
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60
-# Longer than any run that somebody waits for.
+# Longer than anybody would wait for a run.
 MAX_SECONDS = 3600
 
 

@@ -11,7 +11,7 @@ from tools import postgres
 from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
-HEADER = "-- The schema after all migrations, for reading: `make docs` writes this file, a test compares it.\n\n"
+HEADER = "-- The schema after all migrations, for reading. Written by `make docs` and checked by a test.\n\n"
 
 
 def dump(database_url: str) -> str:

@@ -1,4 +1,4 @@
-"""`make screenshot`: take the picture of the page with the demo portfolio that stands in README.md."""
+"""`make screenshot`: take the picture in README.md, the page with the demo portfolio."""
 
 import os
 import shutil
@@ -29,11 +29,11 @@ def main() -> None:
         migrate(url)
         with psycopg.connect(url) as connection:
             demo.load(connection)
-        _take(path, browser, url)
+        _serve_and_take(path, browser, url)
     print(f"{path}: {path.stat().st_size // 1024} KiB")
 
 
-def _take(path: Path, browser: str, database_url: str) -> None:
+def _serve_and_take(path: Path, browser: str, database_url: str) -> None:
     port = processes.free_port()
     server = processes.start(
         [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")],
@@ -44,17 +44,17 @@ def _take(path: Path, browser: str, database_url: str) -> None:
     try:
         if not processes.wait_until_up(f"{base}/readyz", START_SECONDS, lambda: server.poll() is None):
             sys.exit("make screenshot: the service does not start")
-        _photograph(path, browser, f"{base}/#token={local.token(demo.USER)}")
+        _take_screenshot(path, browser, f"{base}/#token={local.token(demo.USER)}")
     finally:
         processes.end(server)
 
 
-def _photograph(path: Path, browser: str, address: str) -> None:
+def _take_screenshot(path: Path, browser: str, url: str) -> None:
     with sync_playwright() as playwright:
         # Chromium's sandbox does not run as root.
         chromium = playwright.chromium.launch(executable_path=browser, chromium_sandbox=os.geteuid() != 0)
         page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, timezone_id="UTC")
-        page.goto(address)
+        page.goto(url)
         page.get_by_label("All", exact=True).check(force=True)
         page.locator("body:not(.loading) .series canvas").last.wait_for()
         page.screenshot(path=path)

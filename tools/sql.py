@@ -1,4 +1,4 @@
-"""Run one file of sql/queries with the example parameters of its header, and roll back.
+"""Run one file of sql/queries with the example parameters of its head, and roll back.
 
 python -m tools.sql run|explain NAME [PARAMETER=VALUE ...]
 """
@@ -32,7 +32,7 @@ class Column(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A file of sql/queries, as described by its header."""
+    """A file of sql/queries, as described by its head."""
 
     name: str
     after: str | None
@@ -48,26 +48,26 @@ class Query(NamedTuple):
 
 
 def read(path: Path) -> Query:
-    """Read a query from a file. Raises ValueError if its header is not in the form that CONTRIBUTING.md describes."""
+    """Read a query from a file. Raises ValueError if its head is not in the form that CONTRIBUTING.md describes."""
     text = path.read_text()
-    header = re.match(
+    head = re.match(
         r"(?P<summary>(?:-- .+\n)+)--\n"
         r"(?:-- After: (?P<after>\w+)\n)?"
         r"(?:-- Parameters:\n(?P<parameters>(?:--   .+\n)+))?"
         r"(?:-- Columns:\n(?P<columns>(?:--   .+\n)+))?\n",
         text,
     )
-    if header is None:
-        raise ValueError(f"{path.name} has no header")
+    if head is None:
+        raise ValueError(f"{path.name} does not begin with a head")
     return Query(
         path.stem,
-        header["after"],
+        head["after"],
         [
             Parameter(cells[0], cells[1], None if cells[2] == "NULL" else cells[2])
-            for cells in _table(header["parameters"])
+            for cells in _table(head["parameters"])
         ],
-        [Column(cells[0], cells[1]) for cells in _table(header["columns"])],
-        text[header.end() :],
+        [Column(cells[0], cells[1]) for cells in _table(head["columns"])],
+        text[head.end() :],
     )
 
 

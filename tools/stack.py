@@ -197,7 +197,7 @@ def main() -> None:
             internal_port=int(os.environ.get("INTERNAL_PORT") or 8001),
             nginx_metrics_port=int(os.environ.get("NGINX_METRICS_PORT") or 3903),
         ) as stack:
-            print(f"The stack serves on {stack.base}; its parts log in {stack.folder}. Ctrl-C stops it.", flush=True)
+            print(f"The stack serves on {stack.base}; its logs are in {stack.folder}. Ctrl-C stops it.", flush=True)
             print(f"Metrics: {stack.internal_base}/metrics, {_nginx_metrics(stack)}", flush=True)
             print("A token: make token SUB=<user id> [SCOPE=balance-snapshots:write]", flush=True)
             stack.nginx.wait()
@@ -210,8 +210,8 @@ def main() -> None:
 
 def _nginx_metrics(stack: Stack) -> str:
     if stack.nginx_metrics_base:
-        return f"and those of nginx itself: {stack.nginx_metrics_base}/metrics"
-    return "and none of nginx itself without mtail (apt-get install mtail)"
+        return f"and nginx's own: {stack.nginx_metrics_base}/metrics"
+    return "but not nginx's own, which need mtail (apt-get install mtail)"
 
 
 if __name__ == "__main__":

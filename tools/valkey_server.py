@@ -73,7 +73,7 @@ class ValkeyServer:
             os.kill(self._process.pid, signal.SIGCONT)
 
     def execute(self, *command: Any) -> Any:
-        """Run a command, given as its words, and return its result."""
+        """Run a command, passed word by word, and return its result."""
         with valkey.Valkey(unix_socket_path=str(self.socket)) as client:
             return client.execute_command(*command)
 

@@ -60,7 +60,7 @@ def claims(request: Request) -> dict[str, str]:
 
 
 def bucket(instant: datetime, interval: Interval) -> object:
-    """What the instants of one calendar bucket in UTC have in common."""
+    """Return a key that is the same for all instants of one calendar bucket in UTC."""
     day = instant.astimezone(UTC).date()
     buckets = {
         "day": day,

@@ -1,4 +1,4 @@
-"""The stack that this API comes from: FastAPI, SQLAlchemy's async ORM and pydantic, changes computed in Python."""
+"""The API's original stack: FastAPI, SQLAlchemy's async ORM and pydantic, with changes computed in Python."""
 
 import os
 from collections.abc import AsyncIterator
@@ -159,7 +159,7 @@ async def history(
     earlier = select(BalanceSnapshot).where(*series, BalanceSnapshot.captured_at < start_date).order_by(*Newest)
     before = (await session.scalars(earlier.limit(1))).first()
     if interval:
-        # Of each bucket, the last row.
+        # The last row of each bucket.
         rows = list({common.bucket(row.captured_at, interval): row for row in rows}.values())
     return _history(list(rows), before, newest_first=False)
 

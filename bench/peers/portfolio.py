@@ -22,21 +22,24 @@ class Row(NamedTuple):
 Held = dict[UUID, Row]
 
 
-def portfolio(rows: list[Row], bounds: list[datetime], end_date: datetime, **named: str) -> dict[str, Any]:
-    """The response. `rows`: of all accounts until `end_date`, oldest first; `bounds`: as of bucket_bounds."""
+def portfolio(rows: list[Row], bounds: list[datetime], end_date: datetime, **echoed: str) -> dict[str, Any]:
+    """Return the response, which begins with the `echoed` parameters.
+
+    `rows`: those of all accounts until `end_date`, oldest first; `bounds`: those that bucket_bounds returns.
+    """
     now = datetime.now(UTC)
     held = list(_carried(rows, bounds))
     buckets = [bucket for bucket in zip(pairwise(bounds), pairwise(held), strict=True) if bucket[0][0] <= now]
     currencies = sorted({row.currency for _, (_, after) in buckets for row in after.values()})
     return {
-        **named,
+        **echoed,
         "series": [_series(currency, buckets, end_date, now) for currency in currencies],
         "total_count": len(buckets) if currencies else 0,
     }
 
 
 def _carried(rows: list[Row], bounds: list[datetime]) -> Iterator[Held]:
-    """What the accounts hold at each bound."""
+    """Yield the last row of each account before each bound."""
     held: Held = {}
     remaining = iter(rows)
     row = next(remaining, None)

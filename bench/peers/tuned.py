@@ -78,10 +78,10 @@ def _compared(row: asyncpg.Record, previous: Decimal | None, previous_currency: 
 def _summary(rows: list[asyncpg.Record]) -> dict[str, Any]:
     """Return the summary of these rows, which are oldest first."""
     currencies = {row["currency"] for row in rows}
-    answer: dict[str, Any] = {"total_count": len(rows)}
+    body: dict[str, Any] = {"total_count": len(rows)}
     if len(currencies) == 1:
         start, end = rows[0], rows[-1]
-        return answer | {
+        return body | {
             "start_balance": start["balance"],
             "end_balance": end["balance"],
             "total_change_amount": str(end["exact"] - start["exact"]),
@@ -89,7 +89,7 @@ def _summary(rows: list[asyncpg.Record]) -> dict[str, Any]:
             "currency": currencies.pop(),
         }
     names = ("start_balance", "end_balance", "total_change_amount", "total_change_percent", "currency")
-    return answer | dict.fromkeys(names)
+    return body | dict.fromkeys(names)
 
 
 async def _user(request: Request, response: Response) -> UUID:
@@ -98,8 +98,8 @@ async def _user(request: Request, response: Response) -> UUID:
     return UUID(subject)
 
 
-def _json(answer: dict[str, Any], response: Response) -> Response:
-    return Response(orjson.dumps(answer), headers=dict(response.headers), media_type="application/json")
+def _json(body: dict[str, Any], response: Response) -> Response:
+    return Response(orjson.dumps(body), headers=dict(response.headers), media_type="application/json")
 
 
 @app.get("/api/v1/balance-snapshots")
@@ -109,12 +109,12 @@ async def latest(request: Request, response: Response) -> Response:
     totals: dict[str, Decimal] = {}
     for row in rows:
         totals[row["currency"]] = totals.get(row["currency"], Decimal(0)) + row["exact"]
-    answer = {
+    body = {
         "snapshots": [_out(row) for row in rows],
         "total_count": len(rows),
         "total_balance_by_currency": {currency: str(total) for currency, total in sorted(totals.items())},
     }
-    return _json(answer, response)
+    return _json(body, response)
 
 
 async def _check_owner(connection: asyncpg.Connection, account_id: UUID, user: UUID) -> None:
@@ -224,7 +224,7 @@ async def capture(request: Request) -> Response:
         for number, row in enumerate(stored):
             if tuple(row)[2:] != (*(amount[number] for amount in amounts), currencies[number]):
                 raise HTTPException(409)
-    answer = {
+    body = {
         "snapshots": [
             {
                 "id": str(row["id"]),
@@ -238,4 +238,4 @@ async def capture(request: Request) -> Response:
         "created_count": len(created),
         "duplicate_count": len(items) - len(created),
     }
-    return Response(orjson.dumps(answer), 201 if created else 200, media_type="application/json")
+    return Response(orjson.dumps(body), 201 if created else 200, media_type="application/json")

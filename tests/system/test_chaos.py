@@ -1,4 +1,4 @@
-"""A short part of `make chaos`: each fault takes effect under load, and fails what it must fail and nothing else."""
+"""A short run of `make chaos`: each fault takes effect under load, and fails only the requests that it must."""
 
 import statistics
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def failures(shaken: Chaos, *faults: str) -> list[Request]:
     [
         "greedy caller",
         "half-sent requests",
-        "postgres away",
+        "postgres down",
         "postgres restarted",
         "rolling restart",
         "valkey frozen",
@@ -94,25 +94,25 @@ def test_no_read_fails_over_a_restart_of_the_database_unless_it_takes_longer_tha
     assert not reads or restart.seconds > RETRY_SECONDS / 2
 
 
-def test_a_database_that_is_away_fails_reads_and_captures_with_503_and_retry_after(shaken: Chaos) -> None:
-    failed = failures(shaken, "postgres away")
+def test_a_database_that_is_down_fails_reads_and_captures_with_503_and_retry_after(shaken: Chaos) -> None:
+    failed = failures(shaken, "postgres down")
 
     assert {request.status for request in failed} == {"503"}
     assert {"read", "capture"} <= {request.kind for request in failed}
     assert all(int(request.retry_after or 0) >= 1 for request in failed)
 
 
-def test_a_database_that_is_away_holds_no_request_for_long(shaken: Chaos) -> None:
-    failed = failures(shaken, "postgres away")
+def test_a_database_that_is_down_holds_no_request_for_long(shaken: Chaos) -> None:
+    failed = failures(shaken, "postgres down")
 
     assert max(request.seconds for request in failed) < FAILURE_SECONDS + SLACK_SECONDS
 
 
 def test_requests_succeed_soon_after_the_database_is_back(shaken: Chaos) -> None:
-    back_at = fault(shaken, "postgres away").ended_at
+    back_at = fault(shaken, "postgres down").ended_at
     afterwards = [request for request in shaken.callers.requests if request.ended_at > back_at]
 
-    failed = [request.started_at - back_at for request in afterwards if request in failures(shaken, "postgres away")]
+    failed = [request.started_at - back_at for request in afterwards if request in failures(shaken, "postgres down")]
     assert max(failed, default=0) < SLACK_SECONDS
     for kind in ("read", "capture"):
         first = min(request.ended_at for request in afterwards if request.kind == kind and request.is_success)
@@ -123,7 +123,7 @@ def test_a_killed_worker_fails_only_what_it_had_accepted(shaken: Chaos) -> None:
     failed = failures(shaken, "worker killed")
 
     assert {request.status for request in failed} <= {"502", "IncompleteRead"}
-    # What it was answering and what it had accepted: at most two requests of each caller.
+    # The requests that it was answering or had accepted: at most two of each caller.
     assert len(failed) <= 2 * (READERS + JOBS + CORRECTORS)
 
 
@@ -140,7 +140,7 @@ def test_a_greedy_caller_does_not_delay_the_reads_of_others(shaken: Chaos) -> No
     assert max(reads) < FAIR_SECONDS + SLACK_SECONDS
 
 
-def test_a_seed_determines_a_plan_that_has_every_fault_once_a_round() -> None:
+def test_a_seed_determines_a_plan_that_has_every_fault_once_per_round() -> None:
     plan = chaos.plan(3, 2, ["a", "b", "c"])
 
     assert plan == chaos.plan(3, 2, ["a", "b", "c"])
