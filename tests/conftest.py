@@ -1,4 +1,4 @@
-"""The servers that the tests run on, and what every test may ask for.
+"""The servers that the tests run on, and the fixtures of all tests.
 
 One PostgreSQL a run: TEST_DATABASE_URL or an embedded one. One database a worker, copied from a migrated template.
 Tests share it and stay out of each other's way by users of their own: `user_id` and `account_id` are new each time.
@@ -33,7 +33,7 @@ from tools.stack import Stack
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server and make the template, once, in the process that the workers come from."""
-    # A shell makes what it runs in the background ignore SIGINT, and so would the commands that tests interrupt.
+    # A shell makes background jobs ignore SIGINT, which the commands that tests interrupt would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
@@ -86,7 +86,7 @@ def connection(database_url: str) -> Iterator[psycopg.Connection[tuple[object, .
 
 @pytest.fixture(scope="session")
 def settings(database_url: str) -> Settings:
-    """Settings with a rate limit that no test meets by accident."""
+    """Settings with a rate limit that no test reaches by accident."""
     return Settings.from_env(
         {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "1000000/minute"}
     )

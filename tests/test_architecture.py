@@ -1,4 +1,4 @@
-"""How the code is laid out: imports point one way, modules stay small, tests stand in tiers, migrations are unique."""
+"""The layout of the code: imports point one way, modules stay small, tests have tiers, migrations are unique."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ SOURCES = sorted(
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-# What each room may import of the others.
+# The packages that each package may import.
 MAY_IMPORT = {
     "config": set(),
     "schemas": {"schemas"},
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "deploy": {"app", "service", "config"},
     "tools": {"tools", "app", "snapshots", "schemas", "config"},
 }
-MAY_NOT_KNOW = {
+MAY_NOT_IMPORT = {
     "schemas": {"flask", "psycopg"},
     "snapshots/queries.py": {"flask", "service", "schemas"},
     "snapshots/statements.py": {"flask", "service", "schemas"},
@@ -44,12 +44,12 @@ DOMAIN_WORDS = re.compile("(?i)(?:snapshot|account|balance|captur|holding|curren
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.stem if path.parent == ROOT else path.parent.name
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The top-level names that a module imports."""
+    """Yield the top-level names that a module imports."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -60,17 +60,17 @@ def imported(path: Path) -> Iterator[str]:
 
 @every_source
 def test_imports_point_one_way(path: Path) -> None:
-    assert {name for name in imported(path) if name in MAY_IMPORT} <= MAY_IMPORT[room(path)]
+    assert {name for name in imported(path) if name in MAY_IMPORT} <= MAY_IMPORT[package(path)]
 
 
 @every_source
-def test_a_room_does_not_know_what_it_does_not_need(path: Path) -> None:
-    for place, unknown in MAY_NOT_KNOW.items():
-        if place in (room(path), str(path.relative_to(ROOT))):
-            assert not unknown & set(imported(path))
+def test_a_package_does_not_import_what_it_does_not_need(path: Path) -> None:
+    for place, forbidden in MAY_NOT_IMPORT.items():
+        if place in (package(path), str(path.relative_to(ROOT))):
+            assert not forbidden & set(imported(path))
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if room(path) == "service"], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [path for path in SOURCES if package(path) == "service"], ids=lambda path: path.name)
 def test_the_service_package_does_not_name_the_domain(path: Path) -> None:
     assert set(DOMAIN_WORDS.findall(path.read_text())) == set()
 
@@ -83,11 +83,11 @@ def test_no_class_pretends_to_be_an_error_of_the_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_small_enough_to_be_read_at_once(path: Path) -> None:
+def test_a_module_has_at_most_300_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
 
 
-def test_every_test_stands_in_a_tier() -> None:
+def test_every_test_belongs_to_a_tier() -> None:
     tiers = {"api", "sql", "service", "cli", "system"}
     modules = {path.relative_to(ROOT / "tests") for path in TESTS if path.name.startswith("test_")}
 

@@ -1,4 +1,4 @@
-"""How much a history may hold, and its intervals as parameters (rules 26 and 27)."""
+"""The maximum size of a history, and intervals as parameters (rules 26 and 27)."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -37,7 +37,7 @@ def assert_too_long(response: Answer) -> None:
     assert "Retry-After" not in response.headers
 
 
-def test_a_history_holds_ten_thousand_snapshots_and_not_one_more(user: Caller, long_account: str) -> None:
+def test_a_history_holds_at_most_ten_thousand_snapshots(user: Caller, long_account: str) -> None:
     # 10,000 minutes after the first snapshot is 22:40 of the seventh day.
     longest = user.history(long_account, "2025-01-01T00:00:30Z", "2025-01-07T22:40:00Z")
     assert longest.json["total_count"] == 10_000
@@ -55,7 +55,7 @@ def test_a_csv_file_holds_as_many_snapshots_as_a_json_history(user: Caller, long
     assert_too_long(user.get(path, start_date="2025-01-01", end_date="2026-01-01"))
 
 
-def test_one_source_counts_alone(user: Caller, long_account: str) -> None:
+def test_only_snapshots_of_the_requested_source_count(user: Caller, long_account: str) -> None:
     assert user.history(long_account, source="account_sync").json["total_count"] == 5_001
 
 
@@ -101,7 +101,7 @@ def test_the_first_change_compares_with_the_last_snapshot_before_the_range(user:
     assert (found["balance"], found["change_amount"]) == ("2.00", "1.00")
 
 
-def test_the_end_of_the_range_belongs_to_it_to_the_microsecond(user: Caller, account: str) -> None:
+def test_a_range_includes_its_end_to_the_microsecond(user: Caller, account: str) -> None:
     def count(end: str) -> int:
         return int(user.history(account, "2024-12-01", end, interval="year").json["total_count"])
 
@@ -131,7 +131,7 @@ def test_an_unknown_interval_is_refused_with_a_list_of_the_known_ones(
     assert faults(response) == {"interval": ["Must be one of day, week, month, quarter, year."]}
 
 
-def test_four_thousand_intervals_are_allowed_and_not_one_more(user: Caller, account: str) -> None:
+def test_a_history_has_at_most_four_thousand_intervals(user: Caller, account: str) -> None:
     # 4,000 days from 2020 on end with 2030-12-13.
     assert user.history(account, "2020-01-01", "2030-12-13T23:59:59Z", interval="day").status_code == 200
 

@@ -52,7 +52,7 @@ def test_range_within_a_bucket_has_one_bucket() -> None:
     assert days("UTC", "2025-01-01T10:00", "2025-01-01T11:00") == ["01 10:00", "02 00:00"]
 
 
-def test_skipped_midnight_gives_way_to_the_first_instant_of_its_day() -> None:
+def test_day_whose_midnight_is_skipped_begins_at_its_first_instant() -> None:
     # At midnight of 15 October the clocks of São Paulo went on to 1:00.
     assert days("America/Sao_Paulo", "2017-10-14T12:00", "2017-10-16T12:00") == [
         "14 12:00",
@@ -72,7 +72,7 @@ def test_skipped_day_has_no_bucket() -> None:
     ]
 
 
-def test_repeated_midnight_counts_the_first_time() -> None:
+def test_day_whose_midnight_repeats_begins_at_the_first_one() -> None:
     # At 1:00 of 2 November the clocks of Havana went back to midnight.
     assert days("America/Havana", "2025-11-01T12:00", "2025-11-03T12:00") == [
         "01 12:00",
@@ -102,7 +102,7 @@ def test_interval_begins_where_the_calendar_says(interval: str, bounds: list[str
     assert found == [utc(bound) for bound in bounds]
 
 
-def test_maximum_is_allowed_and_one_more_is_not() -> None:
+def test_more_buckets_than_the_maximum_are_an_error() -> None:
     start, end = utc("2025-01-01"), utc("2025-01-10")
 
     assert len(bucket_bounds(start, end, "day", ZoneInfo("UTC"), 10)) == 11
@@ -130,7 +130,7 @@ def period(day: date, interval: str) -> tuple[int, ...]:
 
 
 def latest_date(instant: datetime, zone: ZoneInfo) -> date:
-    """The latest date that calendars in the zone have shown so far; clocks go back by less than three hours."""
+    """Return the latest date that calendars in the zone have shown so far; clocks go back by less than three hours."""
     return max((instant - timedelta(minutes=n)).astimezone(zone).date() for n in range(180))
 
 

@@ -1,4 +1,4 @@
-"""What a capture answers that brings again what was superseded (rule 33)."""
+"""Captures that repeat superseded snapshots (rule 33)."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def balances(user: Caller, account_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("replacement", [usd("100.00"), None], ids=["replaced", "withdrawn"])
-def test_a_superseded_snapshot_that_comes_again_is_a_duplicate_and_stays_superseded(
+def test_a_superseded_snapshot_that_is_captured_again_is_a_duplicate_and_stays_superseded(
     replacement: dict[str, Any] | None,
     corrector: Caller,
     sync_job: Caller,
@@ -48,7 +48,7 @@ def test_a_superseded_snapshot_that_comes_again_is_a_duplicate_and_stays_superse
     assert balances(user, account_id) == (["100.00"] if replacement else [])
 
 
-def test_new_snapshots_of_a_batch_are_stored_beside_what_was_superseded(
+def test_new_snapshots_of_a_batch_are_stored_beside_superseded_ones(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, None))
@@ -62,7 +62,7 @@ def test_new_snapshots_of_a_batch_are_stored_beside_what_was_superseded(
     assert balances(user, account_id) == ["10000.00"]
 
 
-def test_the_replacement_that_is_captured_is_a_duplicate_of_it(
+def test_a_capture_with_the_values_of_a_replacement_is_a_duplicate_of_it(
     corrector: Caller, sync_job: Caller, item: dict[str, Any], wrong: str
 ) -> None:
     replaced_by = corrector.correct(correction(item, wrong, usd("100.00"))).json["corrections"][0]["replaced_by"]
@@ -70,7 +70,7 @@ def test_the_replacement_that_is_captured_is_a_duplicate_of_it(
     assert answers(sync_job.capture(item | {"balance": "100"})) == [("duplicate", replaced_by)]
 
 
-def test_other_values_than_the_replacements_and_the_superseded_ones_are_a_conflict(
+def test_values_of_neither_the_replacement_nor_a_superseded_snapshot_are_a_conflict(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, usd("100.00")))
@@ -99,7 +99,7 @@ def test_other_values_under_a_withdrawn_key_are_a_new_snapshot(
 
 
 @pytest.mark.parametrize("superseded_first", [True, False])
-def test_a_batch_may_bring_a_withdrawn_snapshot_and_other_values_under_its_key(
+def test_a_batch_may_hold_a_withdrawn_snapshot_and_other_values_under_its_key(
     superseded_first: bool,
     corrector: Caller,
     sync_job: Caller,
@@ -144,7 +144,7 @@ def test_each_snapshot_of_a_chain_of_corrections_stays_superseded(
     assert balances(user, account_id) == []
 
 
-def test_a_snapshot_that_stands_answers_before_a_superseded_one_of_the_same_values(
+def test_a_duplicate_is_of_the_snapshot_that_stands_rather_than_a_superseded_one_with_the_same_values(
     corrector: Caller, sync_job: Caller, item: dict[str, Any], wrong: str
 ) -> None:
     second = corrector.correct(correction(item, wrong, usd("200.00"))).json["corrections"][0]["replaced_by"]

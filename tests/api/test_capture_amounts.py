@@ -9,7 +9,7 @@ from tests.support.captures import assert_refused, shown
 
 
 @pytest.mark.parametrize(
-    ("currency", "given", "answer"),
+    ("currency", "sent", "returned"),
     [
         ("USD", "25000", "25000.00"),
         ("USD", "10.1", "10.10"),
@@ -32,11 +32,11 @@ from tests.support.captures import assert_refused, shown
     ],
 )
 def test_an_amount_is_read_back_exactly_with_at_least_the_digits_of_its_currency(
-    currency: str, given: str, answer: str, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
+    currency: str, sent: str, returned: str, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
 ) -> None:
-    captured(sync_job, item | {"currency": currency} | dict.fromkeys(AMOUNTS, given))
+    captured(sync_job, item | {"currency": currency} | dict.fromkeys(AMOUNTS, sent))
 
-    assert [shown(user, account_id)[name] for name in AMOUNTS] == [answer] * len(AMOUNTS)
+    assert [shown(user, account_id)[name] for name in AMOUNTS] == [returned] * len(AMOUNTS)
 
 
 @pytest.mark.parametrize(

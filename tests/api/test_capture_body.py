@@ -91,7 +91,7 @@ def test_a_compressed_body_is_a_415(encoding: str, sync_job: Caller, user: Calle
     assert_refused(send(sync_job, body, headers={"Content-Encoding": encoding}), 415, user)
 
 
-# A body that says no length needs a real server: tests/system/test_stack_requests.py.
+# A body without a length needs a real server: tests/system/test_stack_requests.py.
 def test_a_body_of_1_mib_is_accepted(sync_job: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]}).ljust(MIB)
 

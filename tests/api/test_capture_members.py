@@ -55,22 +55,22 @@ def test_a_required_member_that_is_missing_or_null_is_refused(
 
 @pytest.mark.parametrize("member", OPTIONAL)
 @pytest.mark.parametrize(
-    ("given", "answer"),
+    ("sent", "returned"),
     [({}, None), ({"{}": None}, None), ({"{}": "-7.5"}, "-7.50")],
-    ids=["left out", "null", "given"],
+    ids=["left out", "null", "sent"],
 )
 def test_an_optional_amount_may_be_left_out_or_null(
-    given: dict[str, str | None],
-    answer: str | None,
+    sent: dict[str, str | None],
+    returned: str | None,
     member: str,
     sync_job: Caller,
     user: Caller,
     account_id: str,
     item: dict[str, Any],
 ) -> None:
-    captured(sync_job, item | {name.format(member): value for name, value in given.items()})
+    captured(sync_job, item | {name.format(member): value for name, value in sent.items()})
 
-    assert {name: shown(user, account_id)[name] for name in OPTIONAL} == dict.fromkeys(OPTIONAL) | {member: answer}
+    assert {name: shown(user, account_id)[name] for name in OPTIONAL} == dict.fromkeys(OPTIONAL) | {member: returned}
 
 
 @pytest.mark.parametrize("member", ["id", "created_at", "change_amount", "Balance", "", "_schema"])

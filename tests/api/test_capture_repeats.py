@@ -24,7 +24,7 @@ def test_a_batch_that_is_delivered_again_stores_nothing_new(
     assert user.history(account_id).json == before
 
 
-def test_a_snapshot_that_stands_twice_in_a_batch_is_created_once(
+def test_a_snapshot_that_appears_twice_in_a_batch_is_created_once(
     sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
 ) -> None:
     response = sync_job.capture(item, item)

@@ -26,7 +26,7 @@ def test_the_response_has_the_documented_shape(
     ]
 
 
-def test_the_response_follows_the_order_of_the_request_and_counts(
+def test_the_response_keeps_the_order_of_the_request_and_counts_by_status(
     sync_job: Caller, user: Caller, user_id: str, account_id: str
 ) -> None:
     days = [snapshot(user_id, account_id, f"{n}.00", captured_at=day(n)) for n in range(1, 8)]
@@ -43,7 +43,7 @@ def test_the_response_follows_the_order_of_the_request_and_counts(
     assert listed == {answer["captured_at"]: answer["id"] for answer in answers}
 
 
-def test_a_batch_of_new_snapshots_is_answered_in_the_order_of_the_request(sync_job: Caller, user_id: str) -> None:
+def test_a_batch_of_new_snapshots_is_returned_in_the_order_of_the_request(sync_job: Caller, user_id: str) -> None:
     items = [
         snapshot(user_id, account, captured_at=day(number), source=source)
         for account in (str(uuid4()) for _ in range(20))

@@ -10,7 +10,7 @@ from tests.support.captures import assert_refused, shown
 
 
 @pytest.mark.parametrize(
-    ("given", "answer"),
+    ("sent", "returned"),
     [
         ("2025-06-15T10:00:00Z", "2025-06-15T10:00:00Z"),
         ("2025-06-15t10:00:00z", "2025-06-15T10:00:00Z"),
@@ -32,11 +32,11 @@ from tests.support.captures import assert_refused, shown
     ],
 )
 def test_a_past_instant_is_accepted_in_any_form_and_returned_in_utc(
-    given: str, answer: str, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
+    sent: str, returned: str, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
 ) -> None:
-    (stored,) = captured(sync_job, item | {"captured_at": given})
+    (stored,) = captured(sync_job, item | {"captured_at": sent})
 
-    assert stored["captured_at"] == shown(user, account_id)["captured_at"] == answer
+    assert stored["captured_at"] == shown(user, account_id)["captured_at"] == returned
 
 
 @pytest.mark.parametrize(

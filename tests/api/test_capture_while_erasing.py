@@ -66,7 +66,7 @@ class Race:
             self._observer.execute("SELECT pg_advisory_unlock(1)")
 
     def stored(self, account_id: str) -> int:
-        """The number of the account's snapshots."""
+        """Return the number of the account's snapshots."""
         return self._observer.execute("SELECT FROM balance_snapshots WHERE account_id = %s", [account_id]).rowcount
 
     def _waits(self, name: str) -> bool:
@@ -82,7 +82,7 @@ def race(migrated_database_url: str, settings: Settings) -> Iterator[Race]:
         yield Race(sync_job, migrated_database_url, stack)
 
 
-def assert_to_be_repeated(answer: Answer) -> None:
+def assert_retryable(answer: Answer) -> None:
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["Retry-After"]) >= 1
     assert "erased" in answer.json["detail"]
@@ -133,7 +133,7 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_fails_whole_and_suc
         command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
         command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
 
-    assert_to_be_repeated(capture.result())
+    assert_retryable(capture.result())
     assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
     assert race.capture(others, new).json["created_count"] == 2
 

@@ -78,7 +78,7 @@ def test_no_change_is_computed_between_two_currencies(
     ]
 
 
-def test_the_previous_snapshot_may_lie_outside_what_is_returned(user: Caller, account_id: str, series: Any) -> None:
+def test_the_previous_snapshot_may_lie_outside_the_returned_ones(user: Caller, account_id: str, series: Any) -> None:
     series("100.00", "110.00", "121.00")
     expected = ("121.00", "11.00", 10.0)
 

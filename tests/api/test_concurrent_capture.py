@@ -27,7 +27,7 @@ from tests.support.apps import serving
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SENDERS = 20
-# Long enough never to be met: it ends a test that would hang.
+# Long enough that only a test that hangs reaches it.
 PATIENCE_SECONDS = 30
 
 ENDS = pytest.mark.parametrize("first_sender", ["commits", "rolls back"])
@@ -35,7 +35,7 @@ ENDS = pytest.mark.parametrize("first_sender", ["commits", "rolls back"])
 
 @pytest.fixture
 def connections(database_url: str) -> Iterator[list[Connection]]:
-    """One for the sender who comes first, and one for each of the others."""
+    """A connection for the sender who comes first, and one for each of the others."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(psycopg.connect(database_url, autocommit=True)) for _ in range(1 + SENDERS)]
 
@@ -60,12 +60,12 @@ def register(connection: Connection, items: list[dict[str, Any]]) -> None:
 
 
 def opposite_orders(items: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The batch once a sender: as it is for every other one, reversed for the rest."""
+    """Return the batch once per sender, in reverse for every other one."""
     return [items[:: (-1) ** n] for n in range(SENDERS)]
 
 
 def run_at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """What the calls return, each made in a thread of its own once all of them are ready."""
+    """Make each call in a thread of its own, all at once, and return their results."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> Any:
@@ -77,7 +77,7 @@ def run_at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def outcome(connection: Connection, items: list[dict[str, Any]]) -> list[Match] | dict[int, str]:
-    """What became of each item, or the faults of the batch."""
+    """Store a batch; return the outcome of each item, or the faults of the batch."""
     try:
         return batch.store(connection, items)
     except ContradictionError as error:
@@ -90,7 +90,7 @@ def store_behind(
     connections: list[Connection],
     first_sender: str,
 ) -> list[list[Match] | dict[int, str]]:
-    """The outcomes of a first sender, when that commits, and of others who all came to wait for it."""
+    """Return the outcomes of a first sender and of others, who all wait until it commits."""
     first, *others = connections
     outcomes: list[list[Match] | dict[int, str]] = []
     with ThreadPoolExecutor(len(batches)) as threads:
@@ -118,15 +118,15 @@ def wait_until_all_wait(observer: Connection, waiting: list[Connection]) -> None
     pytest.fail("Not every sender came to wait for the first.")
 
 
-Told = tuple[str, str, str, str, str]
+Outcome = tuple[str, str, str, str, str]
 
 
-def answers_of(matches: list[Match]) -> list[Told]:
+def outcomes_of(matches: list[Match]) -> list[Outcome]:
     return [(m.account_id, m.captured_at, m.source, str(m.id), m.status) for m in matches]
 
 
-def assert_each_created_once(deliveries: Sequence[list[Told]], items: int, connection: Connection) -> None:
-    """One delivery has created each snapshot, all were answered the same id, and it is stored under that id."""
+def assert_each_created_once(deliveries: Sequence[list[Outcome]], items: int, connection: Connection) -> None:
+    """Fail unless one delivery created each snapshot, and all returned the id under which it is stored."""
     answers = [answer for delivery in deliveries for answer in delivery]
     assert {status for *_, status in answers} <= {"created", "duplicate"}
     created = [snapshot for *snapshot, status in answers if status == "created"]
@@ -145,7 +145,7 @@ def assert_each_created_once(deliveries: Sequence[list[Told]], items: int, conne
 def test_a_batch_delivered_at_once_in_opposite_orders_is_stored_once(
     accounts: str, first_sender: str, connections: list[Connection], user_id: str
 ) -> None:
-    """The first sender holds the middle of the batch: others who did not take one order would deadlock around it."""
+    """The first sender holds the middle of the batch: without one order, the others would deadlock around it."""
     items = portfolio(user_id)
     if accounts == "known":
         register(connections[0], items)
@@ -153,7 +153,7 @@ def test_a_batch_delivered_at_once_in_opposite_orders_is_stored_once(
 
     outcomes = store_behind(middle, opposite_orders(items), connections, first_sender)
 
-    deliveries = [answers_of(matches) for matches in outcomes if isinstance(matches, list)]
+    deliveries = [outcomes_of(matches) for matches in outcomes if isinstance(matches, list)]
     assert len(deliveries) == len(outcomes)
     assert_each_created_once(deliveries, len(items), connections[0])
 
@@ -188,7 +188,7 @@ def test_batches_that_overlap_in_any_order_create_each_snapshot_once(
         [partial(batch.store, *sender) for sender in zip(connections[1:], map(loaded, batches), strict=True)]
     )
 
-    assert_each_created_once([answers_of(matches) for matches in outcomes], len(items), connections[0])
+    assert_each_created_once([outcomes_of(matches) for matches in outcomes], len(items), connections[0])
 
 
 @ENDS
@@ -207,7 +207,7 @@ def test_exactly_one_of_concurrent_contradicting_batches_is_stored(
 
     outcomes = store_behind(first, others, connections, first_sender)
 
-    deliveries = [answers_of(matches) for matches in outcomes if isinstance(matches, list)]
+    deliveries = [outcomes_of(matches) for matches in outcomes if isinstance(matches, list)]
     assert [outcome for outcome in outcomes if not isinstance(outcome, list)] == [{0: fault}] * (len(outcomes) - 1)
     ((contested, beside),) = deliveries
     asked = [item["account_id"] for items in (first, *others) for item in items]
@@ -227,11 +227,11 @@ def test_a_batch_of_any_size_takes_four_round_trips_and_a_stored_one_five(
 
 
 def round_trips(connection: psycopg.Connection[Any], store: Callable[[], Any]) -> int:
-    """How many it takes to store a batch on the connection."""
+    """Return the number of round trips that storing a batch on the connection takes."""
     with tempfile.TemporaryFile() as trace:
         connection.pgconn.trace(trace.fileno())
         store()
         connection.pgconn.untrace()
         trace.seek(0)
-        # The server says so once a round trip (https://www.postgresql.org/docs/current/protocol-flow.html).
+        # The server reports this once per round trip (https://www.postgresql.org/docs/current/protocol-flow.html).
         return len(re.findall(rb"\tB\t\d+\tReadyForQuery", trace.read()))

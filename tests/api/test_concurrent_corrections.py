@@ -42,7 +42,7 @@ PAUSE = b"""
 
 @pytest.fixture
 def connections(database_url: str) -> Iterator[list[Connection]]:
-    """One for whoever comes first, and one for each of the others."""
+    """A connection for whoever comes first, and one for each of the others."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(psycopg.connect(database_url, autocommit=True)) for _ in range(1 + SENDERS)]
 
@@ -54,12 +54,12 @@ def items(user_id: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def ids(connections: list[Connection], items: list[dict[str, Any]]) -> list[str]:
-    """Of the stored snapshots."""
+    """The ids of the stored snapshots."""
     return [str(match.id) for match in batch.store(connections[0], loaded(items))]
 
 
 def correct(connection: Connection, corrections: list[dict[str, Any]]) -> Outcome:
-    """What became of each correction, or the faults of the batch."""
+    """Store a batch of corrections; return the outcome of each, or the faults of the batch."""
     try:
         return correcting.store(connection, CorrectionBatch().load({"corrections": corrections})["corrections"], "job")
     except correcting.ContradictionError as error:
@@ -83,7 +83,7 @@ def superseded(connection: Connection, user_id: str) -> list[tuple[str, str | No
     return connection.execute(query, [user_id]).fetchall()
 
 
-def test_of_twenty_correctors_who_send_one_batch_in_opposite_orders_one_corrects_and_the_others_are_told_so(
+def test_one_of_twenty_correctors_of_one_batch_in_opposite_orders_corrects_and_the_others_get_duplicates(
     connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
 ) -> None:
     corrections = [correction(item, ids[n], usd("1.00") if n % 3 else None) for n, item in enumerate(items)]
@@ -100,7 +100,7 @@ def test_of_twenty_correctors_who_send_one_batch_in_opposite_orders_one_corrects
     assert {id_ for id_, _ in standing(connections[0], user_id)} == set().union(*replacements.values()) - {None}
 
 
-def test_of_twenty_different_corrections_of_one_snapshot_exactly_one_is_stored(
+def test_exactly_one_of_twenty_different_corrections_of_a_snapshot_is_stored(
     connections: list[Connection], items: list[dict[str, Any]], ids: list[str], user_id: str
 ) -> None:
     batches = [[correction(items[0], ids[0], usd(f"{n}.00"))] for n in range(SENDERS)]
@@ -115,7 +115,7 @@ def test_of_twenty_different_corrections_of_one_snapshot_exactly_one_is_stored(
 
 @pytest.mark.parametrize("replacement", [usd("1.00"), None], ids=["replaced", "withdrawn"])
 @pytest.mark.parametrize("corrector", ["commits", "rolls back"])
-def test_a_capture_that_comes_again_during_a_correction_waits_for_it_and_undoes_nothing(
+def test_a_capture_that_is_repeated_during_a_correction_waits_for_it_and_undoes_nothing(
     corrector: str,
     replacement: dict[str, Any] | None,
     connections: list[Connection],
@@ -143,7 +143,7 @@ def test_a_capture_that_comes_again_during_a_correction_waits_for_it_and_undoes_
 def test_a_correction_waits_for_a_capture_whose_next_statement_would_not_see_it(
     migrated_database_url: str, items: list[dict[str, Any]], user_id: str
 ) -> None:
-    """The capture is held within the statement that stores snapshots: it can see nothing newer any more."""
+    """The capture is held within the statement that stores snapshots, which cannot see anything newer."""
     with contextlib.ExitStack() as stack:
         first, capturing, withdrawing = [
             stack.enter_context(psycopg.connect(migrated_database_url, autocommit=True)) for _ in range(3)
@@ -238,10 +238,10 @@ def test_an_erasure_that_waited_for_a_correction_erases_both_snapshots(
     assert (standing(first, user_id), superseded(first, user_id)) == ([], [])
 
 
-def test_captures_and_corrections_of_the_same_keys_in_any_order_fail_nowhere_and_lose_nothing(
+def test_captures_and_corrections_of_the_same_keys_in_any_order_never_fail_and_lose_nothing(
     settings: Settings, connections: list[Connection]
 ) -> None:
-    """Half of the callers deliver the same snapshots again and again, half correct whatever of them they know."""
+    """Half of the callers deliver the same snapshots repeatedly, the others correct those that they know."""
     user_id, chance = str(uuid4()), random.Random(11)
     items = [snapshot(user_id, str(uuid4()), captured_at=f"2025-01-0{n}T00:00:00Z") for n in range(1, 9)]
     with serving(replace(settings, web_threads=SENDERS)) as app:

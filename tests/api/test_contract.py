@@ -52,7 +52,7 @@ def served(app: Flask) -> dict[str, Any]:
 
 
 def answers(contract: dict[str, Any], path: str, method: str = "get") -> dict[str, Any]:
-    """The answers of an operation by status."""
+    """Return the responses of an operation by status."""
     found: dict[str, Any] = contract["paths"][path][method]["responses"]
     return found
 
@@ -232,7 +232,7 @@ def test_an_example_matches_its_schema_in_the_documented_order(
     assert list(example) == list(schema().fields)
 
 
-def test_the_examples_of_the_page_are_in_it(contract: dict[str, Any]) -> None:
+def test_the_examples_of_the_api_page_are_in_the_contract(contract: dict[str, Any]) -> None:
     def example(path: str, status: str) -> Any:
         content, *_ = answers(contract, path)[status]["content"].values()
         return content["example"]
@@ -250,7 +250,7 @@ def test_the_examples_of_the_page_are_in_it(contract: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/swagger-ui.css", "/openapi.json"])
-def test_a_setting_switches_the_documents_off(settings: Settings, path: str) -> None:
+def test_a_setting_turns_the_documents_off(settings: Settings, path: str) -> None:
     with serving(replace(settings, docs=False)) as app:
         answer = app.test_client().get(path)
 
@@ -258,7 +258,7 @@ def test_a_setting_switches_the_documents_off(settings: Settings, path: str) -> 
     assert answer.content_type == "application/problem+json"
 
 
-def test_the_page_brings_all_it_needs_and_may_run_nothing_else(anonymous: FlaskClient) -> None:
+def test_the_docs_page_has_all_files_that_it_needs_and_may_run_nothing_else(anonymous: FlaskClient) -> None:
     page = anonymous.get("/docs")
 
     assert "//" not in page.text
@@ -276,7 +276,7 @@ def test_no_other_file_is_served(anonymous: FlaskClient) -> None:
 
 
 def test_the_running_service_keeps_its_contract(contract: dict[str, Any]) -> None:
-    """Every check of schemathesis, valid and invalid requests, over HTTP; `make fuzz` does it at length."""
+    """Schemathesis runs all of its checks over HTTP, with valid and invalid requests; `make fuzz` does so at length."""
     done = subprocess.run(
         [sys.executable, "-m", "tools.fuzz", "1", "25"],
         cwd=ROOT,

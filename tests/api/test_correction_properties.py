@@ -32,7 +32,7 @@ class Correct:
 @dataclass(frozen=True)
 class Redeliver:
     age: int
-    """Which of the requests before."""
+    """The index of an earlier request, counted backwards."""
 
 
 steps = st.one_of(
@@ -50,7 +50,7 @@ class Key:
     """Balances of all snapshots that were ever stored, by id, oldest first."""
     standing: str | None = None
     replaced_by: dict[str, str | None] = field(default_factory=dict)
-    """Of the superseded ones."""
+    """The replacements of superseded snapshots, by their ids."""
 
     def superseded_with(self, balance: str) -> str | None:
         return max((id_ for id_ in self.replaced_by if self.values[id_] == balance), default=None)
@@ -61,7 +61,7 @@ class Key:
 
 
 class Model:
-    """What is expected of the service, and what is stored. A new id is taken from the answer."""
+    """The expected responses and state of the service. New ids are taken from its responses."""
 
     def __init__(self) -> None:
         self.keys = {day: Key() for day in range(1, DAYS + 1)}
@@ -126,7 +126,7 @@ class Model:
 
 
 class Service:
-    """The service, asked what the model is asked."""
+    """The service, which gets the same requests as the model."""
 
     def __init__(self, app: Flask) -> None:
         self.user_id, self.account_id = str(uuid4()), str(uuid4())
@@ -168,7 +168,7 @@ class Service:
         model.corrected(items, [each["replaced_by"] for each in found])
 
     def assert_is(self, model: Model) -> None:
-        """What stands, the totals and the audit are those of the model."""
+        """Fail unless the snapshots that stand, the totals and the corrections are those of the model."""
         stand = [(id_, key.values[id_]) for day, key in model.keys.items() if (id_ := key.standing)]
         if not any(key.values for key in model.keys.values()):
             assert self._user.corrections(self.account_id).status_code == 404
@@ -194,7 +194,7 @@ def assert_conflict(response: Answer, member: str, statuses: list[str]) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(story=st.lists(steps, min_size=1, max_size=12))
-def test_after_any_story_what_stands_and_every_answer_are_those_of_the_model(
+def test_the_service_matches_the_model_after_any_sequence_of_requests(
     app: Flask, story: list[Capture | Correct | Redeliver]
 ) -> None:
     service, model = Service(app), Model()
@@ -214,6 +214,6 @@ def test_after_any_story_what_stands_and_every_answer_are_those_of_the_model(
 
 
 def nth_newest(key: Key, age: int) -> str:
-    """The id of a snapshot of the key, or one that was never stored."""
+    """Return the id of a snapshot of the key, or one that was never stored."""
     ids = list(key.values)
     return ids[-1 - age] if age < len(ids) else str(uuid4())

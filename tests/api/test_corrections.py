@@ -1,4 +1,4 @@
-"""Corrections over HTTP (rules 31 to 33): what replaces or withdraws a snapshot, and what a capture then answers."""
+"""Corrections over HTTP (rules 31 to 33): replacing and withdrawing snapshots, and repeating a correction."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -83,7 +83,7 @@ def test_a_withdrawn_snapshot_is_gone_and_its_account_stays(
 
 
 @pytest.mark.parametrize("member", AMOUNTS)
-def test_a_replacement_takes_every_amount_and_leaves_out_those_that_may_be_null(
+def test_a_replacement_may_hold_every_amount_or_omit_the_optional_ones(
     member: str, corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, usd("1.00") | {member: "12.3456"}))
@@ -146,7 +146,7 @@ def test_a_correction_that_is_repeated_is_a_duplicate_with_the_same_replacement(
     }
 
 
-def test_a_correction_that_a_batch_repeats_is_done_once(
+def test_a_correction_that_appears_twice_in_a_batch_is_stored_once(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     other = item | {"captured_at": "2025-01-02T00:00:00Z"}
@@ -198,7 +198,7 @@ def test_a_batch_may_repeat_a_correction_and_correct_its_replacement(
     assert balances(user, account_id) == ["100.00"]
 
 
-def test_the_subject_may_hold_what_no_database_stores(
+def test_the_subject_may_hold_characters_that_the_database_cannot_store(
     app: Flask, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     odd = Caller(app, user_token("a\0b\ud800", scope="balance-snapshots:correct"))

@@ -1,4 +1,4 @@
-"""What a batch of corrections is refused for (rule 32), in the order of the checks (rule 10)."""
+"""Refused batches of corrections (rule 32), in the order of the checks (rule 10)."""
 
 from typing import Any
 from uuid import uuid4
@@ -37,17 +37,19 @@ def test_a_token_without_the_scope_may_not_correct(
     assert user.corrections(account_id).json["total_count"] == 0
 
 
-def test_the_scope_to_correct_does_not_allow_to_capture(corrector: Caller, item: dict[str, Any]) -> None:
+def test_the_scope_to_correct_does_not_allow_capture(corrector: Caller, item: dict[str, Any]) -> None:
     refused(corrector.capture(item), 403)
 
 
-def test_the_scope_is_one_word_among_others(app: Flask, good: dict[str, Any]) -> None:
+def test_the_scope_may_be_one_of_several(app: Flask, good: dict[str, Any]) -> None:
     caller = Caller(app, user_token("job", scope="balance-snapshots:write balance-snapshots:correct"))
 
     assert caller.correct(good).status_code == 200
 
 
-def test_the_checks_come_in_the_order_of_a_captures(app: Flask, corrector: Caller, good: dict[str, Any]) -> None:
+def test_the_checks_come_in_the_same_order_as_for_a_capture(
+    app: Flask, corrector: Caller, good: dict[str, Any]
+) -> None:
     too_large, not_json = b"[" * (1024 * 1024 + 1), {"content_type": "text/plain"}
     nobody, reader = Caller(app, "garbage"), Caller(app, user_token(str(uuid4())))
     missing = {"corrections": [good | {"id": str(uuid4()), "reason": ""}]}
@@ -61,7 +63,7 @@ def test_the_checks_come_in_the_order_of_a_captures(app: Flask, corrector: Calle
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-def test_corrections_are_posted(method: str, corrector: Caller) -> None:
+def test_corrections_accept_only_post(method: str, corrector: Caller) -> None:
     assert refused(corrector.send(method, PATH), 405).headers["Allow"] == "POST"
 
 

@@ -56,7 +56,7 @@ def test_the_path_alone_selects_the_format(user: Caller, history: str, accept: s
         assert "Vary" not in response.headers
 
 
-def test_an_empty_range_is_only_a_header(user: Caller, history: str) -> None:
+def test_an_empty_range_has_only_a_header(user: Caller, history: str) -> None:
     assert len(rows(user.get(f"{history}.csv", start_date="1999-01-01", end_date="1999-01-02"))) == 1
 
 

@@ -22,7 +22,7 @@ NIGHTS = {
     "America/Havana": datetime(2025, 11, 2, 4, tzinfo=UTC),
     "Pacific/Apia": datetime(2011, 12, 30, 10, tzinfo=UTC),
 }
-# Bounds are where it matters: a microsecond before, at and after them, an hour later, and days away.
+# Bounds matter most: a microsecond before, at and after them, an hour later, and days away.
 offsets = st.builds(
     lambda days, microseconds: timedelta(days=days, microseconds=microseconds),
     st.integers(-5, 5) | st.integers(-100, 100),
@@ -31,7 +31,7 @@ offsets = st.builds(
 
 
 def thinned(series: list[dict[str, Any]], bounds: list[datetime], end: datetime) -> list[str]:
-    """The ids of the last snapshot of each bucket."""
+    """Return the ids of the last snapshot of each bucket."""
     last_of_bucket = []
     for starts_at, ends_at in pairwise(bounds):
         inside = [s for s in series if starts_at <= s["at"] < ends_at and s["at"] <= end]

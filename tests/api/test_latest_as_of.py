@@ -32,7 +32,7 @@ def test_an_instant_before_all_snapshots_returns_none(user: Caller) -> None:
     }
 
 
-def test_the_instant_itself_counts(user: Caller) -> None:
+def test_a_snapshot_at_the_instant_counts(user: Caller) -> None:
     assert shown(user.latest(as_of="2025-01-01T10:00:00Z")) == ([("1.00", None)], {"USD": "1.00"})
 
 
@@ -48,7 +48,7 @@ def test_an_instant_after_all_snapshots_returns_the_latest_ones(user: Caller) ->
     assert shown(user.latest())[0] == [("5.00", "4.00"), ("20", None)]
 
 
-def test_an_instant_has_an_offset_like_every_other(user: Caller) -> None:
+def test_an_instant_may_have_an_offset(user: Caller) -> None:
     assert shown(user.latest(as_of="2025-01-01T12:00:00+02:00"))[0] == [("1.00", None)]
 
 

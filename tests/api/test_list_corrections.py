@@ -18,7 +18,7 @@ def items(user_id: str, account_id: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def ids(sync_job: Caller, items: list[dict[str, Any]]) -> list[str]:
-    """Of the stored snapshots."""
+    """The ids of the stored snapshots."""
     return [each["id"] for each in captured(sync_job, *items)]
 
 
@@ -90,9 +90,7 @@ def test_an_account_whose_snapshots_were_all_withdrawn_is_found(
     assert user.recent(account_id).json["total_count"] == 0
 
 
-def test_the_list_is_authenticated_limited_and_the_owners(
-    app: Flask, user: Caller, account_id: str, ids: list[str]
-) -> None:
+def test_the_list_is_authenticated_limited_and_owned(app: Flask, user: Caller, account_id: str, ids: list[str]) -> None:
     assert Caller(app, "garbage").corrections(account_id).status_code == 401
     assert user.corrections(str(uuid4())).status_code == 404
     assert user.corrections("no-uuid").status_code == 404
@@ -133,7 +131,7 @@ def test_pages_hold_every_correction_once_even_while_new_ones_are_made(
     assert found == expected
 
 
-def test_a_cursor_is_of_this_list_and_this_account(
+def test_a_cursor_belongs_to_its_list_and_account(
     corrector: Caller, user: Caller, sync_job: Caller, user_id: str, account_id: str, items: Any, ids: list[str]
 ) -> None:
     corrector.correct(*(correction(items[n], ids[n], None) for n in range(2)))

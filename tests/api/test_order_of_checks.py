@@ -75,7 +75,7 @@ def account_of(kind: str, sync_job: Caller) -> str:
 
 
 CAPTURE_CHECKS = {
-    # What a request is still at fault with, when all that comes before is right.
+    # The remaining fault of a request that passes all earlier checks.
     "401": (["token", "scope", "type", "size", "body"], 401, "Unauthorized"),
     "403": (["scope", "type", "size", "body"], 403, "Forbidden"),
     "415": (["type", "size", "body"], 415, "Unsupported Media Type"),

@@ -1,4 +1,4 @@
-"""Whose account it is (rules 9 and 10)."""
+"""Ownership of accounts (rules 9 and 10)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -84,7 +84,7 @@ def test_the_last_page_has_no_link(user: Caller, sync_job: Caller, user_id: str,
     assert "Link" in user.recent(account_id, limit=3).headers
 
 
-def test_captures_between_two_pages_are_neither_repeated_nor_skip_others(
+def test_captures_between_two_pages_cause_neither_repetitions_nor_gaps(
     user: Caller, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, *minutes(user_id, account_id, 10, 20, 30, 40))

@@ -24,7 +24,7 @@ def test_as_many_snapshots_are_returned_as_the_limit_allows(
     ["0", "101", "-1", "", " 7", "7 ", "+5", "5.0", "1e1", "1_0", "0x10", "007", "７", "five", "7\n", "9" * 5000],
     ids=repr,
 )
-def test_a_limit_is_never_clamped_nor_guessed(user: Caller, account_id: str, limit: str) -> None:
+def test_a_limit_is_never_clamped_or_guessed(user: Caller, account_id: str, limit: str) -> None:
     response = user.recent(account_id, limit=limit)
 
     assert response.status_code == 400

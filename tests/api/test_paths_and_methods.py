@@ -1,4 +1,4 @@
-"""Paths, ids in paths, methods, and the headers that ask for a part (rules 9 and 12)."""
+"""Paths, ids in paths, methods, preconditions and ranges (rules 9 and 12)."""
 
 import json
 from typing import Any
@@ -139,7 +139,7 @@ PRECONDITIONS = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(("path", "status"), [("/docs/swagger-ui.css", 304), ("/docs", 200), ("/openapi.json", 200)])
-def test_any_stored_copy_is_good_enough_for_whoever_says_so(
+def test_if_none_match_any_is_a_304_where_there_is_an_etag(
     anonymous: FlaskClient, path: str, status: int, method: str
 ) -> None:
     with anonymous.open(path, method=method, headers={"If-None-Match": "*"}) as response:

@@ -10,7 +10,7 @@ from tests.support import Answer, Caller, captured, faults, snapshot
 
 
 def series(response: Answer) -> dict[str, list[dict[str, Any]]]:
-    """The points of each currency."""
+    """Return the points of each currency."""
     assert response.status_code == 200, response.text
     return {s["currency"]: s["points"] for s in response.json["series"]}
 
@@ -40,7 +40,7 @@ def test_a_user_without_accounts_has_no_series(user: Caller) -> None:
 
 
 @pytest.mark.usefixtures("account")
-def test_balances_carry_forward_and_nothing_is_not_zero(user: Caller) -> None:
+def test_balances_carry_forward_and_are_null_without_accounts(user: Caller) -> None:
     response = user.portfolio("2025-01-01", "2025-01-05T23:59:59Z")
 
     points = series(response)["USD"]
@@ -75,7 +75,7 @@ def test_the_first_change_compares_with_the_value_before_the_range(user: Caller)
 
 
 @pytest.mark.usefixtures("account")
-def test_an_account_that_joins_is_no_gain(user: Caller, sync_job: Caller, user_id: str) -> None:
+def test_an_account_that_joins_is_not_a_gain(user: Caller, sync_job: Caller, user_id: str) -> None:
     captured(sync_job, snapshot(user_id, str(uuid4()), "50.00", captured_at="2025-01-03T10:00:00Z"))
 
     point = series(user.portfolio("2025-01-03", "2025-01-03T23:59:59Z"))["USD"][0]
@@ -126,7 +126,7 @@ def test_a_bucket_is_complete_if_the_range_ends_within_a_second_of_it(
 
 
 @pytest.mark.usefixtures("account")
-def test_the_end_of_the_range_belongs_to_it_to_the_microsecond(user: Caller) -> None:
+def test_a_range_includes_its_end_to_the_microsecond(user: Caller) -> None:
     assert series(user.portfolio("2025-01-02", "2025-01-02T09:59:59.999999Z")) == {}
     assert values(series(user.portfolio("2025-01-02", "2025-01-02T10:00:00Z"))["USD"]) == ["100.00"]
 
@@ -185,7 +185,7 @@ def test_an_invalid_query_names_the_faulty_parameter(user: Caller, query: dict[s
     assert list(faults(response)) == [field]
 
 
-def test_eleven_hundred_buckets_are_allowed_and_not_one_more(user: Caller) -> None:
+def test_a_portfolio_history_has_at_most_eleven_hundred_buckets(user: Caller) -> None:
     # 1,100 days from 2020 on end with 2023-01-04.
     assert user.portfolio("2020-01-01", "2023-01-04T23:59:59Z").status_code == 200
 

@@ -60,7 +60,7 @@ def iso(instant: datetime) -> str:
 
 
 def state(known: list[Known], before: datetime) -> dict[str, Known]:
-    """Each account's last snapshot before an instant."""
+    """Return each account's last snapshot before an instant."""
     found: dict[str, Known] = {}
     for last in sorted(known, key=lambda k: (k.captured_at, k.place)):
         if last.captured_at < before:
@@ -125,7 +125,7 @@ def expected(known: list[Known], bounds: list[datetime], end: datetime) -> list[
 
 
 balances = st.sampled_from([0, -50000, 50000, 1, -1, 12345])
-# Bounds are where it matters: a microsecond before, at and after them, and days away.
+# Bounds matter most: a microsecond before, at and after them, and days away.
 offsets = st.builds(
     lambda days, microseconds: timedelta(days=days, microseconds=microseconds),
     st.integers(-40, 40),

@@ -99,7 +99,7 @@ def as_shown(series: Sequence[Captured], shown: Sequence[Captured]) -> list[dict
 
 
 def as_summary(shown: Sequence[Captured]) -> dict[str, Any]:
-    """Of snapshots oldest first."""
+    """Return the summary of snapshots, which are oldest first."""
     names = ("start_balance", "end_balance", "total_change_amount", "total_change_percent", "currency")
     summary: dict[str, Any] = dict.fromkeys(names) | {"total_count": len(shown)}
     if len({s.currency for s in shown}) == 1:
@@ -131,7 +131,7 @@ def captor(app: Flask) -> Caller:
 
 
 def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict[str, str]) -> list[Captured]:
-    """The history, captured for a user and with its ids, in the total order of rule 4."""
+    """Capture the history for a user; return it with its ids, in the total order of rule 4."""
     if not history:
         return []
     items = [
@@ -152,7 +152,7 @@ def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict
 
 
 def seen(response: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The snapshots' members that the model knows, and the rest of the answer."""
+    """Return the snapshots' members that the model knows, and the rest of the response."""
     assert response.status_code == 200, response.text
     # Compared as printed: a number that passed a float would show.
     body = response.json

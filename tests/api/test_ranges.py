@@ -8,7 +8,7 @@ from tests.support import Caller, captured, day, faults, snapshot
 from tests.support.reads import changes
 
 
-def test_both_ends_of_a_range_belong_to_it_to_the_microsecond(
+def test_a_range_includes_both_ends_to_the_microsecond(
     user: Caller, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     times = [f"2025-01-01T00:00:00.00000{n}Z" for n in range(1, 6)]

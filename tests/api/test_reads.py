@@ -1,4 +1,4 @@
-"""The members and the order of what the reads return (rules 4 and 6), and HEAD (rule 12)."""
+"""The members of the reads' responses and their order (rules 4 and 6), and HEAD (rule 12)."""
 
 from typing import Any
 from uuid import uuid4

@@ -90,7 +90,7 @@ def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
         started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE),
         psycopg.connect(migrated_database_url, autocommit=True) as observer,
     ):
-        # It reads its input, so it has opened all that it opens.
+        # It reads its input, so all of its connections are open.
         copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
         until(lambda: observer.execute(copies).rowcount == 1, 30)
         opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
@@ -120,9 +120,7 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
 
 
 @pytest.mark.parametrize(("start", "end"), [("2026-01-01", "2025-01-01"), ("2025-01-01", "2025-01-01T00:00:00Z")])
-def test_an_export_of_a_range_that_does_not_begin_before_it_ends_is_a_usage_error(
-    flask: Flasks, start: str, end: str
-) -> None:
+def test_an_export_of_a_range_that_does_not_go_forward_is_a_usage_error(flask: Flasks, start: str, end: str) -> None:
     done = flask("snapshots", "export", "--user", str(uuid4()), "--start", start, "--end", end)
 
     assert (done.returncode, done.stdout) == (USAGE, "")

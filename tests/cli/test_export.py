@@ -101,5 +101,5 @@ def test_erasing_asks_for_confirmation_first(
 ) -> None:
     captured(sync_job, *series(user_id, account_id))
 
-    assert flask("users", "erase", user_id, given=answer).returncode == code
+    assert flask("users", "erase", user_id, stdin=answer).returncode == code
     assert len(stored()) == left

@@ -26,10 +26,10 @@ def test_a_file_is_stored_once_and_is_all_duplicates_the_second_time(
     path = tmp_path / f"balances.{form.split(maxsplit=1)[0]}"
     content = text.encode("utf-8-sig" if "BOM" in form else "utf-8")
     path.write_bytes(gzip.compress(content) if form.endswith("gz") else content)
-    arguments, given = (["-"], text) if "pipe" in form else ([str(path)], None)
+    arguments, stdin = (["-"], text) if "pipe" in form else ([str(path)], None)
 
-    first = flask("snapshots", "import", *arguments, given=given)
-    second = flask("snapshots", "import", *arguments, given=given)
+    first = flask("snapshots", "import", *arguments, stdin=stdin)
+    second = flask("snapshots", "import", *arguments, stdin=stdin)
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert "3 rows, 3 new, 0 duplicates, 0 with faults" in first.stderr

@@ -115,7 +115,7 @@ def test_contradictions_are_refused_and_listed_by_line(
     assert [row[3] for row in stored()] == ["100.50"]
 
 
-def test_one_file_with_faults_does_not_keep_another_out(
+def test_a_file_with_faults_does_not_prevent_the_import_of_another(
     flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str
 ) -> None:
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
@@ -143,7 +143,7 @@ def test_one_file_with_faults_does_not_keep_another_out(
         pytest.param(as_csv().encode("utf-16"), "not UTF-8", id="UTF-16"),
     ],
 )
-def test_a_file_without_snapshots_is_reported_in_a_line(
+def test_a_file_without_snapshots_is_reported_in_one_line(
     flask: Flasks, tmp_path: Path, content: bytes, said: str
 ) -> None:
     path, errors = tmp_path / "none.csv", tmp_path / "errors.csv"
@@ -175,7 +175,7 @@ def test_a_file_without_snapshots_is_reported_in_a_line(
         ("plain.csv.gz", as_csv().encode(), "line 1: Not a gzipped file"),
     ],
 )
-def test_a_file_that_breaks_off_or_is_of_another_kind_is_reported(
+def test_a_file_that_is_truncated_or_of_another_format_is_reported(
     flask: Flasks, tmp_path: Path, name: str, content: bytes, said: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -186,7 +186,7 @@ def test_a_file_that_breaks_off_or_is_of_another_kind_is_reported(
     assert said in done.stderr
 
 
-def test_faults_of_the_system_have_a_code_of_their_own(shell: Flasks, tmp_path: Path) -> None:
+def test_system_faults_have_their_own_exit_code(shell: Flasks, tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_text(as_csv())
     nowhere = "postgresql://u:pass-phrase@127.0.0.1:1/none"

@@ -14,7 +14,7 @@ from tests.support.command_line import Flasks, Stored, as_csv, series, started
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_an_import_that_is_ended_midway_stores_nothing_and_can_be_run_again(
+def test_an_import_that_is_interrupted_midway_stores_nothing_and_can_be_run_again(
     flask: Flasks,
     tmp_path: Path,
     stored: Stored,
@@ -23,7 +23,7 @@ def test_an_import_that_is_ended_midway_stores_nothing_and_can_be_run_again(
     account_id: str,
     how: signal.Signals,
 ) -> None:
-    """Ended while it merges: a lock of ours holds it there."""
+    """It is interrupted while it stores, where a lock of ours holds it."""
     path = tmp_path / "long.csv"
     items = series(user_id, account_id, 28)
     path.write_text(as_csv(*items))
@@ -52,7 +52,7 @@ def test_an_import_that_is_killed_while_it_reads_stores_nothing_and_can_be_run_a
         started(database_url, "snapshots", "import", "-", stdin=subprocess.PIPE) as running,
     ):
         assert running.stdin
-        # More than is read ahead, and not the end.
+        # More than is read ahead, but not all of the file.
         running.stdin.write(content.encode() + content.partition("\n")[2].encode() * 100)
         running.stdin.flush()
         copies = "SELECT FROM pg_stat_activity WHERE query LIKE 'COPY import%' AND datname = current_database()"

@@ -1,4 +1,4 @@
-"""Superseded snapshots in files: a full round trip, what an import leaves superseded, and erasures."""
+"""Superseded snapshots in files: a full round trip, imports that repeat them, and erasures."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ DATA_FAULT = 1
 
 @pytest.fixture
 def story(sync_job: Caller, corrector: Caller, user_id: str, account_id: str) -> list[dict[str, Any]]:
-    """Items of which one was corrected and back, one withdrawn and captured with other values, one withdrawn."""
+    """Three items: one corrected and corrected back, one withdrawn and captured with other values, one withdrawn."""
     items = [snapshot(user_id, account_id, f"{n}.00", captured_at=f"2025-01-0{n}T00:00:00Z") for n in range(1, 5)]
     ids = [each["id"] for each in captured(sync_job, *items)]
     response = corrector.correct(
@@ -83,7 +83,7 @@ def test_an_imported_correction_keeps_what_is_captured_again_superseded(
     assert everything(user, account_id) == before
 
 
-def test_an_export_holds_what_stands_unless_it_is_asked_for_all(
+def test_an_export_omits_superseded_snapshots_by_default(
     flask: Flasks, story: list[dict[str, Any]], user_id: str
 ) -> None:
     standing = flask("snapshots", "export", "--user", user_id).stdout
@@ -96,7 +96,7 @@ def test_an_export_holds_what_stands_unless_it_is_asked_for_all(
     assert [row["balance"] for row in rows if not row["superseded_at"]] == ["1.00", "20.00", "4.00"]
 
 
-def test_an_import_of_what_was_superseded_is_a_duplicate_and_other_values_under_a_withdrawn_key_are_new(
+def test_an_imported_superseded_snapshot_is_a_duplicate_and_other_values_under_a_withdrawn_key_are_new(
     flask: Flasks, stored: Stored, story: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     path = tmp_path / "old.csv"
@@ -122,7 +122,7 @@ def test_an_import_of_other_values_than_the_replacements_is_a_contradiction(
 
 @pytest.fixture
 def rows(flask: Flasks, story: list[dict[str, Any]], user_id: str) -> list[dict[str, Any]]:
-    """What an export of the story holds."""
+    """Return the rows of an export of the story."""
     exported = flask("snapshots", "export", "--user", user_id, "--superseded", "--format", "ndjson").stdout
     return [json.loads(line) for line in exported.splitlines()]
 
@@ -169,7 +169,7 @@ def test_a_superseded_snapshot_that_still_stands_is_a_fault(
         ({"replaced_by": "x"}, "replaced_by"),
     ],
 )
-def test_a_row_that_is_no_superseded_snapshot_is_a_fault_with_its_field(
+def test_an_invalid_superseded_snapshot_is_a_fault_that_names_its_field(
     flask: Flasks, rows: list[dict[str, Any]], tmp_path: Path, changed: dict[str, Any], field: str
 ) -> None:
     [replaced, *_] = [row for row in rows if row["replaced_by"]]
@@ -195,17 +195,17 @@ def test_the_erasure_of_an_account_leaves_the_users_others(
 ) -> None:
     captured(sync_job, snapshot(user_id, other := str(uuid4())))
 
-    assert flask("accounts", "erase", account_id.upper(), given="y\n").returncode == 0
+    assert flask("accounts", "erase", account_id.upper(), stdin="y\n").returncode == 0
 
     assert [each["account_id"] for each in user.latest().json["snapshots"]] == [other]
     assert {each["status"] for each in captured(sync_job, *story)} == {"created"}
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--yes"], 0), ([], 1)])
-def test_the_erasure_of_an_unknown_account_removes_nothing_and_is_asked_for_first(
+def test_the_erasure_of_an_unknown_account_removes_nothing_and_asks_for_confirmation_first(
     flask: Flasks, arguments: list[str], code: int
 ) -> None:
-    done = flask("accounts", "erase", str(uuid4()), *arguments, given="n\n")
+    done = flask("accounts", "erase", str(uuid4()), *arguments, stdin="n\n")
 
     assert done.returncode == code
     assert ("Removed 0 accounts and 0 snapshots." in done.stdout) == (code == 0)

@@ -66,7 +66,7 @@ def test_a_token_outside_the_header_is_ignored(anonymous: FlaskClient) -> None:
 
 @pytest.fixture(scope="module")
 def by_long_secret(settings: Settings) -> Iterator[Flask]:
-    """An app whose secret would do for HS512."""
+    """An app whose secret is long enough for HS512."""
     with serving(replace(settings, jwt_secret_key=LONG_SECRET)) as app:
         yield app
 

@@ -1,4 +1,4 @@
-"""Settings: what is refused at startup, and how it is said."""
+"""Settings: values that are refused at startup, and the messages."""
 
 import re
 import runpy
@@ -94,7 +94,7 @@ def test_workers_may_share_a_redis_or_a_valkey(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("limit", ["1/second", "100/minute", "100 per minute", "5/2 hours", "100000/day"])
-def test_a_limit_is_a_number_of_requests_a_period(limit: str) -> None:
+def test_a_limit_is_a_number_of_requests_per_period(limit: str) -> None:
     assert Settings.from_env({**LEAST, "API_READ_LIMIT": limit}).api_read_limit == limit
 
 
@@ -121,9 +121,11 @@ def test_gunicorn_serves_as_the_service_needs(monkeypatch: pytest.MonkeyPatch, t
     assert (settings["threads"], settings["bind"]) == (7, "127.0.0.1:8000")
     assert not settings["preload_app"], "a pool must not be forked"
     assert settings["control_socket_disable"]
-    assert "access" in vars(settings["logger_class"]), "gunicorn's own prepares a line a request, for nobody"
+    assert "access" in vars(settings["logger_class"]), (
+        "gunicorn's own logger would format a line for each request only to discard it"
+    )
     settings["on_exit"](None)
-    assert tmp_path.is_dir(), "a folder that somebody named is theirs"
+    assert tmp_path.is_dir(), "a folder that was named from outside is not ours to delete"
 
 
 def test_all_bad_settings_are_named_at_once() -> None:

@@ -1,4 +1,4 @@
-"""Whether the service says truly that it lives and that it can serve."""
+"""Liveness and readiness."""
 
 from dataclasses import replace
 

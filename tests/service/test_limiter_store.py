@@ -157,7 +157,7 @@ def test_the_loss_of_the_store_is_reported_once(
 
 
 def test_concurrent_reads_wait_for_a_frozen_store_no_longer_than_one_does(sharing: Flask, server: ValkeyServer) -> None:
-    """The store's time-out is the only wait: as many reads as threads meet it, and none after them."""
+    """The store's timeout is the only wait: at most one read per thread meets it, and none after them."""
     waits: list[float] = []
 
     def read(_: int) -> None:

@@ -1,4 +1,4 @@
-"""The rate limit as the page documents it (rules 17 and 18), and its place among the checks."""
+"""The rate limit as the API page documents it (rules 17 and 18), and its place among the checks."""
 
 import time
 from collections.abc import Iterator

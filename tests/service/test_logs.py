@@ -1,4 +1,4 @@
-"""What the log says of a request, and what it must not say."""
+"""The log lines of requests, and the secrets that they must not hold."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What GET /metrics counts. What the alerts and the dashboard make of it: test_alerts.py, test_monitoring.py."""
+"""The metrics of GET /metrics; test_alerts.py and test_monitoring.py test the alerts and the dashboard on them."""
 
 import time
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_requests_in_flight_are_counted_while_they_run(
     app: Flask, anonymous: FlaskClient, database_url: str, user_id: str
 ) -> None:
     def in_flight() -> float:
-        """Those in flight but for the scrape itself."""
+        """Return the requests in flight, without the scrape itself."""
         return count(anonymous, "http_requests_in_flight") - 1
 
     assert in_flight() == 0

@@ -1,4 +1,4 @@
-"""The page at / and the static files: what is served, and for how long it may be kept."""
+"""The page at / and the static files: what is served, and for how long it may be cached."""
 
 import hashlib
 import re
@@ -57,7 +57,7 @@ def test_every_asset_of_the_page_is_served(anonymous: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("name", LOADED)
-def test_an_asset_may_be_kept_for_good_because_its_url_changes_with_its_content(
+def test_an_asset_may_be_cached_for_good_because_its_url_changes_with_its_content(
     anonymous: FlaskClient, name: str
 ) -> None:
     asset = anonymous.get(assets(anonymous)[name])
@@ -84,7 +84,7 @@ def test_changed_content_has_another_url(
 def test_a_client_that_has_a_file_is_not_sent_it_again(anonymous: FlaskClient, path: str) -> None:
     url = assets(anonymous)["page.css"] if path == "asset" else path
     first = anonymous.get(url)
-    # nginx makes the ETag of what it compresses a weak one.
+    # nginx weakens the ETag of a response that it compresses.
     for etag in (first.headers["ETag"], f"W/{first.headers['ETag']}"):
         again = anonymous.get(url, headers={"If-None-Match": etag})
 
@@ -95,7 +95,7 @@ def test_a_client_that_has_a_file_is_not_sent_it_again(anonymous: FlaskClient, p
     assert anonymous.get(url, headers={"If-Match": '"other"', "Range": "lines=1-2"}).status_code == 200
 
 
-def test_a_file_of_the_documentation_may_be_kept_for_an_hour(anonymous: FlaskClient) -> None:
+def test_a_file_of_the_documentation_may_be_cached_for_an_hour(anonymous: FlaskClient) -> None:
     assert anonymous.get("/docs/swagger-ui.css").headers["Cache-Control"] == "public, max-age=3600"
 
 
@@ -110,7 +110,7 @@ def test_no_other_file_is_served(anonymous: FlaskClient, path: str) -> None:
     assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_the_setting_of_the_documents_switches_the_page_off(settings: Settings, anonymous: FlaskClient) -> None:
+def test_the_setting_of_the_documents_turns_the_page_off(settings: Settings, anonymous: FlaskClient) -> None:
     urls = ["/", *assets(anonymous).values()]
     with serving(replace(settings, docs=False)) as app:
         answers = [app.test_client().get(url) for url in urls]

@@ -51,7 +51,7 @@ def local(clock: Clock) -> Take:
 
 @pytest.fixture
 def shared(server: ValkeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Take:
-    """The script that is used, but for its clock, which the server reads from a key."""
+    """The script in use, except that it reads the time from a key."""
     server.execute("FLUSHALL")
     script = token_bucket._SCRIPT.replace(b"redis.call('TIME')", b"redis.call('LRANGE', 'clock', 0, 1)")
     assert script != token_bucket._SCRIPT

@@ -76,13 +76,13 @@ def test_an_invalid_traceparent_is_ignored(anonymous: FlaskClient, parent: str) 
     assert TRACE not in id_of(anonymous, traceparent=parent).lower()
 
 
-@pytest.mark.parametrize("given", ["a", "-", "0", "abc123-DEF456-ghi789", "x" * 64], ids=str)
-def test_the_id_is_a_valid_x_trace_id_without_a_traceparent(anonymous: FlaskClient, given: str) -> None:
-    assert id_of(anonymous, X_Trace_Id=given) == given
+@pytest.mark.parametrize("sent", ["a", "-", "0", "abc123-DEF456-ghi789", "x" * 64], ids=str)
+def test_the_id_is_a_valid_x_trace_id_without_a_traceparent(anonymous: FlaskClient, sent: str) -> None:
+    assert id_of(anonymous, X_Trace_Id=sent) == sent
 
 
 @pytest.mark.parametrize(
-    "given",
+    "sent",
     [
         pytest.param("", id="empty"),
         pytest.param("x" * 65, id="65 characters"),
@@ -97,10 +97,10 @@ def test_the_id_is_a_valid_x_trace_id_without_a_traceparent(anonymous: FlaskClie
         pytest.param("\xb2", id="a digit that is not ASCII"),
     ],
 )
-def test_the_id_is_a_new_one_when_no_valid_one_was_sent(anonymous: FlaskClient, given: str) -> None:
-    made = {id_of(anonymous, X_Trace_Id=given) for _ in range(2)} | {id_of(anonymous)}
+def test_the_id_is_a_new_one_when_no_valid_one_was_sent(anonymous: FlaskClient, sent: str) -> None:
+    made = {id_of(anonymous, X_Trace_Id=sent) for _ in range(2)} | {id_of(anonymous)}
     assert len(made) == 3
-    assert given not in made
+    assert sent not in made
     assert all(NEW.fullmatch(one) for one in made)
 
 

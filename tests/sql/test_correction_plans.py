@@ -1,4 +1,4 @@
-"""The plans of what corrections added: they use an index, however many snapshots were superseded."""
+"""The plans of captures and corrections: they use an index, however many snapshots were superseded."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def corrected() -> Iterator[str]:
 
 
 def scans(ran: dict[str, Any], table: str) -> list[tuple[str, int]]:
-    """The nodes that read a table, and the rows that each reads."""
+    """Return the nodes that read a table, and the rows that each reads."""
     return [
         (
             node.get("Index Name", node["Node Type"]),
@@ -110,7 +110,7 @@ def test_outcomes_are_looked_up_by_the_key(corrected: str, name: str) -> None:
 
 
 def plan_of_batch(url: str, name: str, **parameters: str) -> dict[str, Any]:
-    """The generic plan that ran a statement with these parameters, rolled back."""
+    """Run a statement with these parameters, roll it back, and return its generic plan."""
     statement = sql.read(DIRECTORY / f"{name}.sql").statement
     for number, parameter in enumerate(parameters, 1):
         statement = statement.replace(f"%({parameter})s", f"${number}")

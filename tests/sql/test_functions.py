@@ -18,7 +18,7 @@ from tests.support.sql import Connection, value
         ("100.00", "0.00", "-100.0"),
         ("3.00", "4.00", "33.33"),
         ("3.00", "5.00", "66.67"),
-        # half a hundredth, of both signs, and what lies next to it
+        # half a hundredth, of both signs, and its neighbours
         ("200.00", "200.01", "0.01"),
         ("200.00", "199.99", "-0.01"),
         ("-200.00", "-199.99", "0.01"),

@@ -1,4 +1,4 @@
-"""Migrations: they end in the schema that is written down, run once, and later ones block nobody."""
+"""Migrations: they produce the committed schema, run once, and later ones block nobody."""
 
 import re
 import shutil
@@ -20,11 +20,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 
 
-def test_migrations_end_in_the_schema_that_is_written_down(migrated_database_url: str) -> None:
+def test_migrations_produce_the_committed_schema(migrated_database_url: str) -> None:
     assert schema.dump(migrated_database_url) == schema.SCHEMA.read_text()
 
 
-def test_the_schema_that_is_written_down_can_be_loaded(empty_database_url: str) -> None:
+def test_the_committed_schema_can_be_loaded(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as connection:
         connection.execute(schema.SCHEMA.read_bytes())
 
@@ -34,7 +34,7 @@ def test_the_schema_that_is_written_down_can_be_loaded(empty_database_url: str) 
 def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(
     empty_database_url: str, migrated_database_url: str
 ) -> None:
-    """All of them are held up where the first file begins: those that did not wait for one another would collide."""
+    """All are held up at the start of the first file: without waiting for one another they would collide."""
     with (
         ThreadPoolExecutor(8) as threads,
         psycopg.connect(empty_database_url) as obstacle,
@@ -52,7 +52,7 @@ def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(
 
 
 def wait_for_waiting_sessions(observer: Connection, count: int) -> None:
-    """Until so many sessions of the observer's database wait for another's lock."""
+    """Wait until this many sessions of the observer's database wait for a lock."""
     waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     until(lambda: observer.execute(waiting).rowcount == count, 30)
 
@@ -80,7 +80,7 @@ def test_no_migration_goes_back(file: Path, connection: Connection) -> None:
 
 
 def later_migration(folder: Path, up: str, option: str = "") -> Path:
-    """A migration that follows those of the service."""
+    """Write a migration that follows those of the service; return its path."""
     path = folder / "29991231235959_later.sql"
     refusal = "DO $$ BEGIN RAISE EXCEPTION 'migrations only go forward'; END $$;"
     path.write_text(f"-- migrate:up {option}\n{up}\n\n-- migrate:down {option}\n{refusal}\n")
@@ -155,7 +155,7 @@ def test_the_check_refuses_to_build_an_index_concurrently_in_a_transaction(tmp_p
 
 @pytest.fixture
 def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations, which are those in force."""
+    """A copy of the migrations, used in their place."""
     folder = Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
     monkeypatch.setattr(local, "MIGRATIONS", folder)
     return folder / FILES[0].name

@@ -34,7 +34,7 @@ def run(server_url: str, secrets: Path) -> subprocess.CompletedProcess[str]:
     psql = Path(command[0])
     socket = psycopg.conninfo.conninfo_to_dict(server_url)["host"]
     known = {"POSTGRES_USER": "snapshots", "POSTGRES_DB": "postgres", "PGHOST": str(socket), "SECRETS": str(secrets)}
-    # The image sources a script that cannot be executed, and `set -u` would then hold for the image's own.
+    # The image sources a script that is not executable, so that its `set -u` would affect the image's own script.
     return subprocess.run(
         [str(SCRIPT)],
         env={**environment, **known, "PATH": f"{psql.parent}{os.pathsep}{os.environ['PATH']}"},
@@ -45,7 +45,7 @@ def run(server_url: str, secrets: Path) -> subprocess.CompletedProcess[str]:
 
 
 def url_of(server_url: str, role: str, password: str) -> str:
-    """The URL with this password, written as it stands."""
+    """Return the URL with this password, which is not encoded."""
     return server_url.replace("//snapshots@", f"//{role}:{password}@")
 
 

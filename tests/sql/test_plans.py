@@ -1,4 +1,4 @@
-"""The plans of the reads: they go by index and cost what they return, whatever the account's length."""
+"""The plans of the reads: they use an index and cost what they return, whatever the account's length."""
 
 import re
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ CROWD: list[LiteralString] = [
 
 
 def plan(url: str, name: str, mode: LiteralString, **changed: Any) -> dict[str, Any]:
-    """The plan that ran."""
+    """Run a query and return its plan."""
     query = sql.read(DIRECTORY / f"{name}.sql")
     parameters = query.example | {"user_id": OWNER} | changed
     order = list(parameters)
@@ -91,7 +91,7 @@ HOURS = [f"2005-06-01T{hour:02}:00:00Z" for hour in range(24)]
 # An hour in which the rare source has a snapshot, as it has before it: every loop of the scan returns a row, whose
 # average PostgreSQL 15 rounds.
 RARE_HOUR = {"bounds": "{2001-02-20T17:00:00Z,2001-02-20T18:00:00Z}", "end_date": "2001-02-20T18:00:00Z"}
-# Of a read of the long account: the index it takes, and how many snapshots it may read, those it returns and one more.
+# For each read of the long account: its index, and the snapshots it may read, which are those it returns and one more.
 CASES = [
     pytest.param(LATEST, {}, PRIMARY, 4, id="latest"),
     pytest.param(LATEST, {"as_of": "2001-01-01"}, PRIMARY, 4, id="latest as of an instant"),
@@ -132,7 +132,7 @@ def snapshots_read(root: dict[str, Any]) -> int:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(("name", "more", "index", "most"), CASES)
-def test_a_read_goes_by_index_and_reads_what_it_returns(
+def test_a_read_uses_an_index_and_reads_only_what_it_returns(
     crowd: str, name: str, more: dict[str, Any], index: str, most: int, mode: Any
 ) -> None:
     root = plan(crowd, name, mode, **parameters_of(name, BIG, **more))
@@ -161,7 +161,7 @@ def test_a_history_that_is_too_long_is_detected_by_one_snapshot_too_many(crowd: 
         assert snapshots_read(root) == rows
 
 
-def test_a_year_of_days_costs_six_buffers_a_day_at_most(crowd: str) -> None:
+def test_a_year_of_days_costs_at_most_six_buffers_a_day(crowd: str) -> None:
     days = [f"2003-{month:02}-{day:02}T00:00:00Z" for month in range(1, 13) for day in range(1, 29)]
     for source in (None, COMMON):
         bounds = "{" + ",".join(days) + "}"
@@ -232,5 +232,5 @@ def test_a_read_costs_the_same_in_a_long_history_as_in_a_short_one(crowd: str, n
         for account, (start, end) in day.items()
     }
 
-    # Each of the two index scans of a long history goes one level deeper.
+    # In a long history each of the two index scans descends one level more.
     assert cost[BIG] <= cost[SMALL] + 4

@@ -31,7 +31,7 @@ READS = [
     "get_latest_snapshots",
     "list_recent_snapshots",
 ]
-# How many rows an example answers, on the demo portfolio, where it is not one.
+# The number of rows that an example returns on the demo portfolio, if it is not one.
 ROWS = {
     "delete_accounts": 0,
     "list_import_contradictions": 0,

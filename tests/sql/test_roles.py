@@ -1,4 +1,4 @@
-"""The database roles: who can create them, in which order, and what becomes of an error on the way."""
+"""The database roles: who can create them, in which order, and what an error undoes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ def deployed(database: Database) -> Database:
     return database
 
 
-def test_an_administrator_who_is_no_superuser_creates_the_roles(database: Database) -> None:
+def test_an_administrator_who_is_not_a_superuser_creates_the_roles(database: Database) -> None:
     database.create_roles(database.administrator)
 
     migrate(database.url("snapshots_owner"))
@@ -61,7 +61,7 @@ def test_roles_that_come_after_the_tables_get_their_rights_from_the_next_migrati
 
 @pytest.mark.parametrize("attribute", ["NOCREATEROLE", "CREATEROLE"])
 def test_somebody_who_may_not_create_or_grant_leaves_no_role_behind(database: Database, attribute: str) -> None:
-    """With CREATEROLE alone both roles can be created, and the schema is still out of reach."""
+    """With CREATEROLE alone both roles can be created, but the schema stays out of reach."""
     database.execute_as_superuser(f"ALTER DATABASE {database.name} OWNER TO snapshots")
     database.execute_as_superuser(f"ALTER ROLE {database.administrator} {attribute}")
 
@@ -91,7 +91,7 @@ def test_a_superuser_has_slow_statements_of_the_service_logged(deployed: Databas
     }
 
 
-def test_an_administrator_who_is_no_superuser_is_refused_the_logging_as_a_whole(deployed: Database) -> None:
+def test_an_administrator_who_is_not_a_superuser_is_refused_the_logging_as_a_whole(deployed: Database) -> None:
     done = deployed.psql(LOGGING, deployed.administrator)
 
     assert done.returncode == SCRIPT_ERROR
@@ -99,7 +99,7 @@ def test_an_administrator_who_is_no_superuser_is_refused_the_logging_as_a_whole(
 
 
 def test_migrations_started_at_once_all_grant_the_rights(deployed: Database) -> None:
-    """All of them are held up at the first grant: two that met there would fail."""
+    """All are held up at the first grant, where two at the same time would fail."""
     with (
         ThreadPoolExecutor(4) as threads,
         psycopg.connect(deployed.url()) as obstacle,

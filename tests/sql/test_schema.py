@@ -216,7 +216,7 @@ def test_an_account_with_snapshots_is_not_deleted(connection: Connection, accoun
 
 
 def test_every_unique_key_of_snapshots_holds_the_user(connection: Connection) -> None:
-    """So that the table can be partitioned by user one day."""
+    """Otherwise the table could not be partitioned by user."""
     keys = connection.execute(
         "SELECT constraint_name::text, bool_or(column_name = 'user_id') FROM information_schema.key_column_usage"
         " JOIN information_schema.table_constraints USING (constraint_name, table_name)"

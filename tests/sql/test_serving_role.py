@@ -1,4 +1,4 @@
-"""What the role that serves may do in the database, and what it is refused."""
+"""The privileges of the serving role, and the statements that it is refused."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -106,7 +106,7 @@ def test_a_snapshot_moves_only_if_its_id_its_user_and_its_whole_key_are_named(
 def test_tables_of_the_session_do_not_stand_in_for_those_of_the_service(
     service: Connection, user_id: str, item: dict[str, Any]
 ) -> None:
-    """What a caller with the serving role's password could try: names that come first in its search path."""
+    """A caller with the serving role's password could try this: names that come first in its search path."""
     _, id_ = capture(service, item)
     service.execute("CREATE TEMP TABLE superseded_snapshots (LIKE public.superseded_snapshots)")
     service.execute("CREATE TEMP TABLE accounts (LIKE public.accounts)")

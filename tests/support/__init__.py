@@ -1,4 +1,4 @@
-"""What tests say in their own words: tokens, callers, snapshots."""
+"""The vocabulary of the tests: tokens, callers, snapshots."""
 
 import json
 import time
@@ -26,12 +26,12 @@ SCOPE = "balance-snapshots:write"
 
 
 def token(claims: Mapping[str, Any], key: Any = SECRET, algorithm: str = "HS256", **headers: Any) -> str:
-    """A signed token with exactly these claims."""
+    """Return a signed token with exactly these claims."""
     return jwt.encode(dict(claims), key, algorithm=algorithm, headers=headers or None)
 
 
 def user_token(subject: str, **claims: Any) -> str:
-    """A token as the identity service issues it."""
+    """Return a token as the identity service issues it."""
     now = int(time.time())
     issued = {"email": "someone@example.com", "roles": ["user"], "iat": now, "exp": now + 600, "jti": str(uuid4())}
     return token({"sub": subject, **issued, **claims})
@@ -41,13 +41,13 @@ USER = "d3300000-0000-4000-8000-00000000000a"
 
 
 def claims(**changed: Any) -> dict[str, Any]:
-    """The least that a user's token must say, changed."""
+    """Return the minimal claims of a user's token, changed by these."""
     return {"sub": USER, "exp": int(time.time()) + 600} | changed
 
 
 @cache
 def private_key(algorithm: str, name: str = "first") -> Any:
-    """A key pair, by name."""
+    """Return the private key of this name."""
     return {
         "RS256": lambda: rsa.generate_private_key(65537, 2048),
         "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -56,7 +56,7 @@ def private_key(algorithm: str, name: str = "first") -> Any:
 
 
 class Answer(TestResponse):
-    """A response, for the type checker: what its JSON holds is for the test to say."""
+    """A response whose JSON has any type, for the type checker."""
 
     @property
     def json(self) -> Any: ...
@@ -97,13 +97,13 @@ class Caller:
         return self.get(f"/accounts/{account_id}/corrections", **query)
 
     def send(self, method: str, path: str, **request: Any) -> Answer:
-        """Any request, with the caller's token."""
+        """Send any request with the caller's token."""
         headers = self.authorization | request.pop("headers", {})
         return cast("Answer", self._client.open(API + path, method=method, headers=headers, **request))
 
 
 def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-    """Waits until that happens, or fails with the log."""
+    """Wait until it happens, or fail with the log."""
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
@@ -115,12 +115,12 @@ def children_of(pid: int) -> list[int]:
 
 
 def day(number: int) -> str:
-    """A day of January 2025, as an instant."""
+    """Return a day of January 2025 as an instant."""
     return f"2025-01-{number:02}T00:00:00Z"
 
 
 def snapshot(user_id: str, account_id: str, balance: str = "100.00", **fields: Any) -> dict[str, Any]:
-    """An item of a capture."""
+    """Return an item of a capture."""
     return {
         "user_id": user_id,
         "account_id": account_id,
@@ -138,25 +138,25 @@ KEY = ("user_id", "account_id", "source", "captured_at")
 def correction(
     item: Mapping[str, Any], snapshot_id: str, replacement: Mapping[str, Any] | None, reason: str = "Cents as dollars."
 ) -> dict[str, Any]:
-    """An item of a batch of corrections: of the snapshot that this item of a capture was stored as."""
+    """Return a correction of the snapshot that was stored for this item of a capture."""
     key = {name: item[name] for name in KEY}
     return {"id": snapshot_id, **key, "reason": reason, "replacement": replacement}
 
 
 def usd(balance: str, **amounts: str) -> dict[str, Any]:
-    """The values of a replacement."""
+    """Return the values of a replacement."""
     return {"balance": balance, "currency": "USD", **amounts}
 
 
 def captured(sync_job: Caller, *items: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The answer's snapshots, after a capture that must succeed."""
+    """Capture items, which must succeed; return the snapshots of the response."""
     response = sync_job.capture(*items)
     assert response.status_code in (200, 201), response.json
     return list(response.json["snapshots"])
 
 
 def faults(response: Answer) -> dict[str, list[str]]:
-    """The messages of a problem's `errors`, by field."""
+    """Return the messages of a problem's `errors`, by field."""
     found: dict[str, list[str]] = {}
     for error in response.json["errors"]:
         found.setdefault(error["field"], []).append(error["message"])

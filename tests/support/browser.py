@@ -1,4 +1,4 @@
-"""A real Chromium, and what a page says in it that nobody sees."""
+"""A real Chromium, and the errors that a page reports only to its console."""
 
 import os
 import shutil

@@ -7,7 +7,7 @@ from tests.support import Answer, Caller
 PATH = "/balance-snapshots"
 TOO_LARGE = b'{"snapshots": [' + b" " * 1024 * 1024 + b"]}"
 REQUIRED = ("user_id", "account_id", "balance", "currency", "source", "captured_at")
-# Of the optional amounts.
+# Values of the optional amounts.
 VALUES: dict[str, Any] = {"available_balance": "1.00", "holdings_value": "2.00", "cash_value": None}
 
 

@@ -30,7 +30,7 @@ Stored = Callable[[], list[tuple[Any, ...]]]
 
 
 def environ(database_url: str) -> dict[str, str]:
-    """All settings that a command needs, and none of those for serving."""
+    """Return all settings that a command needs, and none of those for serving."""
     return {**clean_environ(), "DATABASE_URL": database_url}
 
 
@@ -53,13 +53,13 @@ def started(
 
 
 def in_process(database_url: str) -> Flasks:
-    """Runs a command in this process, which takes a tenth of the time that one of its own does."""
+    """Return a function that runs a command in this process, ten times as fast as in a process of its own."""
     app = Flask("commands")
     cli.init_app(app, database_url)
     runner = app.test_cli_runner()
 
-    def run(*arguments: str, given: str | None = None) -> Done:
-        result = runner.invoke(args=arguments, input=given)
+    def run(*arguments: str, stdin: str | None = None) -> Done:
+        result = runner.invoke(args=arguments, input=stdin)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)
@@ -68,7 +68,7 @@ def in_process(database_url: str) -> Flasks:
 
 
 def in_a_shell(database_url: str) -> Flasks:
-    """Runs a command in a process of its own."""
+    """Return a function that runs a command in a process of its own."""
 
     def run(*arguments: str, **changed: str) -> Done:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""deploy/compose.yaml without Docker: its services on the programs of this machine, everything else as the file says.
+"""deploy/compose.yaml without Docker: its services run on this machine's programs, otherwise as the file says.
 
 A service gets the command, environment, user, mounts, secrets and host names that Compose would give it, on a root file
 system of its own, in a network that all services share. In place of the images there are the programs of this machine,
@@ -29,7 +29,7 @@ fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x1))  # SIOC
 print("up", flush=True)
 time.sleep(3600)
 """
-# What the postgres image does before it becomes the server, as far as it concerns our files.
+# The part of the postgres image's entrypoint that concerns our files.
 _POSTGRES_ENTRYPOINT = """
 set -eu
 export PGDATA=/var/lib/postgresql/18/docker POSTGRES_USER=postgres
@@ -60,7 +60,7 @@ IMAGES = {
 
 
 class Compose:
-    """The services of the file, started one by one, and what they share."""
+    """The services of the file, started one by one, and their shared volumes."""
 
     def __init__(
         self, folder: Path, secrets: Path, environ: Mapping[str, str], files: Sequence[str] = ("compose.yaml",)
@@ -82,7 +82,7 @@ class Compose:
             self._make_volume(name, volume or {})
 
     def start(self, name: str, *arguments: str, mounts: Mapping[str, Path] = {}) -> subprocess.Popen[bytes]:
-        """Starts a service; `arguments` come behind its command."""
+        """Start a service; `arguments` are appended to its command."""
         log = self._parts.enter_context((self.folder / f"{name}.log").open("ab"))
         # As Docker does, so that /dev/stdout can be opened.
         os.fchown(log.fileno(), *map(int, self._user(name).split(":")))
@@ -93,7 +93,7 @@ class Compose:
         return process
 
     def run(self, name: str, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Runs another command where the service runs, to its end."""
+        """Run another command in the service's container to its end."""
         return subprocess.run(
             self._command(name, argv, {}),
             capture_output=True,
@@ -104,7 +104,7 @@ class Compose:
         )
 
     def is_healthy(self, name: str) -> bool:
-        """Whether the health check that the file has for the service passes."""
+        """Return whether the service's health check passes."""
         kind, *argv = self.file["services"][name]["healthcheck"]["test"]
         assert kind == "CMD"
         return self.run(name, *argv).returncode == 0
@@ -164,7 +164,7 @@ class Compose:
         return ["nsenter", self._network, "unshare", "--mount", "sh", "-c", "\n".join(script)]
 
     def _temporary_folder(self, name: str) -> Path:
-        """/tmp of a service, which the commands that run beside it share."""
+        """Return the folder for /tmp of a service, which the commands run beside it share."""
         folder = self.folder / "tmp" / name
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o1777)
@@ -185,7 +185,7 @@ class Compose:
         return self._built[dockerfile]
 
     def _make_volume(self, name: str, volume: dict[str, Any]) -> None:
-        """A named volume; Docker gives one without options to the user of the image that mounts it first."""
+        """Make a named volume; without options it belongs to the user of the image that mounts it first, as in Docker."""
         folder = self.folder / "volumes" / name
         folder.mkdir(parents=True)
         options = dict(o.split("=") for o in volume.get("driver_opts", {}).get("o", "").split(",") if o)
@@ -196,7 +196,7 @@ class Compose:
 
 
 def read_files(environ: Mapping[str, str], *names: str) -> dict[str, Any]:
-    """Merge these files of deploy/ and fill in ${NAME:-default}, as Compose does it."""
+    """Merge these files of deploy/ and fill in ${NAME:-default}, as Compose does."""
 
     def fill_in(value: Any) -> Any:
         if isinstance(value, dict):
@@ -228,7 +228,7 @@ def _mounts(service: dict[str, Any], volume: str) -> bool:
 
 
 def _machine() -> dict[str, Path]:
-    """The parts of this machine that stand in for an image's: programs, libraries and Python."""
+    """Return the parts of this machine that replace those of an image: programs, libraries and Python."""
     known = ["/usr", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache", sys.base_prefix]
     known += [str(Path(sys.prefix).resolve())]
     return {path: Path(path) for path in known if Path(path).exists()}

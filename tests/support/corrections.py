@@ -1,4 +1,4 @@
-"""Corrections, and what stands after them."""
+"""Corrections and their outcomes."""
 
 from tests.support import Answer, Caller, faults
 

@@ -1,4 +1,4 @@
-"""Run what a page of documentation shows, as a reader would paste it."""
+"""Run the examples of a page of documentation, as a reader would paste them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a Dockerfile of deploy/ makes, without Docker."""
+"""The image that a Dockerfile of deploy/ builds, without Docker."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 
 class Image(NamedTuple):
-    """What a service has from its image."""
+    """The properties of an image that matter to a service."""
 
     user: str
     path: str = ""
-    """Where the programs of the image are, in front of the usual folders."""
+    """The folders of the image's own programs, which precede the usual ones in PATH."""
     entrypoint: Sequence[str] = ()
     command: Sequence[str] = ()
     workdir: str = "/"

@@ -19,7 +19,7 @@ def jwk(algorithm: str, name: str, **members: Any) -> dict[str, Any]:
 
 
 def published(name: str, algorithm: str = "ES256", **headers: Any) -> str:
-    """A token signed by the key of that name."""
+    """Return a token signed by the key of that name."""
     return token(claims(), key=private_key(algorithm, name), algorithm=algorithm, **({"kid": name} | headers))
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that tests stop, and a network to it that they cut."""
+"""A PostgreSQL server that tests can stop, and a network to it that they can cut."""
 
 import contextlib
 import os
@@ -68,7 +68,7 @@ class Network:
     def swallowing(self) -> Iterator[None]:
         self._passes.clear()
         with contextlib.ExitStack() as waiting:
-            # One for the accept that is under way and two for the backlog; what comes after them is not heard of.
+            # One for the pending accept and two for the backlog; later attempts to connect are lost.
             for _ in range(3):
                 attempt = waiting.enter_context(socket.socket())
                 attempt.setblocking(False)

@@ -46,7 +46,7 @@ class Database:
         return database_url(self._server_url, user, self.name)
 
     def execute_as_superuser(self, *statements: str) -> None:
-        """Run statements outside the database."""
+        """Run statements as a superuser, outside the database."""
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -65,7 +65,7 @@ class Database:
         return {name for (name,) in self.fetch("SELECT rolname FROM pg_roles WHERE rolname LIKE 'snapshots\\__%'")}
 
     def privileges(self, user: str = "snapshots_service") -> dict[str, set[str]]:
-        """What a role may do with each table."""
+        """Return the privileges of a role on each table."""
         rows = self.fetch(
             "SELECT relname, array_agg(privilege) FILTER (WHERE has_table_privilege("
             f"'{user}', pg_class.oid, privilege)) FROM pg_class, unnest(ARRAY{PRIVILEGES}) AS privilege"
@@ -74,7 +74,7 @@ class Database:
         return {table: set(privileges or []) for table, privileges in rows}
 
     def trusted_functions(self, user: str = "snapshots_service") -> set[str]:
-        """The functions that run with the rights of their owner and that a role may call."""
+        """Return the functions that run with the rights of their owner and that a role may call."""
         rows = self.fetch(
             "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
             f" AND has_function_privilege('{user}', oid, 'EXECUTE')"

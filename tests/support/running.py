@@ -1,4 +1,4 @@
-"""`make run` under way, for tests."""
+"""A running `make run`, for tests."""
 
 import os
 import re
@@ -15,7 +15,7 @@ END_SECONDS = 30
 
 
 class Run:
-    """A `make run` under way."""
+    """A running `make run`."""
 
     def __init__(self, state: Path, **environ: str) -> None:
         self.state = state
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a reader's shell has set: where it is served, and the printed token."""
+        """Return the variables of a reader's shell: the base URL and the printed token."""
         token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", self.output, re.MULTILINE)
         assert token
         return clean_environ() | {"API": f"{self.base}/api/v1", "TOKEN": token[0], "STATE_DIR": str(self.state)}
@@ -57,7 +57,7 @@ class Run:
         return self.process.wait(END_SECONDS)
 
     def left_behind(self) -> list[str]:
-        """The processes that this run started and that live on."""
+        """Return the processes of this run that are still alive."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:

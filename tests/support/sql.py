@@ -1,4 +1,4 @@
-"""Short ways to ask the database."""
+"""Shortcuts for queries."""
 
 from typing import Any
 

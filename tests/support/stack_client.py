@@ -1,4 +1,4 @@
-"""Requests to a running stack, and what its problems must be."""
+"""Requests to a running stack, and checks of its problems."""
 
 import contextlib
 import http.client
@@ -89,7 +89,7 @@ def past_nginx(running: Stack, request: bytes) -> Reply:
 
 @contextlib.contextmanager
 def frozen_service(running: Stack) -> Iterator[None]:
-    """The workers stand still meanwhile."""
+    """Freeze the workers until the context ends."""
     workers = children_of(running.gunicorn.pid)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
@@ -102,7 +102,7 @@ def frozen_service(running: Stack) -> Iterator[None]:
 
 @contextlib.contextmanager
 def unreachable_service(running: Stack) -> Iterator[None]:
-    """nginx can open no connection meanwhile; each capture needs one, and reads share those that are open."""
+    """Keep nginx from connecting until the context ends. A capture needs a new connection; reads share open ones."""
     socket_path = Path(running.environment["SOCKET"])
     away = socket_path.rename(f"{socket_path}.away")
     try:

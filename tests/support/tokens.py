@@ -1,4 +1,4 @@
-"""Tokens that are not as the identity service issues them."""
+"""Tokens that differ from those of the identity service."""
 
 from typing import Any
 

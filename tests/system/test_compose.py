@@ -1,4 +1,4 @@
-"""deploy/compose.yaml as it would run, but for the images: see tests/support/compose.py."""
+"""deploy/compose.yaml as it would run, except for the images: see tests/support/compose.py."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def example(section: str, language: str) -> str:
-    """The first block of code in that section of docs/operating.md."""
+    """Return the first block of code in that section of docs/operating.md."""
     text = (ROOT / "docs" / "operating.md").read_text().partition(f"## {section}\n")[2]
     found = re.search(rf"```{language}\n(.+?)```", text, re.DOTALL)
     assert found
@@ -56,7 +56,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Comp
 
 
 def curl(compose: Compose, url: str, *options: str) -> tuple[int, str]:
-    """The status and the body of a request from the host that runs the services."""
+    """Send a request from the host that runs the services; return its status and body."""
     done = compose.run("nginx", "curl", "--silent", "--write-out", "\n%{http_code}", *options, url)
     body, _, status = done.stdout.rpartition("\n")
     return int(status), body
@@ -125,7 +125,7 @@ def test_prometheus_loads_the_alerts(up: Compose) -> None:
 
 @pytest.fixture
 def alone(tmp_path: Path, secrets: Path) -> Iterator[Compose]:
-    """Nothing started yet."""
+    """Services of which none has been started yet."""
     compose = Compose(tmp_path, secrets, {})
     yield compose
     compose.close()

@@ -1,4 +1,4 @@
-"""What callers see of a database that restarts, is away, frozen, busy or read-only: real servers, really stopped."""
+"""What callers see of a database that restarts, is down, frozen, busy or read-only: real servers, really stopped."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""What deploy/compose.yaml and deploy/Dockerfile promise and no run of theirs can show; test_compose.py runs them."""
+"""Properties of deploy/compose.yaml and deploy/Dockerfile that no run can show; test_compose.py runs them."""
 
 import re
 import subprocess

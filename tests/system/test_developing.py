@@ -1,4 +1,4 @@
-"""docs/developing.md stays true: its commands are pasted into a shell, those that take long excepted."""
+"""docs/developing.md stays true: its commands are pasted into a shell, except those that take long."""
 
 import re
 import subprocess

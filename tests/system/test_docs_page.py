@@ -1,4 +1,4 @@
-"""The pages of `make run` as a person meets them, in a real browser: open the link; authorize, try it out."""
+"""The pages of `make run` in a real browser, as a person uses them: open the link; authorize, try it out."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ def page(browser: Browser) -> Iterator[Page]:
         yield page
 
 
-def test_who_opens_the_printed_link_sees_the_demo_portfolio(run: Run, page: Page) -> None:
+def test_the_printed_link_shows_the_demo_portfolio(run: Run, page: Page) -> None:
     (link,) = run.lines(f"{run.base}/#token=")
     page.goto(link)
 
     expect(page.locator(".headline")).to_have_text(["9440.91", "1565441", "304.276", "25149.21"])
 
 
-def test_who_pastes_the_printed_token_gets_an_answer_without_leaving_the_machine(run: Run, page: Page) -> None:
+def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(run: Run, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What holds for every page of documentation."""
+"""Checks of every page of documentation."""
 
 import re
 import subprocess

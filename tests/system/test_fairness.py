@@ -47,7 +47,7 @@ def greedily_read(unlimited: Stack) -> Iterator[Stack]:
         assert set(statuses) == {200, 429}
 
 
-def test_the_most_expensive_reads_of_a_user_leave_other_users_their_answers_in_time(greedily_read: Stack) -> None:
+def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greedily_read: Stack) -> None:
     other_id = str(uuid4())
     statuses, slowest = [], []
     for _ in range(ROUNDS):
@@ -73,7 +73,7 @@ def test_a_worker_stays_small_under_the_most_expensive_reads(greedily_read: Stac
 
 
 def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[Reply]:
-    """Send reads at once, while a lock keeps those that are not refused under way."""
+    """Send reads at once, while a lock keeps those that are not refused in progress."""
 
     def send(authorization: str) -> Reply:
         return ask(running, LATEST, Authorization=authorization)
@@ -91,7 +91,7 @@ def send_while_locked(running: Stack, authorizations: list[str], *, refused: int
     "claims",
     [pytest.param({}, id="short token"), pytest.param({"email": "x" * 1000}, id="longer than a key may be")],
 )
-def test_what_a_caller_sends_beyond_the_bound_is_a_problem_until_something_is_answered(
+def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     unlimited: Stack, claims: dict[str, str]
 ) -> None:
     bearer = f"Bearer {user_token(str(uuid4()), **claims)}"

@@ -1,4 +1,4 @@
-"""What gunicorn answers and logs itself, before a request reaches the application, and how its workers start."""
+"""Gunicorn's own responses and logs, for requests that never reach the application, and the start of its workers."""
 
 import json
 import signal

@@ -31,7 +31,7 @@ DASHBOARD = [
     for panel in PANELS
     for target in panel["targets"]
 ]
-# What Grafana puts there for the scrape interval of deploy/prometheus.yml: four times as long.
+# The value that Grafana inserts for the scrape interval of deploy/prometheus.yml: four times as long.
 RATE_INTERVAL = "1m"
 MISSING = [
     name for name in ("nginx", "mtail", "prometheus") if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
@@ -66,7 +66,7 @@ class Watched:
 
 
 def raised(prometheus: Prometheus) -> set[str]:
-    """Return the alerts whose condition holds, for however short a time."""
+    """Return the alerts whose condition holds, however briefly."""
     return {rule["alert"] for rule in RULES if prometheus.query(rule["expr"])}
 
 

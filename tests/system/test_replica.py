@@ -64,7 +64,7 @@ def test_a_replica_refuses_captures_for_the_time_being(app: Flask) -> None:
 
 
 def test_a_replica_is_ready(app: Flask) -> None:
-    """It answers reads, which a load balancer that took it out would turn away too."""
+    """It serves reads, and a load balancer that removed it would refuse those too."""
     assert app.test_client().get("/readyz").status_code == 200
 
 

@@ -22,7 +22,7 @@ from tools.processes import free_port
 
 
 def curl(line: str) -> Any:
-    """What a printed line answers in a shell of its own."""
+    """Run a printed line in a shell of its own; return its output."""
     done = subprocess.run(
         ["bash", "-c", line.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)],
         capture_output=True,
@@ -121,7 +121,7 @@ def test_a_database_of_another_version_is_one_clear_line(tmp_path: Path) -> None
 
 @pytest.fixture
 def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Starts runs that end with the test."""
+    """Start runs that end with the test."""
     runs: list[Run] = []
 
     def start(**environ: str) -> Run:
@@ -188,7 +188,7 @@ def test_a_database_of_ones_own_is_migrated_and_left_empty(
         run = short_run(
             DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2", REDIS_URL=store.url
         )
-        # The secret, the store and the number of workers given are those in force.
+        # The configured secret, store and number of workers are in force.
         line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
         assert curl(line)["total_count"] == 0
         assert len(store.execute("KEYS", "*")) == 1

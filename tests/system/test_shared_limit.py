@@ -50,13 +50,13 @@ def workers(database_url: str, server: ValkeyServer) -> Iterator[str]:
 
 
 def answered(url: str, bearer: str = "") -> int:
-    """The status, from a client that keeps no connection, so that the workers take turns."""
+    """Return the status, from a client that keeps no connection, so that the workers take turns."""
     command = ["curl", "-s", "-o", os.devnull, "-w", "%{http_code}", "-H", f"Authorization: Bearer {bearer}", url]
     return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
 
 
 def test_workers_together_admit_what_one_bucket_holds(workers: str) -> None:
-    """Not one read more than the bucket held and what was refilled while they went on."""
+    """No more reads than the bucket held plus what was refilled meanwhile."""
     bearer = user_token(str(uuid4()))
     url = f"{workers}/balance-snapshots"
     admitted = 0

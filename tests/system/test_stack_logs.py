@@ -44,7 +44,7 @@ def test_a_query_in_an_unusual_request_line_is_not_logged(running: Stack, target
         ({"X_Trace_Id": "not mine"}, None),
     ],
 )
-def test_one_trace_id_joins_the_proxys_log_the_services_and_the_answer(
+def test_one_trace_id_joins_the_logs_of_proxy_and_service_and_the_response(
     running: Stack, headers: dict[str, str], expected: str | None
 ) -> None:
     trace_id = read(running, str(uuid4()), **headers).headers["X-Trace-Id"]
@@ -56,7 +56,7 @@ def test_one_trace_id_joins_the_proxys_log_the_services_and_the_answer(
 
 @pytest.fixture
 def talkative(running: Stack) -> Iterator[Stack]:
-    """The stack, its database's log telling of every statement as it would of a slow one."""
+    """The stack, whose database logs every statement as if it were slow."""
     with psycopg.connect(running.admin_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = 0")
         _end_sessions(connection)
@@ -66,14 +66,14 @@ def talkative(running: Stack) -> Iterator[Stack]:
 
 
 def _end_sessions(connection: psycopg.Connection[Any]) -> None:
-    """Each with five seconds to be gone."""
+    """End the service's sessions; wait up to five seconds for each."""
     connection.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'snapshots_service'"
     )
 
 
 def database_lines(running: Stack, trace_id: str) -> list[str]:
-    """The database's log lines of the server process that a request's line in the service's log names."""
+    """Return the database's log lines of the server process that a request's line in the service's log names."""
 
     def requests() -> list[dict[str, Any]]:
         return [
@@ -114,7 +114,7 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
         talkative,
         f"{API}/balance-snapshots",
         "POST",
-        # The second item takes the statement that a batch of new snapshots does without.
+        # The second item needs the statement that a batch of new snapshots can skip.
         json.dumps({"snapshots": [item, item]}),
         Authorization=bearer,
         X_Trace_Id=trace_id,

@@ -54,7 +54,7 @@ def test_the_internal_port_serves_nothing_of_the_api(running: Stack) -> None:
 
 
 def responses(running: Stack, status: int, origin: str) -> float | None:
-    """How many responses of this status nginx has sent; None where there is no such series."""
+    """Return the number of responses of this status that nginx has sent; None if there is no such series."""
     for line in get(f"{running.nginx_metrics_base}/metrics").splitlines():
         if line.startswith(f'nginx_responses_total{{origin="{origin}",status="{status}"}}'):
             return float(line.split()[-1])
@@ -73,7 +73,7 @@ Expect = Callable[[int, int, str], None]
 
 @pytest.fixture
 def expect_more(running: Stack) -> Iterator[Expect]:
-    """Wait until nginx has counted that many more responses of a status than when the test began."""
+    """Wait until nginx has counted this many more responses of a status than when the test began."""
     keys = [(status, origin) for status in (200, 401, 429, 502, 503, 504) for origin in ("nginx", "service")]
     # The lines of earlier requests are counted when this one's is.
     not_found = responses(running, 404, "service") or 0
@@ -179,7 +179,7 @@ def test_the_log_of_nginxs_metrics_stays_small_and_counting_goes_on(tmp_path: Pa
         assert processes.wait_until_up(f"{base}/metrics", 10, lambda: counting.poll() is None)
         write(660_000, 200)
         until(lambda: is_counted(660_000, 200), 20)
-        # These take it over the limit.
+        # These exceed the limit.
         write(10_000, 200)
         until(lambda: log.stat().st_size < 1000, 10)
         write(5, 201)

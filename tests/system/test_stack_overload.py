@@ -26,8 +26,8 @@ def test_half_sent_requests_starve_nobody(running: Stack) -> None:
             assert read(running, str(uuid4())).status == 200
 
 
-def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queue(running: Stack) -> None:
-    """Three for each thread: what waits for a thread meanwhile waits on its own time."""
+def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(running: Stack) -> None:
+    """Three reads per thread: the time that a read waits for a thread counts towards its deadline."""
     bearers = [user_token(str(uuid4())) for _ in range(24)]
 
     def timed(bearer: str) -> tuple[int, float]:
@@ -46,7 +46,7 @@ def test_reads_behind_a_lock_are_turned_away_within_bounds_however_long_the_queu
 
 
 def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> None:
-    """More requests under way than the proxy lets in, while a lock holds the service up."""
+    """There are more requests in progress than the proxy admits, while a lock holds the service up."""
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])

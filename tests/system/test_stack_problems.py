@@ -1,4 +1,4 @@
-"""The problems of the stack, nginx's own among them, as the contract has them."""
+"""The problems of the stack, including nginx's own, as the contract documents them."""
 
 from uuid import uuid4
 

@@ -41,7 +41,7 @@ def test_a_long_url_that_passes_the_proxy_is_answered_by_the_service(running: St
 
 @pytest.fixture
 def breaking(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """nginx before a service that breaks every connection off, and what was delivered to it."""
+    """nginx in front of a service that drops every connection, and the requests that it received."""
     delivered: list[bytes] = []
     service = socket.socket(socket.AF_UNIX)
     service.bind(str(tmp_path / "service.sock"))
@@ -73,7 +73,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_capture_whose_worker_ends_is_delivered_once_and_is_the_senders_to_repeat(
+def test_a_capture_whose_worker_ends_is_delivered_once_and_left_to_its_sender_to_repeat(
     breaking: tuple[str, list[bytes]],
 ) -> None:
     address, delivered = breaking
@@ -93,7 +93,7 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("through", ["nginx", "gunicorn"])
-def test_a_chunked_body_beyond_the_limit_is_refused_and_not_cut(running: Stack, through: str) -> None:
+def test_a_chunked_body_beyond_the_limit_is_refused_and_not_truncated(running: Stack, through: str) -> None:
     body = json.dumps({"snapshots": [snapshot(str(uuid4()), str(uuid4()))]}).encode()
     ask_raw = raw if through == "nginx" else past_nginx
 
@@ -111,7 +111,7 @@ def test_a_malformed_chunk_is_a_bad_request(running: Stack) -> None:
 
 @pytest.mark.parametrize("kind", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
 def test_a_request_is_not_answered_before_its_unwanted_body_has_come(running: Stack, kind: bytes) -> None:
-    """Or what follows it on the connection could be taken for a part of it, and never be answered."""
+    """Otherwise the next request on the connection could be taken for part of the body and never be answered."""
     body = b"0123\n" if b"Length" in kind else b"5\r\n0123\n\r\n0\r\n\r\n"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)

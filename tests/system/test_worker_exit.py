@@ -1,4 +1,4 @@
-"""How a worker of gunicorn ends: soon, whatever it has opened, but not before it has answered."""
+"""The exit of a gunicorn worker: soon, whatever it has opened, but not before it has answered."""
 
 import http.client
 import json
@@ -34,7 +34,7 @@ def store() -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 def gunicorn(tmp_path: Path, database_url: str, store: ValkeyServer) -> Iterator[Gunicorn]:
-    """A gunicorn whose worker has opened all that a worker opens."""
+    """A gunicorn whose worker has opened all of its connections."""
     with serving(tmp_path, DATABASE_URL=database_url, JWT_SECRET_KEY=SECRET, REDIS_URL=store.url) as gunicorn:
         with ThreadPoolExecutor(4) as threads:
             assert set(threads.map(lambda _: read(gunicorn).status, range(8))) == {200}

@@ -1,4 +1,4 @@
-"""The page at / shows what the API answers, to the character."""
+"""The page at / shows the API's figures to the character."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ def card(page: Page, currency: str) -> Any:
 
 
 def change(amount: str | None, percent: float | None) -> str:
-    """What the page writes for a change."""
+    """Return the text that the page shows for a change."""
     if amount is None:
         return "–"
     arrow = "▼" if amount.startswith("-") else "▲" if amount.strip("0.") else ""
@@ -170,7 +170,7 @@ def test_the_arrow_keys_read_the_chart_point_by_point(page: Page) -> None:
         assert f"{point['balance']} USD" in (slider.get_attribute("aria-valuetext") or "")
 
 
-def test_days_end_in_utc_where_the_api_does_not_know_the_time_zone(browser: Browser, service: str) -> None:
+def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(browser: Browser, service: str) -> None:
     with opened(browser, timezone_id=TIME_ZONE) as page:
         page.add_init_script(
             "const options = Intl.DateTimeFormat.prototype.resolvedOptions;"
@@ -203,7 +203,7 @@ def test_an_account_that_changed_its_currency_is_drawn_in_the_last_one(
 
 
 def inked(page: Page, currency: str, start: float, end: float) -> float:
-    """The part of a stretch of a chart, given as parts of its width, that has a line above it."""
+    """Return how much of a section of a chart, from `start` to `end` as fractions of its width, has a line above it."""
     return float(
         card(page, currency).evaluate(
             """(card, [start, end]) => {

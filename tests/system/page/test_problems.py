@@ -1,4 +1,4 @@
-"""What the page says when there is nothing to show, or the service does not answer as hoped."""
+"""The page when there is nothing to show, or the service does not answer as hoped."""
 
 import re
 import time
@@ -68,7 +68,7 @@ def shared_portfolio(sync_job: Caller, user_id: str) -> str:
     return user_id
 
 
-def test_too_many_reads_say_when_to_come_back(
+def test_the_page_says_when_to_try_again_after_too_many_reads(
     open_page: Open, tmp_path: Path, database_url: str, shared_portfolio: str
 ) -> None:
     limit = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "3/minute"}
@@ -82,11 +82,11 @@ def test_too_many_reads_say_when_to_come_back(
         expect(alert).to_contain_text(re.compile(r"minute\. Try again at \d\d:\d\d:\d\d\."))
         again = alert.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
         expect(again).to_be_disabled()
-        # What was read before stays.
+        # Earlier figures stay on the page.
         expect(page.get_by_role("article", name="USD")).to_be_visible()
 
 
-def test_a_service_that_is_away_says_so_and_the_page_recovers(
+def test_the_page_reports_an_unavailable_service_and_recovers(
     open_page: Open, tmp_path: Path, database_url: str, shared_portfolio: str
 ) -> None:
     settings = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET}

@@ -1,4 +1,4 @@
-"""The token that the page is given stays in its memory."""
+"""The page keeps its token in memory only."""
 
 from playwright.sync_api import Browser, Page, expect
 
