@@ -1,1 +1,1 @@
-"""The parts that any Flask service needs; nothing here knows about snapshots."""
+"""The parts that any Flask service needs; nothing here knows what this one serves."""

@@ -185,7 +185,7 @@ class Compose:
         return self._built[dockerfile]
 
     def _make_volume(self, name: str, volume: dict[str, Any]) -> None:
-        """Make a named volume; without options it belongs to the user of the image that mounts it first, as in Docker."""
+        """Make a named volume; without options it belongs to the user of the first image that mounts it."""
         folder = self.folder / "volumes" / name
         folder.mkdir(parents=True)
         options = dict(o.split("=") for o in volume.get("driver_opts", {}).get("o", "").split(",") if o)
