@@ -22,29 +22,47 @@ from flask.testing import FlaskClient
 from config import Settings
 from tests.support import SECRET, Caller, user_token
 from tests.support.apps import serving
+from tests.support.clusters import CLUSTERS, new_cluster
 from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.support.databases import SERVER, TEMPLATE, database, execute, with_database
 from tests.support.running import Run
-from tools import postgres, stack
+from tests.support.stack_client import started
+from tools import postgres
 from tools.migrate import migrate
-from tools.processes import free_port
 from tools.stack import Stack
 
+# Servers' data directories are thousands of small files, which take longer to create and remove on a disk.
+MEMORY = Path("/dev/shm")
+MIN_FREE_BYTES = 4 * 2**30
 
+
+def is_fit_for_a_run(folder: Path) -> bool:
+    """Return whether a folder has room for temporary files, and may hold programs; TMPDIR takes precedence."""
+    if "TMPDIR" in os.environ or not folder.is_dir():
+        return False
+    mount = os.statvfs(folder)
+    return mount.f_bavail * mount.f_frsize >= MIN_FREE_BYTES and not mount.f_flag & os.ST_NOEXEC
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server and make the template, once, in the process that the workers come from."""
+    """Choose the folder of temporary files, start the server and make the template, before there are workers."""
     # A shell makes background jobs ignore SIGINT, which the commands that tests interrupt would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     servers = contextlib.ExitStack()
     config.add_cleanup(servers.close)
+    # Short names: the path of a socket has at most 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="tests-", dir=MEMORY if is_fit_for_a_run(MEMORY) else None))
+    servers.callback(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    config.option.basetemp = config.option.basetemp or folder / "tmp"
+    os.environ[CLUSTERS] = str(folder)
     server_url = os.environ.get("TEST_DATABASE_URL")
     if not server_url:
-        folder = Path(tempfile.mkdtemp(prefix="snapshots-test-"))
-        servers.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            server_url = servers.enter_context(postgres.running(folder / "postgres"))
+            server_url = servers.enter_context(postgres.running(new_cluster(folder / "postgres")))
         except postgres.PostgresError as error:
             pytest.exit(str(error), returncode=2)
     template = f"template_{uuid4().hex}"
@@ -53,6 +71,11 @@ def pytest_configure(config: pytest.Config) -> None:
     migrate(with_database(server_url, template))
     os.environ[SERVER] = server_url
     os.environ[TEMPLATE] = template
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests take long, so that the workers end at the same time."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/system", "tests/cli")))
 
 
 @pytest.fixture(scope="session")
@@ -135,19 +158,19 @@ def corrector(app: Flask) -> Caller:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """A `make run` that has been started and is ready."""
-    run = Run(tmp_path_factory.mktemp("state")).wait_until_ready()
+    state = tmp_path_factory.mktemp("state")
+    new_cluster(state / "postgres")
+    run = Run(state).wait_until_ready()
     yield run
     if run.process.poll() is None:
         run.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running `make stack`."""
-    with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("JWT_SECRET_KEY", SECRET)
-        with stack.running(tmp_path_factory.mktemp("state"), free_port()) as running:
-            yield running
+    """A running `make stack`, which tests leave running."""
+    with started(tmp_path_factory.mktemp("state")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
+from tests.support.clusters import new_cluster
 from tests.support.role_database import DEPLOY, ROLES
 from tools import postgres
 
@@ -20,7 +21,7 @@ OUTSIDE = "äöü € 密码 😀"
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with both roles that asks everybody but the administrator for a password."""
-    data = tmp_path_factory.mktemp("passwords") / "postgres"
+    data = new_cluster(tmp_path_factory.mktemp("passwords") / "postgres")
     with postgres.running(data) as url:
         postgres.run_script(url, ROLES)
         (data / "pg_hba.conf").write_text("local all snapshots trust\nlocal all all scram-sha-256\n")

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.support import operating, until
+from tests.support.clusters import new_cluster
 from tests.support.role_database import LOGGING, ROLES, SERVICE_PRIVILEGES, Database
 from tools import demo, postgres
 from tools.migrate import migrate
@@ -18,7 +19,7 @@ SCRIPT_ERROR = 3
 
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres.running(tmp_path_factory.mktemp("roles") / "postgres") as url:
+    with postgres.running(new_cluster(tmp_path_factory.mktemp("roles") / "postgres")) as url:
         yield url
 
 

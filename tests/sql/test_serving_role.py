@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.support import snapshot
+from tests.support.clusters import new_cluster
 from tests.support.command_line import SYSTEM_FAULT, as_ndjson, in_process
 from tests.support.role_database import SERVICE_PRIVILEGES, Database
 from tools import postgres
@@ -15,7 +16,7 @@ from tools import postgres
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with postgres.running(tmp_path_factory.mktemp("serving-role") / "postgres") as url:
+    with postgres.running(new_cluster(tmp_path_factory.mktemp("serving-role") / "postgres")) as url:
         database = Database(url)
         database.deploy()
         yield database

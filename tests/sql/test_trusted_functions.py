@@ -13,6 +13,7 @@ from schemas.corrections import CorrectionBatch
 from snapshots import batch, correcting
 from snapshots.correcting import ContradictionError
 from tests.support import correction, snapshot, usd
+from tests.support.clusters import new_cluster
 from tests.support.role_database import TRUSTED_FUNCTIONS, Database
 from tools import postgres
 from tools.migrate import migrate
@@ -22,7 +23,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with postgres.running(tmp_path_factory.mktemp("trusted-functions") / "postgres") as url:
+    with postgres.running(new_cluster(tmp_path_factory.mktemp("trusted-functions") / "postgres")) as url:
         database = Database(url)
         database.deploy()
         yield database

@@ -3,6 +3,8 @@
 import contextlib
 import http.client
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support import ROOT
+from tests.support import ROOT, children_of
 from tests.support.running import clean_environ
 from tools import processes
 from tools.processes import free_port, wait_until_up
@@ -53,7 +55,7 @@ class Gunicorn:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
-    """Start gunicorn with these settings and stop it afterwards; it listens on a free port unless PORT is set."""
+    """Start gunicorn with these settings and kill it afterwards; it listens on a free port unless PORT is set."""
     port = int(environ.get("PORT", free_port()))
     with (folder / "gunicorn.log").open("wb") as log:
         process = processes.start(
@@ -69,4 +71,12 @@ def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
         assert wait_until_up(url, 30, lambda: process.poll() is None), gunicorn.log
         yield gunicorn
     finally:
-        processes.end(process)
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a gunicorn and its workers, unless it has exited; an orderly stop takes a second."""
+    if process.poll() is None:
+        for pid in (process.pid, *children_of(process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()

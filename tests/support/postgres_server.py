@@ -11,6 +11,7 @@ from pathlib import Path
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.support import children_of
+from tests.support.clusters import new_cluster
 from tools import postgres
 from tools.migrate import migrate
 
@@ -19,7 +20,7 @@ class PostgresServer:
     """A migrated PostgreSQL server that can be stopped, killed, frozen and started again at the same place."""
 
     def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
+        self._data = new_cluster(folder / "data")
         self._running = contextlib.ExitStack()
         self.url = self.start()
         migrate(self.url)

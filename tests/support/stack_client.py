@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from openapi_schema_validator import validate
 
-from tests.support import API, children_of, user_token
+from tests.support import API, SECRET, children_of, user_token
+from tests.support.clusters import new_cluster
+from tests.support.gunicorn_server import kill
 from tools import stack
+from tools.processes import free_port
 from tools.stack import Stack
 
 needs_nginx = pytest.mark.skipif(
@@ -33,6 +36,19 @@ _REQUIRED_HEADERS = {
         "Referrer-Policy",
     )
 }
+
+
+@contextlib.contextmanager
+def started(state: Path, **settings: str) -> Iterator[Stack]:
+    """Run a stack with these settings that accepts the tokens of tests; keep the data that the folder holds."""
+    if not (state / "postgres").exists():
+        new_cluster(state / "postgres")
+    with contextlib.ExitStack() as parts:
+        with pytest.MonkeyPatch.context() as environ:
+            environ.setenv("JWT_SECRET_KEY", SECRET)
+            running = parts.enter_context(stack.running(state, free_port(), **settings))
+        yield running
+        kill(running.gunicorn)
 
 
 class Reply:
@@ -57,7 +73,7 @@ def read(running: Stack, user_id: str, **headers: str) -> Reply:
     return ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
 
 
-def capture(running: Stack, *items: dict[str, Any], **headers: str) -> Reply:
+def capture(running: Stack, *items: dict[str, Any]) -> Reply:
     bearer = user_token("sync-job", scope="balance-snapshots:write")
     return ask(
         running,
@@ -66,7 +82,6 @@ def capture(running: Stack, *items: dict[str, Any], **headers: str) -> Reply:
         json.dumps({"snapshots": items}),
         Authorization=f"Bearer {bearer}",
         Content_Type="application/json",
-        **headers,
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 from config import Settings
 from tests.support import Caller, captured, operating, snapshot, user_token
 from tests.support.apps import serving
+from tests.support.clusters import new_cluster
 from tests.support.role_database import SERVICE_PRIVILEGES, Database, database_url
 from tools import postgres
 
@@ -48,8 +49,8 @@ def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 def test_a_dump_is_restored_on_another_server(settings: Settings, tmp_path: Path) -> None:
     with (
-        postgres.running(tmp_path / "old" / "postgres") as old_url,
-        postgres.running(tmp_path / "new" / "postgres") as new_url,
+        postgres.running(new_cluster(tmp_path / "old" / "postgres")) as old_url,
+        postgres.running(new_cluster(tmp_path / "new" / "postgres")) as new_url,
     ):
         old, new = Database(old_url), Database(new_url)
         old.deploy()
@@ -73,7 +74,7 @@ def test_a_dump_is_restored_on_another_server(settings: Settings, tmp_path: Path
 
 
 def test_a_server_is_restored_to_the_moment_before_a_mistake(settings: Settings, tmp_path: Path, sockets: Path) -> None:
-    data = tmp_path / "old" / "postgres"
+    data = new_cluster(tmp_path / "old" / "postgres")
     variables = {"BACKUPS": str(tmp_path / "backups")}
     with postgres.running(data) as server_url:
         database = Database(server_url)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from tests.support import ROOT
+from tests.support.clusters import new_cluster
 from tests.support.documents import Example, checkout, examples, paste
 from tests.support.running import Run, clean_environ
 from tools import demo, postgres
@@ -73,7 +74,7 @@ def test_the_suite_runs_on_a_server_named_by_its_url(copy: Path, environ: dict[s
     documented_url = "postgresql://postgres:test@127.0.0.1:5433/postgres"
     assert documented_url in commands
 
-    with postgres.running(tmp_path / "server") as url:
+    with postgres.running(new_cluster(tmp_path / "server")) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CREATE ROLE tester LOGIN CREATEDB")
             connection.execute("ALTER SYSTEM SET log_statement = 'ddl'")

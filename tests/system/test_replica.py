@@ -12,13 +12,14 @@ from flask import Flask
 from config import Settings
 from tests.support import Caller, captured, snapshot, until, user_token
 from tests.support.apps import serving
+from tests.support.clusters import new_cluster
 from tools import postgres
 from tools.migrate import migrate
 
 
 @pytest.fixture(scope="module")
 def primary_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres.running(tmp_path_factory.mktemp("primary") / "postgres") as url:
+    with postgres.running(new_cluster(tmp_path_factory.mktemp("primary") / "postgres")) as url:
         migrate(url)
         yield url
 

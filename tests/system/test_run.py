@@ -16,6 +16,7 @@ import pytest
 
 from schemas.responses import History, Latest
 from tests.support import ROOT, SECRET, until, user_token
+from tests.support.clusters import new_cluster
 from tests.support.running import END_SECONDS, START_SECONDS, Run, clean_environ
 from tools import demo, valkey_server
 from tools.processes import free_port
@@ -125,6 +126,8 @@ def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def start(**environ: str) -> Run:
+        if "DATABASE_URL" not in environ and not (tmp_path / "postgres").exists():
+            new_cluster(tmp_path / "postgres")
         runs.append(Run(tmp_path, **environ).wait_until_ready())
         return runs[-1]
 

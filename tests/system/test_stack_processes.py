@@ -16,10 +16,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import ROOT, SECRET, children_of, snapshot, until
+from tests.support import ROOT, children_of, snapshot, until
 from tests.support.running import clean_environ
-from tests.support.stack_client import Reply, assert_problem, capture, frozen_service, needs_nginx, read
-from tools import stack
+from tests.support.stack_client import Reply, assert_problem, capture, frozen_service, needs_nginx, read, started
 from tools.processes import free_port
 from tools.stack import Stack
 
@@ -68,19 +67,17 @@ def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
 
 
 @pytest.fixture
-def short_lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
-    with stack.running(tmp_path, free_port()) as running:
+def short_lived(tmp_path: Path) -> Iterator[Stack]:
+    with started(tmp_path) as running:
         yield running
 
 
-def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path) -> None:
     user_id = str(uuid4())
-    with stack.running(tmp_path, free_port()) as first:
+    with started(tmp_path) as first:
         assert capture(first, snapshot(user_id, str(uuid4()))).status == 201
 
-    with stack.running(tmp_path, free_port()) as second:
+    with started(tmp_path) as second:
         assert read(second, user_id).json["total_count"] == 1
 
 
@@ -114,16 +111,16 @@ def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path, end
         env={**clean_environ(), "STATE_DIR": str(tmp_path), **ports},
         stdout=subprocess.PIPE,
         text=True,
-    ) as started:
-        assert started.stdout
+    ) as process:
+        assert process.stdout
         try:
-            first, second = started.stdout.readline(), started.stdout.readline()
+            first, second = process.stdout.readline(), process.stdout.readline()
             assert f"http://127.0.0.1:{ports['PORT']}; " in first
             assert f"http://127.0.0.1:{ports['INTERNAL_PORT']}/metrics" in second
         finally:
-            started.send_signal(ending)
-        assert started.stdout.read().endswith("Stopped.\n")
-    assert started.returncode == 0
+            process.send_signal(ending)
+        assert process.stdout.read().endswith("Stopped.\n")
+    assert process.returncode == 0
     assert not stack_answers(ports["PORT"])
 
 
