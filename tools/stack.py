@@ -96,8 +96,7 @@ class Stack:
                 self.internal_base.removeprefix("http://"),
                 f"unix:{settings.socket}",
                 settings.problem_base_url,
-                status_log=str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
-                cors_origins=",".join(settings.cors_origins),
+                str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
             ),
         )
         self._wait_until_up()
@@ -151,13 +150,7 @@ def missing_programs() -> dict[str, str]:
 
 
 def nginx_environment(
-    listen: str,
-    internal_listen: str,
-    upstream: str,
-    problem_base_url: str,
-    *,
-    status_log: str = "/dev/null",
-    cors_origins: str = "",
+    listen: str, internal_listen: str, upstream: str, problem_base_url: str, status_log: str = "/dev/null"
 ) -> dict[str, str]:
     """Return the environment that deploy/nginx.sh needs."""
     return {
@@ -167,7 +160,6 @@ def nginx_environment(
         "UPSTREAM": upstream,
         "PROBLEM_BASE_URL": problem_base_url,
         "STATUS_LOG": status_log,
-        "CORS_ORIGINS": cors_origins,
     }
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 from schemas.fields import SOURCES
 from snapshots.statements import DIRECTORY
 from tests.support import ROOT
+from tests.support.databases import database
 from tests.support.running import clean_environ
 from tools import demo, sql
 
@@ -21,13 +23,20 @@ NAMES = sorted(path.stem for path in DIRECTORY.glob("*.sql"))
 every_query = pytest.mark.parametrize("name", NAMES)
 
 
+@pytest.fixture(scope="module")
+def portfolio_url() -> Iterator[str]:
+    """A database that holds the demo portfolio, and that the tool leaves as it is."""
+    with database() as url:
+        with psycopg.connect(url) as connection:
+            demo.load(connection)
+        yield url
+
+
 @pytest.fixture
-def portfolio(monkeypatch: pytest.MonkeyPatch, migrated_database_url: str) -> str:
-    """The database that the tool uses, which holds the demo portfolio."""
-    with psycopg.connect(migrated_database_url) as connection:
-        demo.load(connection)
-    monkeypatch.setenv("DATABASE_URL", make_conninfo(migrated_database_url))
-    return migrated_database_url
+def portfolio(monkeypatch: pytest.MonkeyPatch, portfolio_url: str) -> str:
+    """The database that the tool uses."""
+    monkeypatch.setenv("DATABASE_URL", make_conninfo(portfolio_url))
+    return portfolio_url
 
 
 def contents(url: str) -> list[tuple[Any, ...]]:

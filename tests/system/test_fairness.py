@@ -1,18 +1,20 @@
 """One caller cannot take the stack from the others (rule 35)."""
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from tests.support import LATEST, SECRET, children_of, until, user_token
-from tests.support.stack_client import Reply, ask, assert_problem, needs_nginx, read
-from tools import greedy, stack
-from tools.processes import free_port
+from tests.support.stack_client import Reply, ask, assert_problem, needs_nginx, read, started
+from tools import greedy
 from tools.stack import Stack
 
 pytestmark = needs_nginx
@@ -24,52 +26,73 @@ MAX_MEBIBYTES = 150
 # A busy machine delays everything now and then; a stack without bounds fails every round.
 ROUNDS = 4
 READS = 15
+# Enough for each worker to have answered several.
+MIN_GREEDY_READS = 20
 
 
 @pytest.fixture(scope="module")
 def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose rate limit nobody reaches."""
-    with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("JWT_SECRET_KEY", SECRET)
-        state = tmp_path_factory.mktemp("state")
-        with stack.running(state, free_port(), API_READ_LIMIT="1000000/minute") as unlimited:
-            yield unlimited
-
-
-@pytest.fixture
-def greedily_read(unlimited: Stack) -> Iterator[Stack]:
-    """A stack while one user sends the most expensive reads without a pause."""
-    user_id, account_id = str(uuid4()), str(uuid4())
-    greedy.store_snapshots(unlimited.admin_url, user_id, account_id)
-    with greedy.calling(unlimited.base, user_id, account_id) as statuses:
-        until(lambda: statuses[200] >= MAX_UNDER_WAY, 20)
+    with started(tmp_path_factory.mktemp("state"), API_READ_LIMIT="1000000/minute") as unlimited:
         yield unlimited
-        assert set(statuses) == {200, 429}
 
 
-def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greedily_read: Stack) -> None:
-    other_id = str(uuid4())
-    statuses, slowest = [], []
-    for _ in range(ROUNDS):
-        seconds = []
-        for _ in range(READS):
-            started_at = time.monotonic()
-            statuses.append(read(greedily_read, other_id).status)
-            seconds.append(time.monotonic() - started_at)
-            time.sleep(0.05)
-        slowest.append(max(seconds))
+@dataclass
+class Greed:
+    """What was seen while one user sent the most expensive reads without a pause."""
 
-    assert statuses == [200] * ROUNDS * READS
-    assert min(slowest) < MAX_SECONDS
+    greedy: set[int]
+    """The statuses of that user's reads."""
+    others: set[int]
+    """The statuses of another user's reads."""
+    slowest_seconds: list[float]
+    """The slowest of the other user's reads, by round."""
+    peak_mebibytes: list[float]
+    """The most memory that a worker took, by worker."""
 
 
-def test_a_worker_stays_small_under_the_most_expensive_reads(greedily_read: Stack) -> None:
-    time.sleep(2)
+@pytest.fixture(scope="module")
+def greed(unlimited: Stack) -> Greed:
+    user_id, account_id, other_id = (str(uuid4()) for _ in range(3))
+    greedy.store_snapshots(unlimited.admin_url, user_id, account_id)
+    others: set[int] = set()
+    slowest: list[float] = []
+    with (
+        mock.patch.dict(os.environ, JWT_SECRET_KEY=SECRET),
+        greedy.calling(unlimited.base, user_id, account_id) as statuses,
+    ):
+        until(lambda: statuses[200] >= MAX_UNDER_WAY, 20)
+        while len(slowest) < ROUNDS and min(slowest, default=MAX_SECONDS) >= MAX_SECONDS:
+            seconds = []
+            for _ in range(READS):
+                started_at = time.monotonic()
+                others.add(read(unlimited, other_id).status)
+                seconds.append(time.monotonic() - started_at)
+                time.sleep(0.05)
+            slowest.append(max(seconds))
+        until(lambda: statuses[200] >= MIN_GREEDY_READS, 20)
+    return Greed(set(statuses), others, slowest, [peak(pid) for pid in children_of(unlimited.gunicorn.pid)])
 
-    for pid in children_of(greedily_read.gunicorn.pid):
-        status = Path(f"/proc/{pid}/status").read_text()
-        (peak,) = [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")]
-        assert peak < MAX_MEBIBYTES
+
+def peak(pid: int) -> float:
+    """Return the most memory that a process has taken, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (kibibytes,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(kibibytes) / 1024
+
+
+def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greed: Greed) -> None:
+    assert greed.others == {200}
+    assert min(greed.slowest_seconds) < MAX_SECONDS
+
+
+def test_the_most_expensive_reads_of_a_user_are_limited_and_not_stopped(greed: Greed) -> None:
+    assert greed.greedy == {200, 429}
+
+
+def test_a_worker_stays_small_under_the_most_expensive_reads(greed: Greed) -> None:
+    assert len(greed.peak_mebibytes) == 2
+    assert max(greed.peak_mebibytes) < MAX_MEBIBYTES
 
 
 def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[Reply]:
@@ -103,8 +126,6 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     for reply in refused:
         assert_problem(reply, 429)
         assert "instance" not in reply.json
-        assert reply.json["detail"].startswith("Four reads of this token are under way already")
-        assert reply.json["detail"].endswith(f"Try again in {reply.headers['Retry-After']} second.")
     assert ask(unlimited, LATEST, Authorization=bearer).status == 200
 
 

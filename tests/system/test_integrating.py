@@ -8,6 +8,7 @@ from pathlib import Path
 from snapshots.capture import SCOPE
 from tests.support import ROOT, SECRET, user_token
 from tests.support.documents import assert_shown, checkout, examples, paste
+from tests.support.gunicorn_server import serving
 from tests.support.running import Run
 from tools import demo, postgres
 from tools.processes import free_port
@@ -31,18 +32,17 @@ def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
     assert sum(example.language == "python" for example in shown) == 6
 
 
-def test_the_sync_job_retries_until_the_service_has_started(tmp_path: Path) -> None:
+def test_the_sync_job_retries_until_the_service_has_started(migrated_database_url: str, tmp_path: Path) -> None:
     port = free_port()
     token = user_token(demo.USER, scope=SCOPE)
     environ = {**os.environ, "API": f"http://127.0.0.1:{port}/api/v1", "TOKEN": token}
     (job,) = [example for example in EXAMPLES if "def capture(" in example.text]
 
     process = subprocess.Popen([sys.executable, "-c", job.text], env=environ, stdout=subprocess.PIPE, text=True)
-    run = Run(tmp_path, PORT=str(port), JWT_SECRET_KEY=SECRET)
     try:
-        printed, _ = process.communicate(timeout=60)
+        with serving(tmp_path, PORT=str(port), DATABASE_URL=migrated_database_url, JWT_SECRET_KEY=SECRET):
+            printed, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-        run.end()
 
     assert printed == job.shown
