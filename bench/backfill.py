@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 
 from config import with_overrides
-from snapshots.files import COLUMNS
+from snapshots.rows import COLUMNS
 from tools import local, postgres
 from tools.migrate import migrate
 

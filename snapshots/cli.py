@@ -8,7 +8,6 @@ import contextlib
 import csv
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import IO, Any, NoReturn
@@ -20,15 +19,13 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from schemas.fields import SOURCES, Instant, Uuid
-from snapshots import command_queries, erasing, files, importing
+from snapshots import command_queries, erasing, files, importing, progress, rows
 from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
 SYSTEM_FAULT = 3
 # Faults printed at most; --errors receives all of them.
 MAX_SHOWN_FAULTS = 20
-# Rows between two lines of progress, if there is no terminal.
-ROWS_PER_LINE = 100_000
 
 snapshots = AppGroup("snapshots", help="Import and export snapshots.")
 users = AppGroup("users", help="Manage users' data.")
@@ -100,23 +97,25 @@ def _import(
 ) -> bool:
     """Import a file and report its outcome; return whether it had no faults."""
     name = "standard input" if source.name == "-" else source.name
-    report.begin(name)
+    shown_progress = progress.of(source, name)
+    report.begin(name, shown_progress.say)
     try:
-        with connection.transaction():
+        with shown_progress, connection.transaction():
             outcome = importing.store(
-                connection, _with_progress(source, name), report.add, _say, skip_faults=skip_faults
+                connection, shown_progress.rows(), report.add, shown_progress.begin_step, skip_faults=skip_faults
             )
     except FaultsError as error:
         report.end()
         _say(f"{name}: {_summary(error.outcome)}. Nothing of it was stored.")
         return False
-    except files.FileError as error:
+    except rows.FileError as error:
         report.end()
         report.write(RowFault(error.line, "", str(error)))
         _say(f"{name}, line {error.line}: {error} Nothing of it was stored.")
         return False
     report.end()
-    _say(f"{name}: {_summary(outcome)}." + (" It was a dry run: nothing was stored." if dry_run else ""))
+    consequence = " It was a dry run: nothing was stored." if dry_run else ""
+    _say(f"{name}: {_summary(outcome)}.{consequence} {shown_progress.rate:,.0f} rows per second.")
     return outcome.faulty == 0
 
 
@@ -135,18 +134,20 @@ class _Faults:
         if self._writer:
             self._writer.writerow(["file", "line", "field", "message"])
         self._name = ""
+        self._say: Callable[[str], None] = _say
         self._count = 0
 
-    def begin(self, name: str) -> None:
-        self._name, self._count = name, 0
+    def begin(self, name: str, say: Callable[[str], None]) -> None:
+        """Begin a file, whose first faults go to `say`."""
+        self._name, self._say, self._count = name, say, 0
 
     def add(self, fault: RowFault) -> None:
         self._count += 1
         self.write(fault)
         if self._count <= MAX_SHOWN_FAULTS:
             # Escape field names: they come from the file.
-            field = fault.field if fault.field in files.ALL_COLUMNS else fault.field and ascii(fault.field[:80])
-            _say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
+            field = fault.field if fault.field in rows.ALL_COLUMNS else fault.field and ascii(fault.field[:80])
+            self._say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
 
     def write(self, fault: RowFault) -> None:
         """Write to the --errors file only."""
@@ -157,26 +158,6 @@ class _Faults:
         if self._count > MAX_SHOWN_FAULTS:
             rest = "" if self._writer else "; --errors FILE lists all"
             _say(f"... and {self._count - MAX_SHOWN_FAULTS:,} more faults{rest}")
-
-
-def _with_progress(source: files.Source, name: str) -> Iterator[files.Row]:
-    """Yield the rows and show progress: a bar on a terminal, lines elsewhere."""
-    if source.size is None or not sys.stderr.isatty():
-        number = 0
-        for number, row in enumerate(source.rows(), 1):
-            yield row
-            if number % ROWS_PER_LINE == 0:
-                _say(f"{name}: {number:,} rows read")
-        return
-    started_at = time.monotonic()
-    with click.progressbar(length=source.size, label=name, file=sys.stderr, show_pos=False) as bar:
-        for number, row in enumerate(source.rows(), 1):
-            yield row
-            if number % 1000 == 0:
-                rate = number / (time.monotonic() - started_at)
-                bar.label = f"{name}: {number:,} rows, {rate:,.0f}/s"
-                bar.update(source.position - bar.pos)
-        bar.update(source.size - bar.pos)
 
 
 @snapshots.command("export")
@@ -202,9 +183,9 @@ def export(
         raise click.BadParameter("Must be before --end.", param_hint="'--start'")
     with _exit_codes("The export is not complete."), _connection() as connection, connection.transaction():
         list_snapshots, columns = (
-            (command_queries.list_all_snapshots_to_export, files.ALL_COLUMNS)
+            (command_queries.list_all_snapshots_to_export, rows.ALL_COLUMNS)
             if with_superseded
-            else (command_queries.list_snapshots_to_export, files.COLUMNS)
+            else (command_queries.list_snapshots_to_export, rows.COLUMNS)
         )
         snapshots = list_snapshots(
             connection,

@@ -40,9 +40,14 @@ def insert_imported_accounts(connection: Connection[Any]) -> None:
     execute(connection, "insert_imported_accounts")
 
 
-def insert_imported_snapshots(connection: Connection[Any]) -> int:
-    """Store the import's new snapshots and return their number."""
-    return count(execute(connection, "insert_imported_snapshots"))
+def create_imported_snapshots(connection: Connection[Any]) -> int:
+    """Create the table of the snapshots to store and return their number. Call after `insert_imported_accounts`."""
+    return execute(connection, "create_imported_snapshots").rowcount
+
+
+def insert_imported_snapshots(connection: Connection[Any], *, first_place: int, last_place: int) -> int:
+    """Store the import's snapshots at these places and return the number of new ones. Call it in their order."""
+    return count(execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place))
 
 
 def insert_imported_superseded_snapshots(connection: Connection[Any]) -> int:

@@ -1,7 +1,9 @@
--- Stores the new snapshots of an import: the first line of each natural key, unless other lines contradict it, it was
--- superseded, or the account is another user's. A line with an id and a time of creation keeps them.
+-- Stores the new snapshots of an import that have these places in its order.
 --
--- After: create_import
+-- After: create_imported_snapshots
+-- Parameters:
+--   first_place  bigint  1
+--   last_place   bigint  10000
 -- Columns:
 --   created_count  bigint
 
@@ -10,25 +12,21 @@ WITH created AS (
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
         captured_at, created_at
     )
-    SELECT DISTINCT ON (import.user_id, import.account_id, import.source, import.captured_at)
-        coalesce(import.id, uuid_v7(statement_timestamp(), import.line::integer)),
-        import.user_id,
-        import.account_id,
-        in_currency(import.balance, import.currency),
-        in_currency(import.available_balance, import.currency),
-        in_currency(import.holdings_value, import.currency),
-        in_currency(import.cash_value, import.currency),
-        import.currency,
-        import.source,
-        import.captured_at,
-        coalesce(import.created_at, statement_timestamp())
-    FROM import
-    INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
-    WHERE
-        import.superseded_at IS NULL
-        AND import.is_contradicted IS NOT TRUE
-        AND import.is_repetition IS NOT TRUE
-    ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.line
+    SELECT
+        id,
+        user_id,
+        account_id,
+        balance,
+        available_balance,
+        holdings_value,
+        cash_value,
+        currency,
+        source,
+        captured_at,
+        created_at
+    FROM imported_snapshots
+    WHERE place BETWEEN %(first_place)s::bigint AND %(last_place)s::bigint
+    ORDER BY place
     ON CONFLICT DO NOTHING
     RETURNING id
 )

@@ -16,8 +16,8 @@ import pytest
 from config import Settings
 from schemas.corrections import CorrectionBatch
 from snapshots import batch, correcting, erasing, importing
-from snapshots.files import Row
 from snapshots.queries import CorrectionMatch
+from snapshots.rows import Row
 from tests.api.test_concurrent_capture import (
     PATIENCE_SECONDS,
     SENDERS,
@@ -177,7 +177,7 @@ def test_an_import_that_begins_during_a_withdrawal_waits_for_it_and_undoes_nothi
     def import_again() -> importing.Outcome:
         rows = (Row(line, item) for line, item in enumerate(items, 1))
         with second.transaction():
-            return importing.store(second, rows, fail, lambda _stage: None, skip_faults=False)
+            return importing.store(second, rows, fail, lambda _step, _share: None, skip_faults=False)
 
     with ThreadPoolExecutor(1) as threads:
         with first.transaction():

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from flask import Flask
 
-from snapshots.files import COLUMNS
+from snapshots.rows import COLUMNS
 from tests.support import Caller, captured, snapshot, user_token
 from tests.support.command_line import SYSTEM_FAULT, USAGE, Flasks, Stored, series
 from tools import demo

@@ -1,18 +1,13 @@
 """Snapshots of files, stored by `flask snapshots import`."""
 
-import contextlib
 import gzip
-import os
-import pty
-import re
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from snapshots import cli
 from tests.support import Caller, captured, snapshot
-from tests.support.command_line import Flasks, Stored, as_csv, as_ndjson, series, started
+from tests.support.command_line import Flasks, Stored, as_csv, as_ndjson, series
 
 
 @pytest.mark.parametrize(
@@ -122,40 +117,3 @@ def test_a_dry_run_of_several_files_stores_nothing(
 
     assert flask("snapshots", "import", str(first), str(second), "--dry-run").returncode == 0
     assert stored() == []
-
-
-def test_progress_is_printed_as_lines_without_a_terminal(
-    flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
-) -> None:
-    monkeypatch.setattr(cli, "ROWS_PER_LINE", 10)
-    path = tmp_path / "many.csv"
-    path.write_text(as_csv(*[{**snapshot(user_id, account_id), "currency": "?"}] * 25))
-
-    done = flask("snapshots", "import", str(path))
-
-    assert f"{path}: 10 rows read\n" in done.stderr
-    assert f"{path}: 20 rows read\n" in done.stderr
-    assert "\r" not in done.stderr
-    assert "... and 5 more faults; --errors FILE lists all" in done.stderr
-
-
-def test_progress_is_a_bar_with_its_rate_and_the_time_left_on_a_terminal(
-    database_url: str, tmp_path: Path, user_id: str, account_id: str
-) -> None:
-    path = tmp_path / "many.csv"
-    row = as_csv(snapshot(user_id, account_id)).splitlines()[1]
-    path.write_text(as_csv() + f"{row}\n" * 150_000)
-    ours, theirs = pty.openpty()
-
-    said = b""
-    with started(database_url, "snapshots", "import", str(path), stderr=theirs) as running:
-        os.close(theirs)
-        with contextlib.suppress(OSError):  # what a terminal says when nobody is left
-            while part := os.read(ours, 65536):
-                said += part
-        os.close(ours)
-        status = running.wait(30)
-
-    assert status == 0
-    assert re.search(rb"many.csv: [\d,]+ rows, [\d,]+/s  \[#+-*\]  +\d+%  00:00:\d\d", said), said[-2000:]
-    assert b"150,000 rows, 1 new, 149,999 duplicates, 0 with faults" in said

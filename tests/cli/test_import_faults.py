@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from snapshots.files import COLUMNS, MAX_ROW_LENGTH
+from snapshots.rows import COLUMNS, MAX_ROW_LENGTH
 from tests.support import USER, Caller, captured, snapshot
 from tests.support.command_line import DATA_FAULT, SYSTEM_FAULT, USAGE, Flasks, Stored, as_csv, as_ndjson, series
 
@@ -129,7 +129,7 @@ def test_a_file_with_faults_does_not_prevent_the_import_of_another(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param(b"", "lacks user_id", id="empty"),
+        pytest.param(b"", "Expected a header row", id="empty"),
         pytest.param(b"user_id,balance\n", "lacks account_id, currency, source, captured_at", id="columns missing"),
         pytest.param(
             as_csv(columns=(*COLUMNS, "note")).encode(), "has 'note', which a snapshot does not have", id="unknown"
@@ -140,7 +140,7 @@ def test_a_file_with_faults_does_not_prevent_the_import_of_another(
         ),
         pytest.param(as_csv().encode() + b'"a\n', "unexpected end of data", id="an open quote"),
         pytest.param(as_csv().encode() + b"\xff\n", "not UTF-8", id="not UTF-8"),
-        pytest.param(as_csv().encode("utf-16"), "not UTF-8", id="UTF-16"),
+        pytest.param(as_csv().encode("utf-16"), "is UTF-16", id="UTF-16"),
     ],
 )
 def test_a_file_without_snapshots_is_reported_in_one_line(

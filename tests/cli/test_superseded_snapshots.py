@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from snapshots.files import ALL_COLUMNS
+from snapshots.rows import ALL_COLUMNS
 from tests.support import Caller, captured, correction, snapshot, usd
 from tests.support.command_line import Flasks, Stored, as_csv, as_ndjson
 

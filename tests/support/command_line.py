@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from flask import Flask
 
 from snapshots import cli
-from snapshots.files import COLUMNS
+from snapshots.rows import COLUMNS
 from tests.support import ROOT, snapshot
 from tests.support.running import clean_environ
 

@@ -1,0 +1,102 @@
+"""Progress of the import of a file: a bar on a terminal, lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from click import progressbar
+
+from snapshots.files import Source
+from snapshots.rows import Row
+
+# Rows between two lines, and between two moves of the bar. A smaller file has no line but that of its outcome.
+ROWS_PER_LINE = 100_000
+ROWS_PER_MOVE = 1_000
+_LENGTH = 1000
+# Measured with 200,000 rows: reading and checking takes three tenths of the time, storing the rest.
+_SHARE_OF_READING = 0.3
+
+
+def of(source: Source, name: str) -> "Lines":
+    """Return the progress of a file, to be entered as a context."""
+    return Bar(source, name) if source.size is not None and sys.stderr.isatty() else Lines(source, name)
+
+
+class Lines:
+    """Progress as lines on standard error."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._started_at = time.monotonic()
+        self._rows_read = 0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def rate(self) -> float:
+        """Rows per second since the start."""
+        return self._rows_read / max(time.monotonic() - self._started_at, 0.001)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows of the file. Raises snapshots.rows.FileError."""
+        for row in self._source.rows():
+            yield row
+            self._rows_read += 1
+            self._after_row()
+
+    def _after_row(self) -> None:
+        if self._rows_read % ROWS_PER_LINE == 0:
+            self.say(f"{self._name}: {self._rows_read:,} rows checked")
+
+    def begin_step(self, step: str, share: float) -> None:
+        """Show the next step after the reading; `share`, from 0 to 1, is how much has been done of all of them."""
+        if self._rows_read >= ROWS_PER_LINE:
+            self.say(f"{self._name}: {step}")
+
+    def say(self, message: str) -> None:
+        """Print a line."""
+        click.echo(message, err=True)
+
+
+class Bar(Lines):
+    """Progress as a bar with the rows per second and the time left, over reading and storing."""
+
+    def __init__(self, source: Source, name: str) -> None:
+        super().__init__(source, name)
+        self._bar: Any = progressbar(length=_LENGTH, label=name, file=sys.stderr)
+
+    def __enter__(self) -> "Bar":
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if not any(error):
+            self._move(1, f"{self._rows_read:,} rows, {self.rate:,.0f}/s")
+        self._bar.__exit__(*error)
+
+    def _after_row(self) -> None:
+        if self._rows_read % ROWS_PER_MOVE == 0:
+            assert self._source.size is not None
+            share = min(self._source.position / max(self._source.size, 1), 1)
+            self._move(share * _SHARE_OF_READING, f"{self._rows_read:,} rows, {self.rate:,.0f}/s")
+
+    def begin_step(self, step: str, share: float) -> None:
+        self._move(_SHARE_OF_READING + share * (1 - _SHARE_OF_READING), step)
+
+    def _move(self, share: float, label: str) -> None:
+        self._bar.label = f"{self._name}: {label}"
+        self._bar.update(max(int(share * _LENGTH) - self._bar.pos, 0))
+        # update() draws nothing if the bar does not get longer.
+        self._bar.render_progress()
+
+    def say(self, message: str) -> None:
+        """Print a line in place of the bar, which is drawn again below it."""
+        click.echo(f"\r\x1b[K{message}", err=True)
+        self._bar.render_progress()
