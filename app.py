@@ -5,7 +5,21 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from config import CommandSettings, Settings
-from service import auth, db, docs, health, limits, logs, metrics, page, problems, request_parsing, tracing
+from service import (
+    auth,
+    compression,
+    cors,
+    db,
+    docs,
+    health,
+    limits,
+    logs,
+    metrics,
+    page,
+    problems,
+    request_parsing,
+    tracing,
+)
 from snapshots import ABOUT, MIGRATIONS, PAGE, PROBLEM_DESCRIPTIONS, __version__, capture, cli, corrections, reads
 
 NAME = "balance_snapshots"
@@ -33,6 +47,10 @@ def create_app(settings: Settings) -> Flask:
     metrics.init_app(app, threads=settings.web_threads)
     request_parsing.init_app(app)
     problems.init_app(app, settings.problem_base_url)
+    cors.init_app(app, settings.cors_origins)
+    if not settings.socket:
+        # Behind the reverse proxy, the proxy compresses.
+        compression.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)
     db.init_app(app, settings, application_name=CONNECTION_NAME)

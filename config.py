@@ -6,6 +6,7 @@ that commands need. `make docs` writes the table of settings into docs/operating
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -70,6 +71,24 @@ def validate_database_url(value: str) -> None:
         _validate_database_url(value)
     except ma.ValidationError:
         raise ConfigError(f"DATABASE_URL: {_DATABASE_URL_MESSAGE}") from None
+
+
+class _Origins(ma.fields.Field[tuple[str, ...]]):
+    """Web origins separated by commas, each as a browser sends it in `Origin` (RFC 6454)."""
+
+    _PATTERN = re.compile(r"(http|https)://[a-z0-9._-]+(?::([1-9][0-9]{0,4}))?")
+    _DEFAULT_PORTS = (("http", "80"), ("https", "443"))
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        origins = tuple(origin.strip() for origin in value.split(","))
+        for origin in origins:
+            parts = self._PATTERN.fullmatch(origin)
+            if not parts or parts.groups() in self._DEFAULT_PORTS or int(parts[2] or 1) > 65535:
+                raise ma.ValidationError(
+                    f"{origin!r} is not an origin as browsers send it, like https://app.example.com or"
+                    " http://localhost:3000: lower case, without a path, a default port or a wildcard."
+                )
+        return origins
 
 
 _STORE_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
@@ -144,6 +163,11 @@ class Settings(CommandSettings):
     problem_base_url: str = _setting(
         ma.fields.String(load_default="https://api.dashtam.com/errors/", validate=_url),
         "Prefix of the `type` of every problem.",
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        _Origins(load_default=()),
+        "Web origins whose pages may call the API, separated by commas, like `https://app.example.com`; nginx needs the"
+        " same value.",
     )
     docs: bool = _setting(
         ma.fields.Boolean(load_default=True),
@@ -225,7 +249,9 @@ def settings_table() -> str:
 
 
 def _default(value: Any) -> str:
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value is not None else ""
+    if value in (None, ()):
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def read_variable(environ: Mapping[str, str], name: str) -> str | None:

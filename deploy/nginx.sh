@@ -5,14 +5,25 @@
 #   UPSTREAM          gunicorn: unix:/run/service/service.sock
 #   PROBLEM_BASE_URL  the same as the service's
 #   STATUS_LOG        a file for nginx.mtail, or /dev/null
-set -eu
+#   CORS_ORIGINS      the same as the service's; may be missing
+set -euf
 : "${LISTEN:?}" "${INTERNAL_LISTEN:?}" "${UPSTREAM:?}" "${PROBLEM_BASE_URL:?}" "${STATUS_LOG:?}"
 deploy=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 shift
 export SITE="$deploy/site"
+export CORS_ORIGIN_MAP="" CORS_VARY=""
+for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
+    # The service refuses these too, but nginx may start first, and would take them for directives.
+    case $origin in *[!a-z0-9.:/_-]*)
+        echo "CORS_ORIGINS: '$origin' is not an origin like https://app.example.com." >&2
+        exit 1
+    esac
+    CORS_ORIGIN_MAP="$CORS_ORIGIN_MAP\"$origin\" \"$origin\"; "
+    CORS_VARY=Origin
+done
 # Single quotes, because envsubst needs these names. All other names in the file are nginx's own.
-envsubst '${LISTEN} ${INTERNAL_LISTEN} ${UPSTREAM} ${PROBLEM_BASE_URL} ${STATUS_LOG} ${SITE}' \
+envsubst '${LISTEN} ${INTERNAL_LISTEN} ${UPSTREAM} ${PROBLEM_BASE_URL} ${STATUS_LOG} ${SITE} ${CORS_ORIGIN_MAP} ${CORS_VARY}' \
     < "$deploy/nginx.conf" > "$folder/nginx.conf"
 globals="daemon off;"
 # If started as root, nginx would run its workers as a user who cannot enter the folder.

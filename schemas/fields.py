@@ -106,8 +106,8 @@ class Instant(ma.fields.Field[datetime]):
     """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (rule 8); loads in UTC.
 
     A time without an offset is read as UTC, a date alone as its midnight UTC. A leap second is read as the second
-    after it, as in POSIX time. A space may replace the T before a time with seconds, as RFC 3339 allows; before hours
-    and minutes alone it is taken for the plus sign of an offset, which a URL turns into a space.
+    after it, as in POSIX time. A space may replace the T before a time with seconds, as RFC 3339 allows, but not before
+    hours and minutes alone: in a URL, these are an offset that has lost its plus sign.
     """
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}
@@ -121,7 +121,6 @@ class Instant(ma.fields.Field[datetime]):
     )
     # The form of nearly all instants, which Python parses itself.
     _USUAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}([0-9]{3})?)?Z")
-    _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         if isinstance(value, str) and self._USUAL.fullmatch(value):
@@ -129,9 +128,7 @@ class Instant(ma.fields.Field[datetime]):
                 return datetime.fromisoformat(value)
         parts = self._PATTERN.fullmatch(value) if isinstance(value, str) else None
         if parts is None:
-            if isinstance(value, str) and self._SPACE_FOR_PLUS.fullmatch(value):
-                raise ma.ValidationError("Has a space where an offset has its sign. In a URL, write + as %2B.")
-            raise ma.ValidationError("Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z.")
+            raise ma.ValidationError(self.describe_form(value))
         if len(parts["fraction"] or "") > 6:
             raise ma.ValidationError("Must have at most 6 digits after the second.")
         try:
@@ -140,6 +137,10 @@ class Instant(ma.fields.Field[datetime]):
             raise ma.ValidationError("Must lie within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.") from None
         except ValueError:
             raise ma.ValidationError("Must be a date and time that exists.") from None
+
+    def describe_form(self, value: Any) -> str:
+        """Return the message about a value in none of the forms."""
+        return "Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z."
 
     @staticmethod
     def _in_utc(parts: re.Match[str]) -> datetime:

@@ -1,5 +1,6 @@
 """Query parameters of the reads. A parameter that a schema does not name is refused (rule 11)."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,17 @@ _CURSOR = {"description": "Where the page begins; follow the `Link` header to ge
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
 
+class QueryInstant(Instant):
+    """An instant in a URL, where a + that is not escaped is a space (rule 8)."""
+
+    _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
+
+    def describe_form(self, value: Any) -> str:
+        if self._SPACE_FOR_PLUS.fullmatch(value):
+            return "Has a space where an offset has its sign. In a URL, write + as %2B."
+        return super().describe_form(value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LatestParams:
     as_of: datetime | None
@@ -23,7 +35,7 @@ class LatestParams:
 class LatestParameters(ma.Schema):
     """Loads LatestParams."""
 
-    as_of = Instant(
+    as_of = QueryInstant(
         load_default=None,
         metadata={"description": f"Ignore snapshots captured after this instant. {_FORMS}"},
     )
@@ -36,8 +48,10 @@ class LatestParameters(ma.Schema):
 class _DateRange(ma.Schema):
     """A range of time, both ends included."""
 
-    start_date = Instant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
-    end_date = Instant(required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"})
+    start_date = QueryInstant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
+    end_date = QueryInstant(
+        required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"}
+    )
 
     @ma.validates_schema
     def _validate_range(self, data: dict[str, Any], **kwargs: Any) -> None:

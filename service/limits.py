@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response
 from flask_limiter import Limiter, RouteLimit
+from limits import RateLimitItem, parse
 from valkey.backoff import NoBackoff
 from valkey.exceptions import ConnectionError as LostConnection
 from valkey.retry import Retry
@@ -23,24 +24,48 @@ _VALKEY_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "valkey
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
     """Put the routes of a blueprint under one limit for each user. Call it after `auth.init_app`."""
     limiter = Limiter(auth.subject, strategy=token_bucket.NAME, **storage(settings.redis_url))
-    _CachedRouteLimit(settings.api_read_limit, scope=POLICY, shared=True, override_defaults=True, limiter=limiter)(
-        reads
-    )
+    limit = parse(settings.api_read_limit)
+    _CachedRouteLimit(
+        settings.api_read_limit,
+        scope=POLICY,
+        shared=True,
+        override_defaults=True,
+        error_message=lambda: _explain(limit),
+        limiter=limiter,
+    )(reads)
 
     @app.after_request
     def _headers(response: Response) -> Response:
         # The limiter's own headers would put Retry-After on every response.
-        limit = limiter.current_limit
-        if limit is not None:
+        current = limiter.current_limit
+        if current is not None:
             state = token_bucket.last_state()
-            response.headers["X-RateLimit-Limit"] = str(limit.limit.amount)
+            response.headers["X-RateLimit-Limit"] = str(limit.amount)
             response.headers["X-RateLimit-Remaining"] = str(state.remaining)
             response.headers["X-RateLimit-Reset"] = str(math.ceil(state.full_at))
-            if limit.breached:
-                response.headers["Retry-After"] = str(max(1, math.ceil(state.retry_after)))
+            if current.breached:
+                response.headers["Retry-After"] = str(_retry_after())
         return response
 
     limiter.init_app(app)
+
+
+def _retry_after() -> int:
+    """Return the whole seconds until the bucket of this request holds a token, at least 1."""
+    return max(1, math.ceil(token_bucket.last_state().retry_after))
+
+
+def _explain(limit: RateLimitItem) -> str:
+    """Return the detail of a 429: which limit is used up, and when to come back."""
+    period = f"{limit.multiples} {limit.GRANULARITY.name}s" if limit.multiples > 1 else limit.GRANULARITY.name
+    return (
+        f"The user's limit of {_count(limit.amount, 'read')} per {period}, over all read endpoints together, is used"
+        f" up. Try again in {_count(_retry_after(), 'second')}."
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def close(app: Flask) -> None:

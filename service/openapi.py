@@ -134,7 +134,7 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) 
         operation["description"] = rest
     if body_schema:
         content = {"application/json": {"schema": body_schema, "example": documentation.request_example}}
-        operation["requestBody"] = {"required": True, "content": content}
+        operation["requestBody"] = {"description": components.REQUEST_BODY, "required": True, "content": content}
     return operation
 
 
@@ -172,6 +172,8 @@ def _headers(status: int, is_limited: bool) -> Json:
     optional = []
     if status == 401:
         required.append("WWW-Authenticate")
+    if status == 415:
+        optional.append("Accept-Encoding")
     if status in _RETRYABLE:
         required.append("Retry-After")
     if is_limited:

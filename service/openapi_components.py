@@ -6,9 +6,9 @@ from typing import Any
 PROBLEMS = {
     400: "The query or the body is not valid: fix it. `errors` lists every fault, unless the body is not JSON.",
     401: "The token is missing, expired or not valid. Send a new one.",
-    413: "The body is larger than 1 MiB. Send it in parts.",
+    413: "The body is larger than 1 MiB, or would be if it were decompressed. Send it in parts.",
     414: "The URL is too long.",
-    415: "The body is not `application/json`.",
+    415: "The body is not `application/json`, or its `Content-Encoding` is not `gzip`: then `Accept-Encoding` says so.",
     429: "The user has used up the rate limit, or has too many reads under way. Wait `Retry-After` seconds and retry.",
     431: "The headers are too large.",
     500: "An error in the service. Report the `trace_id`.",
@@ -47,6 +47,10 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Content-Security-Policy": {"schema": {"type": "string"}},
     "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
     "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
+    "Accept-Encoding": {
+        "description": "The content coding that a body may have, if it had another one.",
+        "schema": {"type": "string", "const": "gzip"},
+    },
     "WWW-Authenticate": {"description": "Authentication challenge.", "schema": {"type": "string", "const": "Bearer"}},
 }
 ON_EVERY_RESPONSE = (
@@ -55,6 +59,10 @@ ON_EVERY_RESPONSE = (
     "Content-Security-Policy",
     "X-Content-Type-Options",
     "Referrer-Policy",
+)
+REQUEST_BODY = (
+    "Up to 1 MiB of JSON. It may be compressed, with `Content-Encoding: gzip`; the limit holds for the compressed body"
+    " and for what it holds."
 )
 TRACING = [
     {

@@ -12,7 +12,7 @@ import marshmallow as ma
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
-from service import strict_json
+from service import compression, strict_json
 from service.problems import Fault, Refusal
 from service.strict_json import MalformedJsonError
 
@@ -67,7 +67,10 @@ def no_query_parameters(view: Callable[P, Response]) -> Callable[P, Response]:
 def json_body(
     schema_type: type[ma.Schema],
 ) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
-    """Load the body, JSON in UTF-8 (RFC 8259), and pass it to the view as its first argument; else 415, 413 or 400."""
+    """Load the body, JSON in UTF-8 (RFC 8259), and pass it to the view as its first argument; else 415, 413 or 400.
+
+    It may be compressed by gzip.
+    """
     schema = schema_type()
 
     def decorate(view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
@@ -103,9 +106,12 @@ def _load_query(schema: ma.Schema) -> Any:
 
 
 def _load_body(schema: ma.Schema) -> Any:
-    if not request.is_json or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Send the body as application/json, not compressed.")
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as application/json.")
+    is_compressed = compression.is_compressed()
     body = _read_body()
+    if is_compressed:
+        body = compression.decompress(body, current_app.config["MAX_CONTENT_LENGTH"])
     try:
         document = strict_json.loads(body.decode())
     except MalformedJsonError as error:

@@ -28,7 +28,7 @@ schemathesis.openapi.format(
 
 
 # Headers of any HTTP response, which the contract does not list.
-_GENERIC = {"server", "date", "connection", "content-type", "content-length", "allow"}
+_GENERIC = {"server", "date", "connection", "content-type", "content-length", "content-encoding", "vary", "allow"}
 
 
 @schemathesis.check

@@ -96,7 +96,8 @@ class Stack:
                 self.internal_base.removeprefix("http://"),
                 f"unix:{settings.socket}",
                 settings.problem_base_url,
-                str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
+                status_log=str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
+                cors_origins=",".join(settings.cors_origins),
             ),
         )
         self._wait_until_up()
@@ -150,7 +151,13 @@ def missing_programs() -> dict[str, str]:
 
 
 def nginx_environment(
-    listen: str, internal_listen: str, upstream: str, problem_base_url: str, status_log: str = "/dev/null"
+    listen: str,
+    internal_listen: str,
+    upstream: str,
+    problem_base_url: str,
+    *,
+    status_log: str = "/dev/null",
+    cors_origins: str = "",
 ) -> dict[str, str]:
     """Return the environment that deploy/nginx.sh needs."""
     return {
@@ -160,6 +167,7 @@ def nginx_environment(
         "UPSTREAM": upstream,
         "PROBLEM_BASE_URL": problem_base_url,
         "STATUS_LOG": status_log,
+        "CORS_ORIGINS": cors_origins,
     }
 
 

@@ -91,3 +91,11 @@ def test_an_instant_further_ahead_is_refused(
 
     assert_refused(response, 400, user)
     assert faults(response).keys() == {"/snapshots/0/captured_at"}
+
+
+@pytest.mark.parametrize("instant", ["2025-06-15 10:00", "2025-06-15T10:00:00 01:00"])
+def test_a_body_is_not_told_how_to_write_a_url(instant: str, sync_job: Caller, item: dict[str, Any]) -> None:
+    response = sync_job.capture(item | {"captured_at": instant})
+
+    message = "Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z."
+    assert faults(response) == {"/snapshots/0/captured_at": [message]}

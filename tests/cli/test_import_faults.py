@@ -57,6 +57,19 @@ def test_every_fault_of_every_row_is_reported_and_nothing_is_stored(
     assert stored() == []
 
 
+@pytest.mark.parametrize("instant", ["2025-06-15 10:00", "2025-06-15T10:00:00 01:00"])
+def test_a_file_is_not_told_how_to_write_a_url(
+    flask: Flasks, tmp_path: Path, user_id: str, account_id: str, instant: str
+) -> None:
+    path = tmp_path / "times.csv"
+    path.write_text(as_csv(snapshot(user_id, account_id, captured_at=instant)))
+
+    done = flask("snapshots", "import", str(path))
+
+    assert f"{path}, line 2, captured_at: Must be a date and time in ISO 8601" in done.stderr
+    assert "URL" not in done.stderr
+
+
 def test_faults_can_be_skipped(
     flask: Flasks,
     tmp_path: Path,

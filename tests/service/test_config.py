@@ -74,6 +74,19 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         pytest.param({"REDIS_URL": "http://localhost"}, "REDIS_URL", id="no redis"),
         pytest.param({"REDIS_URL": "http://redis://localhost"}, "REDIS_URL", id="no redis by its end"),
         pytest.param({"PROBLEM_BASE_URL": "errors"}, "PROBLEM_BASE_URL", id="no base"),
+        pytest.param({"CORS_ORIGINS": "*"}, "CORS_ORIGINS", id="every origin"),
+        pytest.param({"CORS_ORIGINS": "null"}, "CORS_ORIGINS", id="the origin of a file"),
+        pytest.param({"CORS_ORIGINS": "app.example.com"}, "CORS_ORIGINS", id="origin without a scheme"),
+        pytest.param({"CORS_ORIGINS": "ftp://app.example.com"}, "CORS_ORIGINS", id="origin of another scheme"),
+        pytest.param({"CORS_ORIGINS": "https://app.example.com/"}, "CORS_ORIGINS", id="origin with a path"),
+        pytest.param({"CORS_ORIGINS": "https://App.example.com"}, "CORS_ORIGINS", id="origin in upper case"),
+        pytest.param({"CORS_ORIGINS": "https://app.example.com:443"}, "CORS_ORIGINS", id="origin with default port"),
+        pytest.param({"CORS_ORIGINS": "http://localhost:80"}, "CORS_ORIGINS", id="other origin with default port"),
+        pytest.param({"CORS_ORIGINS": "http://localhost:65536"}, "CORS_ORIGINS", id="origin without such a port"),
+        pytest.param({"CORS_ORIGINS": "https://*.example.com"}, "CORS_ORIGINS", id="origins by pattern"),
+        pytest.param({"CORS_ORIGINS": "https://u@example.com"}, "CORS_ORIGINS", id="origin with a user"),
+        pytest.param({"CORS_ORIGINS": "https://a.example https://b.example"}, "CORS_ORIGINS", id="no comma"),
+        pytest.param({"CORS_ORIGINS": "https://a.example,"}, "CORS_ORIGINS", id="origin missing after a comma"),
         pytest.param({"PORT": "0"}, "PORT", id="port 0"),
         pytest.param({"PORT": "65536"}, "PORT", id="port 65536"),
         pytest.param({"PORT": "http"}, "PORT", id="port by name"),
@@ -96,6 +109,20 @@ def test_workers_may_share_a_redis_or_a_valkey(scheme: str) -> None:
 @pytest.mark.parametrize("limit", ["1/second", "100/minute", "100 per minute", "5/2 hours", "100000/day"])
 def test_a_limit_is_a_number_of_requests_per_period(limit: str) -> None:
     assert Settings.from_env({**LEAST, "API_READ_LIMIT": limit}).api_read_limit == limit
+
+
+def test_a_bad_origin_is_named_and_others_are_not() -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env({**LEAST, "CORS_ORIGINS": "https://a.example,https://b.example/"})
+
+    assert str(refused.value).startswith("CORS_ORIGINS: 'https://b.example/' is not an origin as browsers send it")
+
+
+def test_origins_are_separated_by_commas() -> None:
+    settings = Settings.from_env({**LEAST, "CORS_ORIGINS": "https://a.example, http://localhost:3000"})
+
+    assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
+    assert Settings.from_env(LEAST).cors_origins == ()
 
 
 def test_a_secret_is_measured_in_bytes() -> None:

@@ -57,6 +57,24 @@ def test_a_refusal_is_a_problem_that_says_when_to_retry(reader: Caller) -> None:
     assert 1 <= int(response.headers["Retry-After"]) <= 3600
 
 
+@pytest.mark.parametrize(
+    ("limit", "explained"),
+    [
+        ("2/minute", "The user's limit of 2 reads per minute, over all read endpoints together, is used up."),
+        ("1 per 2 hours", "The user's limit of 1 read per 2 hours, over all read endpoints together, is used up."),
+    ],
+)
+def test_a_refusal_names_the_limit_and_repeats_when_to_retry(
+    settings: Settings, user_id: str, limit: str, explained: str
+) -> None:
+    with serving(replace(settings, api_read_limit=limit)) as app:
+        reader = Caller(app, user_token(user_id))
+        *_, response = [reader.latest() for _ in range(3)]
+
+    seconds = int(response.headers["Retry-After"])
+    assert response.json["detail"] == f"{explained} Try again in {seconds:,} seconds."
+
+
 def test_an_admitted_request_has_no_retry_after(reader: Caller) -> None:
     response = reader.latest()
 

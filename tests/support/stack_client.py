@@ -73,7 +73,7 @@ def read(running: Stack, user_id: str, **headers: str) -> Reply:
     return ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
 
 
-def capture(running: Stack, *items: dict[str, Any]) -> Reply:
+def capture(running: Stack, *items: dict[str, Any], **headers: str) -> Reply:
     bearer = user_token("sync-job", scope="balance-snapshots:write")
     return ask(
         running,
@@ -82,6 +82,7 @@ def capture(running: Stack, *items: dict[str, Any]) -> Reply:
         json.dumps({"snapshots": items}),
         Authorization=f"Bearer {bearer}",
         Content_Type="application/json",
+        **headers,
     )
 
 

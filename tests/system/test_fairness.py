@@ -126,6 +126,8 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     for reply in refused:
         assert_problem(reply, 429)
         assert "instance" not in reply.json
+        assert reply.json["detail"].startswith("Four reads of this token are under way already")
+        assert reply.json["detail"].endswith(f"Try again in {reply.headers['Retry-After']} second.")
     assert ask(unlimited, LATEST, Authorization=bearer).status == 200
 
 

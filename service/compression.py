@@ -1,0 +1,75 @@
+"""Bodies compressed by gzip (RFC 1952): those of requests, and of responses where no proxy in front compresses them."""
+
+import gzip
+import zlib
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+# As deploy/nginx.conf has it.
+MIN_BYTES = 1024
+LEVEL = 1
+_MEDIA_TYPES = {"application/json", "application/problem+json", "text/csv"}
+
+# RFC 9110 has recipients take x-gzip for gzip.
+_GZIP = ("gzip", "x-gzip")
+# Each costs a copy of the rest of the body. Programs that compress in blocks, such as bgzip, make 17 of 1 MiB.
+MAX_MEMBERS = 100
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """A 415 that says which content coding to use; RFC 9110 forbids that header on any other 415."""
+
+    description = "Send the body as it is or compressed by gzip, with Content-Encoding: gzip."
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
+
+
+def init_app(app: Flask) -> None:
+    """Compress long responses for clients that accept it."""
+
+    @app.after_request
+    def _compress(response: Response) -> Response:
+        if response.mimetype not in _MEDIA_TYPES:
+            return response
+        response.headers.add("Vary", "Accept-Encoding")
+        is_accepted = request.accept_encodings.best_match(["gzip", "identity"]) == "gzip"
+        if is_accepted and (response.content_length or 0) >= MIN_BYTES:
+            response.set_data(gzip.compress(response.get_data(), LEVEL, mtime=0))
+            response.content_encoding = "gzip"
+        return response
+
+
+def is_compressed() -> bool:
+    """Return whether the request's body is compressed by gzip. Raises UnsupportedCoding for any other coding."""
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding in _GZIP:
+        return True
+    if coding not in ("", "identity"):
+        raise UnsupportedCoding
+    return False
+
+
+def decompress(body: bytes, maximum: int) -> bytes:
+    """Decompress a body, of one gzip member or several, that holds `maximum` bytes at most.
+
+    Raises RequestEntityTooLarge if it holds more, before it is decompressed any further, and BadRequest if it is not
+    gzip to its end.
+    """
+    inflated = bytearray()
+    for _ in range(MAX_MEMBERS):
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            inflated += member.decompress(body, maximum + 1 - len(inflated))
+        except zlib.error:
+            raise BadRequest("The body is not well-formed gzip.") from None
+        if len(inflated) > maximum:
+            raise RequestEntityTooLarge
+        if not member.eof:
+            raise BadRequest("The compressed body breaks off.")
+        body = member.unused_data
+        if not body:
+            return bytes(inflated)
+    raise BadRequest(f"The compressed body has more than {MAX_MEMBERS} gzip members.")
