@@ -35,8 +35,8 @@ fuzz: $(VENV)/dev ## check the running service against its contract with schemat
 	@exec $(PY) -m tools.fuzz $(or $(SEED),1) $(or $(EXAMPLES),1000)
 
 .PHONY: bench
-bench: $(VENV)/dev ## benchmark against FastAPI and raw PostgreSQL; needs wrk: [PARTS="compare growth limiter stages"] [SIZE=10000000] [ONLY="year of days"]
-	@exec $(PY) -m bench $(SIZE) $(PARTS) $(if $(ONLY),--only "$(ONLY)")
+bench: $(VENV)/dev ## benchmark against FastAPI and raw PostgreSQL; needs wrk: [PARTS="compare nginx"] [SIZE=10000000] [ROUNDS=5] [ONLY="year of days"]
+	@exec $(PY) -m bench $(PARTS) $(if $(SIZE),--size $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only "$(ONLY)")
 
 .PHONY: fix
 fix: $(VENV)/dev ## format the code, and apply the safe lint fixes

@@ -1,90 +1,91 @@
-"""`make bench`: print benchmark results as tables and store them as JSON in bench/results.json.
+"""`make bench`: benchmarks of the service, printed as tables and stored in bench/results.json.
 
-Parts that run by default: `compare` (the service, its peers and raw PostgreSQL), `growth` (long and short accounts),
-`limiter` (the cost of the rate limit) and `stages` (where a request's time goes). Parts that run only if named:
-`memory` (of workers after 100,000 requests, and under a greedy caller) and `backfill` (import and export of a million
-rows). python -m bench [SNAPSHOTS] [PART ...] [--only TEXT]: with --only, `compare` runs only the scenarios whose names
-contain the text, and nothing is stored.
+| Part | What it measures | Minutes |
+| --- | --- | --- |
+| compare | the service, its peers and raw PostgreSQL | 25 |
+| nginx | the service through nginx, and gunicorn alone | 2 |
+| threads | numbers of workers and threads | 9 |
+| growth | reads of long and of short accounts | 1 |
+| stages | where a request's time goes | 1 |
+| size | bytes per snapshot on disk and in the WAL | 1 |
+| memory | workers after 100,000 requests, and under a greedy caller | 3 |
+| backfill | import and export of a million rows | 6 |
+
+The first run creates the database, which takes some minutes more.
 """
 
-import contextlib
-import json
+import argparse
 import platform
 import sys
-from collections.abc import Callable
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
-from bench import backfill, compare, data, growth, limiter, memory, services, stages, wrk
+from bench import backfill, compare, data, growth, memory, nginx, size, stages, tables, threads, turns, wrk
 from tools import local, postgres, stack
 
-RESULTS = Path(__file__).parent / "results.json"
 FOLDER = local.STATE / "bench"
+DEFAULT_PARTS = ["compare", "nginx", "growth", "stages", "size"]
 
 
-def main(arguments: list[str]) -> None:
-    only = ""
-    if "--only" in arguments:
-        *arguments, only = [argument for argument in arguments if argument != "--only"]
-    size = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 10_000_000
-    available: dict[str, Callable[[int], Any]] = {
-        "compare": lambda size: _compare(size, only),
-        "growth": lambda size: growth.measure(FOLDER, size),
-        "limiter": lambda _size: limiter.measure(),
-        "stages": _stages,
-        "memory": _memory,
-        "backfill": lambda _size: backfill.measure(FOLDER),
-    }
-    parts = arguments or ["compare", "growth", "limiter", "stages"]
-    if not set(parts) <= available.keys():
-        sys.exit(f"make bench: the parts are {', '.join(available)}")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+def main() -> None:
+    parser = argparse.ArgumentParser("make bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"by default: {' '.join(DEFAULT_PARTS)}")
+    parser.add_argument("--size", type=int, default=10_000_000, help="snapshots in the database")
+    parser.add_argument("--rounds", type=int, default=turns.ROUNDS, help="turns of each service")
+    parser.add_argument("--only", default="", help="text in the names of the scenarios of `compare`; stores nothing")
+    options = parser.parse_args()
+    parts = options.parts or DEFAULT_PARTS
+    if unknown := set(parts) - set(tables.TABLES):
+        parser.error(f"{', '.join(unknown)} is none of {', '.join(tables.TABLES)}")
     try:
         for part in parts:
-            figures = available[part](size)
-            if only:
-                continue
-            results[part] = {"snapshots": size, "python": platform.python_version(), "figures": figures}
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            started_at = time.monotonic()
+            figures = _measure(part, options)
+            result = {
+                "date": f"{datetime.now(UTC):%Y-%m-%d}",
+                "minutes": round((time.monotonic() - started_at) / 60, 1),
+                "snapshots": options.size,
+                "python": platform.python_version(),
+                "figures": figures,
+            }
+            if part in ("compare", "nginx", "threads"):
+                result["rounds"] = options.rounds
+            print(f"\n{tables.text(part, result)}", flush=True)
+            if not options.only:
+                tables.store(part, result)
     except (stack.StackError, wrk.WrkError, postgres.PostgresError) as error:
         sys.exit(f"make bench: {error}")
 
 
-def _compare(size: int, only: str) -> list[dict[str, Any]]:
-    rows = []
-    with data.database(FOLDER, size) as url, contextlib.ExitStack() as stack:
-        stack.callback(compare.delete_captures, url)
-        measured = stack.enter_context(services.running(url, "ours", *compare.PEERS))
-        print("Requests/s (p50, p99 in ms) **ratio of ours to theirs**\n")
-        print("| Scenario | Connections | Ours | ORM peer | Tuned peer | Floor |\n" + "| --- " * 6 + "|")
-        for name, by_connections in compare.results(measured, url, only):
-            for connections, figures in by_connections.items():
-                rows.append(compare.row(name, connections, figures))
-                cells = [_cell(figures, service) for service in ("ours", *compare.PEERS)]
-                floor = "pgbench" if "pgbench" in figures else "copy"
-                line = " | ".join([name, str(connections), *cells, f"{_cell(figures, floor)} {floor}"])
-                print(f"| {line} |", flush=True)
-    return rows
+def _measure(part: str, options: argparse.Namespace) -> Any:
+    on_database: dict[str, Callable[[str], Any]] = {
+        "compare": lambda url: _report(compare.measure(url, options.rounds, options.only)),
+        "nginx": lambda url: _report(nginx.measure(url, options.rounds)),
+        "threads": lambda url: _report(threads.measure(url, options.rounds)),
+        "stages": stages.measure,
+        "size": size.measure,
+        "memory": memory.measure,
+    }
+    others: dict[str, Callable[[], Any]] = {
+        "growth": lambda: growth.measure(FOLDER, options.size),
+        "backfill": lambda: backfill.measure(FOLDER),
+    }
+    if part in others:
+        return others[part]()
+    with data.database(FOLDER, options.size) as url:
+        return on_database[part](url)
 
 
-def _cell(figures: dict[str, compare.Figures], service: str) -> str:
-    if service not in figures:
-        return "differs"
-    of_service = figures[service]
-    text = f"{of_service.per_second:.0f} ({of_service.p50_ms:.1f}, {of_service.p99_ms:.1f})"
-    return text if service == "ours" else f"{text} **{figures['ours'].per_second / of_service.per_second:.2f}**"
-
-
-def _stages(size: int) -> dict[str, dict[str, float]]:
-    with data.database(FOLDER, size) as url:
-        return stages.measure(url)
-
-
-def _memory(size: int) -> dict[str, Any]:
-    with data.database(FOLDER, size) as url, services.running(url, "ours") as measured:
-        figures = memory.measure(measured["ours"])
-    return figures | {"peak_mebibytes": memory.measure_peak()}
+def _report(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows, and show meanwhile how far the run is."""
+    listed = []
+    for row in rows:
+        listed.append(row)
+        print(f"{row['scenario']}, {row['connections']} connections: {row['ratios']}", file=sys.stderr, flush=True)
+    return listed
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

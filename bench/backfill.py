@@ -42,15 +42,12 @@ def measure(folder: Path) -> list[dict[str, Any]]:
             "export": ([*flask, "snapshots", "export", "--user", USER], False),
             "psql \\copy out": ([*psql, "-c", copy_out], False),
         }
-        print(f"\n{ROWS:,} rows, {file.stat().st_size / 2**20:.0f} MiB.\n")
-        print("| Way | Seconds | Peak MiB |\n" + "| --- " * 3 + "|")
         for way, (command, is_into_empty_table) in ways.items():
             if is_into_empty_table:
                 _empty(url, keep_accounts="psql" in way)
             with out.open("wb") as output:
                 seconds, mebibytes = _run(command, environment, output)
             rows.append({"way": way, "seconds": round(seconds, 1), "mebibytes": round(mebibytes)})
-            print(f"| {way} | {seconds:.1f} | {mebibytes:.0f} |", flush=True)
             if way == "export" and sum(1 for _ in out.open("rb")) != ROWS + 1:
                 raise postgres.PostgresError("The export does not have as many rows as the import.")
         file.unlink()

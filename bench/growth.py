@@ -42,8 +42,6 @@ def measure(folder: Path, size: int) -> list[dict[str, Any]]:
             }
             for place, is_long in zip(places, (False, False, True), strict=True)
         }
-        print(f"\nMicroseconds per query, median of {ROUNDS}.\n")
-        print(f"| Read | {' | '.join(places)} |\n" + "| --- " * (len(places) + 1) + "|")
         connections = {place: _connect(url) for place, (url, _, _) in places.items()}
         for read, (name, parameters) in READS.items():
             query = sql.read(DIRECTORY / f"{name}.sql")
@@ -58,10 +56,7 @@ def measure(folder: Path, size: int) -> list[dict[str, Any]]:
                     if number >= WARM_UP:
                         times[place].append(time.perf_counter() - started_at)
             medians = {place: round(statistics.median(samples) * 1e6) for place, samples in times.items()}
-            first = next(iter(medians.values()))
             rows.append({"read": read, **medians})
-            cells = [str(first), *(f"{m} **{m / first:.2f}**" for m in list(medians.values())[1:])]
-            print(f"| {read} | {' | '.join(cells)} |", flush=True)
         for connection in connections.values():
             connection.close()
     return rows

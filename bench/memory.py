@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bench import compare, wrk
+from bench import services, wrk
+from bench.scenarios import scenarios
 from bench.services import Service
 from tools import greedy, processes, stack
 
@@ -16,22 +17,25 @@ SECONDS = 10
 GREEDY_SECONDS = 30
 
 
-def measure(service: Service) -> dict[str, Any]:
-    """Return the workers' private memory in mebibytes, measured repeatedly as the requests go on."""
-    requests = [s.request for s in compare.scenarios() if s.query and s.rows <= 365]
+def measure(database_url: str) -> dict[str, Any]:
+    """Return the workers' private memory in mebibytes as the requests go on, and their peaks under a greedy caller."""
+    with services.running(database_url, {"ours": [services.gunicorn()] * services.PROCESSES}) as running:
+        figures = _measure_growth(running["ours"])
+    return figures | {"peak_mebibytes": _measure_peak()}
+
+
+def _measure_growth(service: Service) -> dict[str, Any]:
+    requests = [s.request for s in scenarios() if s.query and s.rows <= 365]
     wrk.load(service.bases, requests, connections=CONNECTIONS, seconds=SECONDS)
     mebibytes, served = [_mebibytes(service.pids)], [0]
-    print("\n| Requests | MiB per worker |\n| --- | --- |")
-    print(f"| 0, after a warm-up | {mebibytes[0]} |")
     while served[-1] < REQUESTS:
         load = wrk.load(service.bases, requests, connections=CONNECTIONS, seconds=SECONDS)
         served.append(served[-1] + round(load.requests * SECONDS))
         mebibytes.append(_mebibytes(service.pids))
-        print(f"| {served[-1]} | {mebibytes[-1]} |", flush=True)
     return {"requests": served, "mebibytes": mebibytes}
 
 
-def measure_peak() -> list[float]:
+def _measure_peak() -> list[float]:
     """Return the peak memory in mebibytes of each worker of the stack while one user sends the most expensive reads."""
     with (
         tempfile.TemporaryDirectory(prefix="snapshots-memory-") as folder,
@@ -39,12 +43,9 @@ def measure_peak() -> list[float]:
     ):
         user_id, account_id = str(uuid4()), str(uuid4())
         greedy.store_snapshots(running.admin_url, user_id, account_id)
-        with greedy.calling(running.base, user_id, account_id) as statuses:
+        with greedy.calling(running.base, user_id, account_id):
             time.sleep(GREEDY_SECONDS)
-        peaks = [_peak(child) for child in _children([running.gunicorn.pid])]
-    print(f"\nPeak per worker under a greedy caller, shared memory included: {peaks} MiB.")
-    print(f"The caller got {statuses[200]} responses in {GREEDY_SECONDS} s.")
-    return peaks
+        return [_peak(child) for child in _children([running.gunicorn.pid])]
 
 
 def _peak(pid: str) -> float:

@@ -1,9 +1,10 @@
 """`make overload`: offer the stack twice the load that it can serve (docs/reliability.md), until its alerts fire.
 
-The stack and the load run on different cores, so that neither slows the other down. The peak is measured with a few
-connections that send requests without pause; twice the peak comes from many connections that pause. Both alternate,
-and the throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus on the
-load's core scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
+The load is a mix of cheap reads, captures and, once in two hundred requests, one of the most expensive reads that are
+permitted. The stack and the load run on different cores, so that neither slows the other down. The peak is measured
+with a few connections that send requests without pause; twice the peak comes from many connections that pause. Both
+alternate, and the throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus
+on the load's core scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
 """
 
 import os
@@ -13,14 +14,13 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 from bench import wrk
-from tools import local, prometheus, stack
+from bench.mix import store_and_mix
+from tools import prometheus, stack
 from tools.processes import free_port
 from tools.prometheus import Prometheus
 
-CALLERS = 50
 SECONDS = 5
 # Mean pause of a connection at twice the peak. If it were longer, nginx would close some for not sending within 5 s.
 PAUSE_MS = 300
@@ -35,7 +35,6 @@ def main(arguments: list[str]) -> None:
     if len(cores) < 2:
         sys.exit("make overload: it needs two cores, one for the stack and one for the load.")
     os.sched_setaffinity(0, cores[:1])
-    requests = [wrk.get("/api/v1/balance-snapshots", local.token(str(uuid4()))) for _ in range(CALLERS)]
     try:
         with (
             tempfile.TemporaryDirectory(prefix="snapshots-overload-") as state,
@@ -43,11 +42,12 @@ def main(arguments: list[str]) -> None:
             stack.running(Path(state), free_port(), API_READ_LIMIT="1000000/minute") as running,
             prometheus.watching(running, Path(folder), prefix=["taskset", "--cpu-list", str(cores[1])]) as watching,
         ):
+            requests = store_and_mix(running.admin_url)
             load = partial(wrk.load, [running.base], requests, seconds=SECONDS, cores=cores[1:2])
-            served, connections = _measure(load, rounds)
+            shares, p99s, connections = _measure(load, rounds)
             print(
-                f"\nThroughput at twice the peak's load, relative to the peak:"
-                f" median {statistics.median(served):.2f} of {rounds} rounds."
+                f"\nServed at twice the peak's load, relative to the peak: median {statistics.median(shares):.2f} of"
+                f" {rounds} rounds; p99 of what is served: median {statistics.median(p99s):.0f} ms."
             )
             has_fired = _wait_for_alerts(watching, partial(load, connections=connections, pause_ms=PAUSE_MS))
     except (stack.StackError, wrk.WrkError, prometheus.PrometheusError) as error:
@@ -71,26 +71,27 @@ def _wait_for_alerts(watching: Prometheus, load: partial[wrk.Load]) -> dict[str,
         load()
 
 
-def _measure(load: partial[wrk.Load], rounds: int) -> tuple[list[float], int]:
-    """Return the served share of the peak in each round, and the number of connections that offer twice the peak."""
+def _measure(load: partial[wrk.Load], rounds: int) -> tuple[list[float], list[float], int]:
+    """Return the served share of the peak and p99 of each round, and the connections that offer twice the peak."""
     print("| Peak | Offered | Served | Share of the peak | p99 |\n" + "| --- " * 5 + "|")
-    served = []
+    shares, p99s = [], []
     before = load(connections=16)
     connections = round(2 * before.successes * PAUSE_MS / 1000)
     for _ in range(rounds):
         twice = load(connections=connections, pause_ms=PAUSE_MS)
         after = load(connections=16)
         peak = (before.successes + after.successes) / 2
-        served.append(twice.successes / peak)
+        shares.append(twice.successes / peak)
+        p99s.append(twice.p99_ms)
         print(
-            f"| {peak:.0f}/s | {twice.requests / peak:.2f}x | {twice.successes:.0f}/s | {served[-1]:.2f}"
+            f"| {peak:.0f}/s | {twice.requests / peak:.2f}x | {twice.successes:.0f}/s | {shares[-1]:.2f}"
             f" | {twice.p99_ms:.0f} ms |",
             flush=True,
         )
         # Come closer to twice the peak in the next round.
         connections = round(connections * 2 * peak / twice.requests)
         before = after
-    return served, connections
+    return shares, p99s, connections
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The services under test, on one database and one Valkey, each with two serving processes."""
+"""The services under test, on one database and one Valkey."""
 
 import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +12,59 @@ from config import with_overrides
 from tools import local, processes, stack, valkey_server
 
 ROOT = Path(__file__).parent.parent
+# Serving processes of each service. Those of their own port get an even share of the connections.
 PROCESSES = 2
 LIMIT = "100000000/minute"
 START_SECONDS = 30
+_GUNICORN = [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
+
+
+class Process(NamedTuple):
+    command: list[str]
+    environ: dict[str, str]
+
+
+Launch = Callable[[int, Path], list[Process]]
+"""The processes that serve a port together; they may keep files in a folder."""
 
 
 class Service(NamedTuple):
     bases: list[str]
-    """A URL for each of its processes."""
+    """The URLs that share the load."""
     pids: list[int]
 
 
+def gunicorn(**environ: str) -> Launch:
+    """Return the service as gunicorn runs it, with these settings."""
+    return lambda port, _folder: [Process(_GUNICORN, {"PORT": str(port), **environ})]
+
+
+def behind_nginx(port: int, folder: Path) -> list[Process]:
+    """Return nginx, and gunicorn behind it, as they are deployed."""
+    listen, internal_listen = f"127.0.0.1:{port}", f"127.0.0.1:{processes.free_port()}"
+    socket = f"{folder}/service.sock"
+    environ = stack.nginx_environment(listen, internal_listen, f"unix:{socket}", "https://api.dashtam.com/errors/")
+    return [
+        Process(_GUNICORN, {"SOCKET": socket, "WEB_CONCURRENCY": str(PROCESSES)}),
+        Process([str(stack.DEPLOY / "nginx.sh"), str(folder)], environ),
+    ]
+
+
+def peer(name: str) -> Launch:
+    """Return a service of bench/peers."""
+    command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app"]
+    options = ["--no-access-log", "--log-level", "warning"]
+    return lambda port, _folder: [Process([*command, "--port", str(port), *options], {})]
+
+
 @contextlib.contextmanager
-def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
-    """Run the services of these names, with a rate limit too high to be reached. Raises tools.stack.StackError."""
-    with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as folder:
+def running(database_url: str, launches: Mapping[str, Sequence[Launch]]) -> Iterator[dict[str, Service]]:
+    """Run each service, every one of its launches on a port, with a rate limit too high to be reached.
+
+    Raises tools.stack.StackError.
+    """
+    with contextlib.ExitStack() as parts, tempfile.TemporaryDirectory(prefix="snapshots-bench-") as temporary:
+        folder = Path(temporary)
         valkey = [valkey_server.program(), "--port", "0", "--unixsocket", f"{folder}/valkey.sock", "--save", ""]
         environment = with_overrides(
             os.environ,
@@ -38,30 +76,27 @@ def running(database_url: str, *names: str) -> Iterator[dict[str, Service]]:
             SOCKET="",
             HOST="127.0.0.1",
         )
-        with (Path(folder) / "log").open("ab") as log:
+        with (folder / "log").open("ab") as log:
 
-            def start(command: list[str], **environ: str) -> int:
-                started = processes.start(command, cwd=ROOT, env=environment | environ, stdout=log, stderr=log)
+            def start(process: Process) -> int:
+                environ = environment | process.environ
+                started = processes.start(process.command, cwd=ROOT, env=environ, stdout=log, stderr=log)
                 parts.callback(processes.end, started)
                 return started.pid
 
-            start(valkey)
+            start(Process(valkey, {}))
             services = {}
-            for name in names:
-                ports = [processes.free_port() for _ in range(PROCESSES)]
-                pids = [start(_command(name, port), PORT=str(port)) for port in ports]
+            for name, of_service in launches.items():
+                ports = [processes.free_port() for _ in of_service]
+                pids = []
+                for port, launch in zip(ports, of_service, strict=True):
+                    (folder / str(port)).mkdir()
+                    pids += [start(process) for process in launch(port, folder / str(port))]
                 services[name] = Service([f"http://127.0.0.1:{port}" for port in ports], pids)
             for name, base in [(name, base) for name, service in services.items() for base in service.bases]:
                 url = f"{base}/api/v1/balance-snapshots"
                 if not processes.wait_until_up(url, START_SECONDS, lambda: True, status=401):
-                    output = (Path(folder) / "log").read_text(errors="replace")[-4000:]
+                    output = (folder / "log").read_text(errors="replace")[-4000:]
                     raise stack.StackError(f"{name} does not start:\n{output}")
             yield services
             parts.close()
-
-
-def _command(name: str, port: int) -> list[str]:
-    if name == "ours":
-        return [sys.executable, "-m", "gunicorn", "--config", str(ROOT / "deploy" / "gunicorn.conf.py")]
-    command = [sys.executable, "-m", "uvicorn", f"bench.peers.{name}:app", "--port", str(port)]
-    return [*command, "--no-access-log", "--log-level", "warning"]

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from flask import Flask
 
 from app import close_app, create_app
-from bench import compare
+from bench.scenarios import scenarios
 from config import Settings, with_overrides
 from service import db, token_bucket
 from snapshots import queries
@@ -66,7 +66,7 @@ class Stopwatch:
 
 def measure(database_url: str) -> dict[str, dict[str, float]]:
     """Return the median microseconds of each part, by read."""
-    reads = {s.name: s.request for s in compare.scenarios() if s.query and s.rows <= 365}
+    reads = {s.name: s.request for s in scenarios() if s.query and s.rows <= 365}
     watch = Stopwatch()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
@@ -75,11 +75,7 @@ def measure(database_url: str) -> dict[str, dict[str, float]]:
             stack.enter_context(patch.object(owner, name, watch.timed(part, getattr(owner, name))))
         app = _app(database_url, store.url, watch)
         stack.callback(close_app, app)
-        medians = {read: _medians(app, watch, request) for read, request in reads.items()}
-    print("\n| Microseconds | " + " | ".join(medians) + " |\n" + "| --- " * (len(medians) + 1) + "|")
-    for part in ("Total", *sorted(watch.seconds, key=lambda part: -medians["list of 30"][part])):
-        print(f"| {part} | " + " | ".join(f"{times[part]:.0f}" for times in medians.values()) + " |")
-    return medians
+        return {read: _medians(app, watch, request) for read, request in reads.items()}
 
 
 def _app(database_url: str, store_url: str, watch: Stopwatch) -> Flask:
