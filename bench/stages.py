@@ -27,12 +27,13 @@ VIEW = "View: validates the parameters"
 # The part that each hook of the app belongs to, by the hook's module.
 HOOKS = {
     "service.auth": "Token",
-    "flask_limiter._extension": "flask-limiter",
     "service.request_parsing": VIEW,
-    "service.limits": "Headers",
+    "service.limits": "Rate limit and its headers",
     "service.problems": "Headers",
     "service.tracing": "Trace id and log line",
     "service.metrics": "Prometheus counters",
+    "service.compression": "Headers",
+    "service.cors": "Headers",
 }
 CALLS: dict[str, tuple[Any, str]] = {
     "Token bucket: Valkey and its client": (token_bucket.SharedBuckets, "take"),

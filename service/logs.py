@@ -51,8 +51,6 @@ def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
         "loggers": {
             # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
             "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
-            # The request's own line already shows a refusal.
-            "flask-limiter": {"level": "WARNING"},
             # psycopg sets its own level if none is set.
             "psycopg": {"level": "ERROR" if level == "ERROR" else "WARNING"},
         },

@@ -1,4 +1,4 @@
-"""Token bucket, as a strategy of `limits`: stored in Redis or Valkey for all workers, or in process memory.
+"""Token buckets, stored in Redis or Valkey for all workers, or in process memory.
 
 A bucket holds `amount` tokens and refills continuously, `amount` per period. To be exact, it counts in whole units: a
 token is as many units as the period has microseconds, so that each microsecond refills `amount` units.
@@ -7,18 +7,15 @@ token is as many units as the period has microseconds, so that each microsecond 
 import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import structlog
 from limits import RateLimitItem
-from limits.storage import RedisStorage, StorageTypes
-from limits.strategies import STRATEGIES, RateLimiter
-from limits.util import WindowStats
 from prometheus_client import Counter, Gauge
+from valkey import Valkey
 
-NAME = "token-bucket"
+KEY_PREFIX = "token-bucket:"
 # How often a lost store is probed, outside of requests.
 STORE_RETRY_SECONDS = 1.0
 # Buckets held in process memory before full ones are dropped.
@@ -31,9 +28,6 @@ _STORE_LOST = Gauge(
     "Workers that count requests in their own memory, without the shared store.",
     multiprocess_mode="livesum",
 )
-_DECISIONS = Counter("limiter_decisions", "Requests that the limiter admitted or refused.", ["decision"])
-_ADMITTED = _DECISIONS.labels("admitted")
-_REFUSED = _DECISIONS.labels("refused")
 _log = structlog.get_logger(__name__)
 
 
@@ -73,14 +67,6 @@ class State(NamedTuple):
         )
 
 
-_last: ContextVar[State] = ContextVar("last_state")
-
-
-def last_state() -> State:
-    """Return the bucket's state after this context's last request. Raises LookupError if there was none."""
-    return _last.get()
-
-
 Take = Callable[[str, Bucket, int], State]
 """Take a number of units from the bucket of a key, if it holds them."""
 
@@ -107,6 +93,9 @@ class LocalBuckets:
                 self._forget_full(bucket, now)
         return State.of(bucket, is_taken, level, time.time_ns() // 1000)
 
+    def close(self) -> None:
+        """Do nothing: there is no connection to close."""
+
     def _forget_full(self, bucket: Bucket, now: int) -> None:
         self._levels = {
             key: (level, at)
@@ -119,12 +108,11 @@ class LocalBuckets:
 class SharedBuckets:
     """Buckets shared by all workers in Redis or Valkey; in process memory while that is down (rule 19)."""
 
-    def __init__(self, storage: RedisStorage, fallback: LocalBuckets) -> None:
-        self._store: Any = storage.get_connection()
+    def __init__(self, store: Valkey) -> None:
+        self._store: Any = store
         self._script = self._store.register_script(_SCRIPT)
         self._local = threading.local()
-        self._prefix = f"{storage.key_prefix}:{NAME}:"
-        self._fallback = fallback
+        self._fallback = LocalBuckets()
         self._lock = threading.Lock()
         self._is_down = False
         self._closed = threading.Event()
@@ -139,7 +127,7 @@ class SharedBuckets:
 
     def _ask(self, key: str, bucket: Bucket, cost: int) -> State:
         arguments = [bucket.capacity, bucket.refill, cost]
-        is_taken, level, now = self._script([self._prefix + key], arguments, client=self._client())
+        is_taken, level, now = self._script([KEY_PREFIX + key], arguments, client=self._client())
         return State.of(bucket, bool(is_taken), level, now)
 
     def _client(self) -> Any:
@@ -175,42 +163,3 @@ class SharedBuckets:
         """Close the connections and stop the thread that probes the store."""
         self._closed.set()
         self._store.connection_pool.disconnect()
-
-
-class TokenBucketRateLimiter(RateLimiter):
-    """Strategy of `limits`. A hit makes one call to the store; `last_state` gives the details without another."""
-
-    def __init__(self, storage: StorageTypes) -> None:
-        super().__init__(storage)
-        local = LocalBuckets()
-        self._take: Take = local.take
-        self._shared: SharedBuckets | None = None
-        if isinstance(storage, RedisStorage):
-            self._shared = SharedBuckets(storage, local)
-            self._take = self._shared.take
-
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        is_taken = self._ask(item, identifiers, cost).is_taken
-        (_ADMITTED if is_taken else _REFUSED).inc()
-        return is_taken
-
-    def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        return self._ask(item, identifiers, 0).remaining >= cost
-
-    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        state = self._ask(item, identifiers, 0)
-        return WindowStats(state.full_at, state.remaining)
-
-    def close(self) -> None:
-        """Close the connections to the shared store."""
-        if self._shared:
-            self._shared.close()
-
-    def _ask(self, item: RateLimitItem, identifiers: tuple[str, ...], cost: int) -> State:
-        bucket = Bucket.of(item)
-        state = self._take(item.key_for(*identifiers), bucket, cost * bucket.token)
-        _last.set(state)
-        return state
-
-
-STRATEGIES[NAME] = TokenBucketRateLimiter  # type: ignore[assignment]

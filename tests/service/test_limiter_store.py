@@ -79,25 +79,25 @@ def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url
 
 
 @pytest.mark.parametrize(
-    ("url", "named"),
+    ("url", "kind", "place"),
     [
-        ("redis://redis:6379/0", "valkey://redis:6379/0"),
-        ("rediss://:redispass@my-redis.example:6379", "valkeys://:redispass@my-redis.example:6379"),
-        ("valkey://redis:6379", "valkey://redis:6379"),
-        ("redis+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
-        ("valkey+unix:///run/redis.sock", "valkey+unix:///run/redis.sock"),
+        ("redis://redis:6379/3", valkey.Connection, {"host": "redis", "port": 6379, "db": 3}),
+        ("valkey://redis:6379", valkey.Connection, {"host": "redis", "port": 6379}),
+        (
+            "rediss://:secret@my-redis.example:6379",
+            valkey.SSLConnection,
+            {"host": "my-redis.example", "password": "secret"},
+        ),
+        ("valkeys://redis:6379", valkey.SSLConnection, {"host": "redis"}),
+        ("redis+unix:///run/redis.sock", valkey.UnixDomainSocketConnection, {"path": "/run/redis.sock"}),
+        ("valkey+unix:///run/redis.sock", valkey.UnixDomainSocketConnection, {"path": "/run/redis.sock"}),
     ],
 )
-def test_only_the_scheme_of_the_stores_url_changes(url: str, named: str) -> None:
-    assert limits.storage(url)["storage_uri"] == named
+def test_a_url_says_where_the_store_is_and_whether_by_tls(url: str, kind: type, place: dict[str, object]) -> None:
+    pool = limits.connect(url).connection_pool
 
-
-@pytest.mark.parametrize("scheme", ["rediss", "valkeys"])
-def test_a_store_can_be_reached_by_tls(scheme: str) -> None:
-    storage = limits.storage(f"{scheme}://127.0.0.1:6379")
-
-    client = valkey.from_url(storage["storage_uri"])  # type: ignore[no-untyped-call]
-    assert client.connection_pool.connection_class is valkey.SSLConnection
+    assert pool.connection_class is kind
+    assert pool.connection_kwargs.items() >= place.items()
 
 
 def test_an_unverifiable_token_never_reaches_the_store(sharing: Flask, server: ValkeyServer) -> None:

@@ -9,11 +9,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, RedisStorage, storage_from_string
+from limits import parse
+from valkey import Valkey
 
 from service import token_bucket
-from service.token_bucket import Bucket, LocalBuckets, SharedBuckets, Take, TokenBucketRateLimiter
+from service.token_bucket import Bucket, LocalBuckets, SharedBuckets, Take
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 
@@ -56,9 +56,7 @@ def shared(server: ValkeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) 
     script = token_bucket._SCRIPT.replace(b"redis.call('TIME')", b"redis.call('LRANGE', 'clock', 0, 1)")
     assert script != token_bucket._SCRIPT
     monkeypatch.setattr(token_bucket, "_SCRIPT", script)
-    storage = storage_from_string(server.url)
-    assert isinstance(storage, RedisStorage)
-    take = SharedBuckets(storage, LocalBuckets()).take
+    take = SharedBuckets(Valkey(unix_socket_path=str(server.socket))).take
 
     def at_the_time(key: str, bucket: Bucket, cost: int) -> token_bucket.State:
         server.execute("DEL", "clock")
@@ -143,11 +141,11 @@ def test_keys_have_buckets_of_their_own(take: Take) -> None:
 
 
 steps = st.lists(st.tuples(st.integers(0, 4 * SECOND), st.integers(0, 3)), max_size=40)
-limits = st.sampled_from(["100/minute", "1/second", "7/minute", "3/hour", "1000000/second", "1/day"])
+limit_texts = st.sampled_from(["100/minute", "1/second", "7/minute", "3/hour", "1000000/second", "1/day"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(limit=limits, steps=steps)
+@given(limit=limit_texts, steps=steps)
 def test_a_bucket_admits_what_a_bucket_of_exact_fractions_admits(
     local: Take, shared: Take, clock: Clock, limit: str, steps: list[tuple[int, int]]
 ) -> None:
@@ -191,63 +189,40 @@ def test_full_buckets_in_process_memory_are_forgotten(clock: Clock, monkeypatch:
     assert drain(buckets.take, 100, key="half empty") == 40 + 10000 // 600
 
 
-# As a strategy of `limits`
+# In the store
 
 
-@pytest.fixture
-def item() -> RateLimitItem:
-    return parse("5/hour")
-
-
-@pytest.fixture(params=["memory", "valkey"])
-def limiter(request: pytest.FixtureRequest, server: ValkeyServer) -> TokenBucketRateLimiter:
+def buckets(server: ValkeyServer) -> SharedBuckets:
     server.execute("FLUSHALL")
-    storage = MemoryStorage() if request.param == "memory" else storage_from_string(server.url)
-    return TokenBucketRateLimiter(storage)
+    return SharedBuckets(Valkey(unix_socket_path=str(server.socket)))
 
 
-def test_the_strategy_hits_tests_and_reports(limiter: TokenBucketRateLimiter, item: RateLimitItem) -> None:
-    assert limiter.test(item, "u", cost=5)
-    assert [limiter.hit(item, "u", cost=2) for _ in range(3)] == [True, True, False]
-    assert limiter.test(item, "u", cost=1)
-    assert not limiter.test(item, "u", cost=2)
-    stats = limiter.get_window_stats(item, "u")
-    assert stats.remaining == 1
-    assert stats.reset_time == pytest.approx(time.time() + 4 * 720, abs=5)
-
-
-def test_a_hit_is_one_call_of_the_store(server: ValkeyServer, item: RateLimitItem) -> None:
-    limiter = TokenBucketRateLimiter(storage_from_string(server.url))
-    limiter.hit(item, "u")
+def test_a_token_takes_one_call_of_the_store(server: ValkeyServer) -> None:
+    take = buckets(server).take
+    take("u", HUNDRED, 1)
     question = -server.command_count() + server.command_count()
     before = server.command_count()
 
     for _ in range(10):
-        limiter.hit(item, "u")
-        token_bucket.last_state()
+        take("u", HUNDRED, 1)
 
     # Each is an EVALSHA and the TIME, GET and SET that it runs inside the server.
     assert server.command_count() - before - question == 10 * 4
 
 
 def test_a_key_expires_when_its_bucket_is_full_again(server: ValkeyServer) -> None:
-    limiter = TokenBucketRateLimiter(storage_from_string(server.url))
-    server.execute("FLUSHALL")
-    limiter.hit(parse("100/minute"), "u", cost=10)
+    buckets(server).take("u", HUNDRED, 10 * HUNDRED.token)
 
     (key,) = server.execute("KEYS", "*")
     assert 5000 < server.execute("PTTL", key) <= 6001
 
 
 @pytest.mark.parametrize("spoil", [("LPUSH", "x"), ("SET", "nonsense"), ("HSET", "a", "b")], ids=lambda c: c[0])
-def test_a_foreign_value_under_a_key_is_replaced(
-    server: ValkeyServer, item: RateLimitItem, spoil: tuple[str, ...]
-) -> None:
-    limiter = TokenBucketRateLimiter(storage_from_string(server.url))
-    server.execute("FLUSHALL")
-    limiter.hit(item, "u")
+def test_a_foreign_value_under_a_key_is_replaced(server: ValkeyServer, spoil: tuple[str, ...]) -> None:
+    take = buckets(server).take
+    take("u", HUNDRED, HUNDRED.token)
     (key,) = server.execute("KEYS", "*")
     server.execute("DEL", key)
     server.execute(spoil[0], key, *spoil[1:])
 
-    assert [limiter.hit(item, "u") for _ in range(6)] == [True] * 5 + [False]
+    assert drain(take, 105) == 100
