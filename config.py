@@ -130,6 +130,11 @@ class CommandSettings:
 class Settings(CommandSettings):
     """Settings of the service."""
 
+    read_database_url: str | None = _setting(
+        ma.fields.String(load_default=None, validate=_validate_database_url),
+        "Standbys of that database, from which reads are answered; like DATABASE_URL, with one or several hosts.",
+        is_secret=True,
+    )
     jwt_algorithm: str = _setting(
         ma.fields.String(load_default="HS256", validate=ma.validate.OneOf(ALGORITHMS)),
         "The only algorithm accepted for tokens: " + ", ".join(ALGORITHMS) + ".",

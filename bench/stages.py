@@ -16,7 +16,7 @@ from flask import Flask
 from app import close_app, create_app
 from bench.scenarios import scenarios
 from config import Settings, with_overrides
-from service import db, token_bucket
+from service import connection, db, token_bucket
 from snapshots import queries
 from tools import local, valkey_server
 
@@ -39,7 +39,7 @@ CALLS: dict[str, tuple[Any, str]] = {
     "Token bucket: Valkey and its client": (token_bucket.SharedBuckets, "take"),
     "Connection checkout and checkin": (db, "read"),
     "psycopg": (queries, "execute"),
-    "PostgreSQL": (db.Connection, "wait"),
+    "PostgreSQL": (connection.Connection, "wait"),
 }
 
 

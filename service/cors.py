@@ -8,7 +8,15 @@ from flask_cors import CORS
 
 METHODS = ("GET", "HEAD", "POST")
 # What a page may send beyond the headers that need no permission.
-REQUEST_HEADERS = ("Authorization", "Content-Type", "Content-Encoding", "traceparent", "tracestate", "X-Trace-Id")
+REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Content-Encoding",
+    "Prefer",
+    "traceparent",
+    "tracestate",
+    "X-Trace-Id",
+)
 # What a page may read beyond the headers that every page may read; deploy/nginx.conf has the same.
 EXPOSED_HEADERS = (
     "Content-Disposition",

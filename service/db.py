@@ -3,21 +3,24 @@
 A request waits for the database DEADLINE_SECONDS at most, whether it is down, restarting, frozen or behind a network
 that swallows packets. The time counts from the arrival of the request, so requests that queued too long are rejected
 without a query. Reads are retried on another connection. Writes are not retried, but start on a connection that has
-just proved to be alive.
+just proved to be alive. If there are standbys, reads try one first (service/standbys.py).
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from flask import Flask, current_app, g
-from prometheus_client import Gauge
+from flask import Flask, current_app, g, request
 from psycopg_pool import ConnectionPool, PoolTimeout
+from werkzeug.http import parse_dict_header
 
 from config import Settings
 from service import tracing
+from service.connection import IN_USE, Connection
+from service.standbys import FROM_PRIMARY, FROM_STANDBY, Standbys
 
 # How long after its arrival a request goes on waiting for a connection, and repeating a read.
 WAIT_SECONDS = 1.0
@@ -35,55 +38,52 @@ _SESSION = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
 }
-
-_IN_USE = Gauge("db_connections_in_use", "Connections that requests hold.", multiprocess_mode="livesum")
+# A standby has half of the time, so that the primary can still be asked.
+_STANDBY_SESSION = {"statement_timeout": "1s"}
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose every wait for the server ends at a deadline.
-
-    Nothing else ends it when the server is frozen: timeouts of the server do not elapse then, and those of libpq
-    concern the network.
-    """
-
-    deadline: float | None = None
-    """On the monotonic clock; None: wait for ever."""
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        if self.deadline is None:
-            return super().wait(gen, interval, timeout)
-        try:
-            return super().wait(gen, interval, self.deadline - time.monotonic())
-        except psycopg.OperationalError:
-            if time.monotonic() >= self.deadline:
-                # The late response must not be taken for that to the next query.
-                self.close()
-            raise
-
-
 def init_app(app: Flask, settings: Settings, application_name: str) -> None:
-    """Give the app its pool. It connects in the background, so that the app starts while the database is down."""
+    """Give the app its pool, and one for the standbys if there are any.
+
+    They connect in the background, so that the app starts while a database is down.
+    """
+    create = partial(_create_pool, application_name=application_name)
+    app.extensions["standbys"] = None
+    if settings.read_database_url is None:
+        app.extensions["pool"] = create(settings.database_url, _SESSION, 1, settings.web_threads)
+        return
+    # One connection more, for the thread that watches the standbys. Theirs are all open before they are needed,
+    # because a read does not wait for one.
+    app.extensions["pool"] = primary = create(settings.database_url, _SESSION, 1, settings.web_threads + 1)
+    size = settings.web_threads + 1
+    pool = create(settings.read_database_url, _SESSION | _STANDBY_SESSION, size, size)
+    app.extensions["standbys"] = Standbys(pool, primary)
+
+
+def _create_pool(
+    url: str, session: dict[str, str], min_size: int, max_size: int, application_name: str
+) -> ConnectionPool[Connection]:
     pool = ConnectionPool(
-        settings.database_url,
+        url,
         connection_class=Connection,
         kwargs={
             "autocommit": True,
             "application_name": application_name,
             "connect_timeout": CONNECT_SECONDS,
         },
-        configure=_configure,
-        min_size=1,
-        max_size=settings.web_threads,
+        configure=partial(_configure, session=session),
+        min_size=min_size,
+        max_size=max_size,
         # The pool would repeat a failed attempt at growing intervals, and notice the end of an outage late. With 0 it
         # gives up at once, and tries again for each request that waits (_getconn).
         reconnect_timeout=0,
         open=False,
     )
-    app.extensions["pool"] = pool
     pool.open(wait=False)
+    return pool
 
 
 def wait_until_connected(app: Flask) -> None:
@@ -96,25 +96,62 @@ def wait_until_connected(app: Flask) -> None:
 
 
 def close(app: Flask) -> None:
-    """Close the pool: its threads end, and so do its connections."""
+    """Close the pools: their threads end, and so do their connections."""
+    if app.extensions["standbys"]:
+        app.extensions["standbys"].close()
     app.extensions["pool"].close()
 
 
 def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Return the query's result, from a standby if there are any and the caller does not prefer strong consistency.
+
+    The primary has the last word about what a standby does not find: a result of None. Raises
+    psycopg.OperationalError when the primary does not respond either.
+    """
+    standbys: Standbys | None = current_app.extensions["standbys"]
+    if standbys is None:
+        return read_primary(query, *args, **kwargs)
+    started_at = time.monotonic()
+    if not _prefers_strong_consistency():
+        result = standbys.read(tracing.received_at() + DEADLINE_SECONDS, query, *args, **kwargs)
+        if result is not None:
+            FROM_STANDBY.inc()
+            return result
+    FROM_PRIMARY.inc()
+    # The time that a standby took does not count.
+    wait_until = tracing.received_at() + WAIT_SECONDS + time.monotonic() - started_at
+    return _read_primary(wait_until, query, *args, **kwargs)
+
+
+def read_primary(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Return the query's result. Retry on another connection when one is lost, for up to WAIT_SECONDS.
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    started_at = tracing.received_at()
+    return _read_primary(tracing.received_at() + WAIT_SECONDS, query, *args, **kwargs)
+
+
+def _read_primary(
+    wait_until: float, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+) -> R:
     while True:
-        connection = _checkout(started_at)
+        connection = _checkout(wait_until)
         try:
             return query(connection, *args, **kwargs)
         except psycopg.OperationalError:
-            if not connection.closed or time.monotonic() > started_at + WAIT_SECONDS:
+            if not connection.closed or time.monotonic() > wait_until:
                 raise
         finally:
             _checkin(connection)
+
+
+def _prefers_strong_consistency() -> bool:
+    """Whether the request has `Prefer: consistency=strong` (RFC 7240)."""
+    preferences = parse_dict_header(request.headers.get("Prefer", ""))
+    return any(
+        name.lower() == "consistency" and (value or "").partition(";")[0].strip(' "') == "strong"
+        for name, value in preferences.items()
+    )
 
 
 @contextmanager
@@ -123,9 +160,9 @@ def writing() -> Iterator[Connection]:
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    started_at = tracing.received_at()
+    wait_until = tracing.received_at() + WAIT_SECONDS
     while True:
-        connection = _checkout(started_at)
+        connection = _checkout(wait_until)
         try:
             if _is_alive(connection):
                 yield connection
@@ -134,28 +171,29 @@ def writing() -> Iterator[Connection]:
             _checkin(connection)
 
 
-def _checkout(started_at: float) -> Connection:
-    if time.monotonic() > started_at + DEADLINE_SECONDS:
+def _checkout(wait_until: float) -> Connection:
+    deadline = tracing.received_at() + DEADLINE_SECONDS
+    if time.monotonic() > deadline:
         raise psycopg.OperationalError("The request has queued too long.")
-    connection = _getconn(started_at)
-    _IN_USE.inc()
+    connection = _getconn(wait_until)
+    IN_USE.inc()
     g.db_pid = connection.info.backend_pid
-    connection.deadline = started_at + DEADLINE_SECONDS
+    connection.deadline = deadline
     return connection
 
 
 def _checkin(connection: Connection) -> None:
     connection.deadline = None
     _pool().putconn(connection)
-    _IN_USE.dec()
+    IN_USE.dec()
 
 
-def _getconn(started_at: float) -> Connection:
+def _getconn(wait_until: float) -> Connection:
     while True:
         try:
             return _pool().getconn(RETRY_SECONDS)
         except PoolTimeout:
-            if time.monotonic() > started_at + WAIT_SECONDS:
+            if time.monotonic() > wait_until:
                 raise
 
 
@@ -172,8 +210,9 @@ def _pool() -> ConnectionPool[Connection]:
     return pool
 
 
-def _configure(connection: Connection) -> None:
+def _configure(connection: Connection, session: dict[str, str]) -> None:
     connection.execute(
         "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS setting (name, value)",
-        [list(_SESSION), list(_SESSION.values())],
+        [list(session), list(session.values())],
     )
+    connection.was_to_standby = connection.is_to_standby

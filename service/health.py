@@ -7,6 +7,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from service import db
 from service.auth import public
+from service.connection import Connection
 
 RETRY_AFTER_SECONDS = 5
 
@@ -25,13 +26,13 @@ def init_app(app: Flask, migrations: Path) -> None:
     @blueprint.get("/readyz")
     @public
     def readyz() -> dict[str, str]:
-        """Return 200 if the database is reachable and has every migration that this code needs, else 503."""
-        if not required_versions <= db.read(_applied_versions):
+        """Return 200 if the primary is reachable and has every migration that this code needs, else 503."""
+        if not required_versions <= db.read_primary(_applied_versions):
             raise ServiceUnavailable("The database is not migrated.", retry_after=RETRY_AFTER_SECONDS)
         return {"status": "ready"}
 
     app.register_blueprint(blueprint)
 
 
-def _applied_versions(connection: db.Connection) -> set[str]:
+def _applied_versions(connection: Connection) -> set[str]:
     return {version for (version,) in connection.execute("SELECT version FROM schema_migrations")}

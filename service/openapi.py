@@ -127,7 +127,12 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) 
         "operationId": view.__name__,
         "summary": summary,
         "security": [{"bearer": [scope] if scope else []}],
-        "parameters": [*_path_parameters(rule), *map(_without_null, parameters), *components.TRACING],
+        "parameters": [
+            *_path_parameters(rule),
+            *map(_without_null, parameters),
+            *(components.CONSISTENCY if is_limited else []),
+            *components.TRACING,
+        ],
         "responses": responses,
     }
     if rest:

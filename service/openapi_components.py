@@ -78,6 +78,15 @@ TRACING = [
         "schema": {"type": "string"},
     },
 ]
+CONSISTENCY = [
+    {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`consistency=strong`: include everything that was stored before this request (RFC 7240)."
+        " Without it, the response may be some seconds old.",
+        "schema": {"type": "string"},
+    },
+]
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "Problem details (RFC 9457).",

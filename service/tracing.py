@@ -50,6 +50,8 @@ def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
             subject=g.get("subject"),
             # The PostgreSQL process that ran its statements: %p in log_line_prefix, pid in pg_stat_activity.
             db_pid=g.get("db_pid"),
+            # The host of that process, unless it is the primary's.
+            **({"standby": g.standby} if "standby" in g else {}),
             duration_ms=round((time.perf_counter() - g.started_at) * 1000, 3),
         )
         return response

@@ -86,10 +86,18 @@ def replica(primary_url: str, data: Path) -> Iterator[str]:
 
     Raises PostgresError.
     """
-    command = [program("pg_basebackup"), "--dbname", primary_url, "--pgdata", str(data), "--checkpoint", "fast"]
-    _run([*command, "--write-recovery-conf"])
+    copy_as_replica(primary_url, data)
     with _serving(data) as url:
         yield url
+
+
+def copy_as_replica(primary_url: str, data: Path) -> None:
+    """Copy a running server into this new data directory, to run there as its streaming replica.
+
+    Raises PostgresError.
+    """
+    command = [program("pg_basebackup"), "--dbname", primary_url, "--pgdata", str(data), "--checkpoint", "fast"]
+    _run([*command, "--write-recovery-conf"])
 
 
 @contextlib.contextmanager

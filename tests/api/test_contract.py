@@ -113,7 +113,7 @@ def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str
     named = {(p["name"], p.get("required", False)) for p in parameters if p["in"] == "query"}
     assert named == {(name, field.required) for name, field in schema().fields.items()}
     assert [p["name"] for p in parameters if p["in"] == "path"] == (["account_id"] if "{" in path else [])
-    assert {p["name"] for p in parameters if p["in"] == "header"} == {"traceparent", "X-Trace-Id"}
+    assert {p["name"] for p in parameters if p["in"] == "header"} == {"traceparent", "X-Trace-Id", "Prefer"}
 
 
 def test_the_contract_states_the_limits_of_parameters(contract: dict[str, Any]) -> None:

@@ -58,6 +58,7 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         pytest.param({"DATABASE_URL": ""}, "DATABASE_URL", id="no database"),
         pytest.param({"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL", id="another database"),
         pytest.param({"DATABASE_URL": "postgresql://u:se%ret@h/d"}, "DATABASE_URL", id="database that does not parse"),
+        pytest.param({"READ_DATABASE_URL": "mysql://localhost"}, "READ_DATABASE_URL", id="standby of another kind"),
         pytest.param({"REDIS_URL": "redis://h:abc"}, "REDIS_URL", id="store that does not parse"),
         pytest.param({"JWT_SECRET_KEY": ""}, "JWT_SECRET_KEY", id="no secret"),
         pytest.param({"JWT_SECRET_KEY": "k" * 31}, "JWT_SECRET_KEY", id="secret of 31 bytes"),

@@ -67,7 +67,7 @@ def preflight(app: Flask, origin: str, method: str = "GET", headers: str = "auth
     ("method", "headers"),
     [
         ("GET", "authorization"),
-        ("HEAD", "authorization,traceparent,tracestate,x-trace-id"),
+        ("HEAD", "authorization,prefer,traceparent,tracestate,x-trace-id"),
         ("POST", "authorization,content-encoding,content-type"),
     ],
 )

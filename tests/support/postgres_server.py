@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.support import children_of
+from tests.support import children_of, until
 from tests.support.clusters import new_cluster
 from tools import postgres
 from tools.migrate import migrate
@@ -20,13 +21,25 @@ class PostgresServer:
     """A migrated PostgreSQL server that can be stopped, killed, frozen and started again at the same place."""
 
     def __init__(self, folder: Path) -> None:
-        self._data = new_cluster(folder / "data")
+        self._data = folder / "data"
         self._running = contextlib.ExitStack()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        new_cluster(self._data)
         self.url = self.start()
         migrate(self.url)
 
     def start(self) -> str:
         return self._running.enter_context(postgres.running(self._data))
+
+    @property
+    def host(self) -> str:
+        """The folder of its socket."""
+        return str(conninfo_to_dict(self.url)["host"])
+
+    def log(self) -> str:
+        return self._data.with_name("data.log").read_text()
 
     def stop(self) -> None:
         self._running.close()
@@ -51,6 +64,41 @@ class PostgresServer:
 
     def _postmaster(self) -> int:
         return int((self._data / "postmaster.pid").read_text().split()[0])
+
+
+class Standby(PostgresServer):
+    """A streaming replica of another server, which can be stopped and started like one."""
+
+    def __init__(self, folder: Path, primary: PostgresServer) -> None:
+        self._primary = primary
+        super().__init__(folder)
+
+    def _prepare(self) -> None:
+        postgres.copy_as_replica(self._primary.url, self._data)
+        self.url = self.start()
+
+    @contextlib.contextmanager
+    def impatient(self) -> Iterator[None]:
+        """Cancel queries at once that conflict with what is to be replayed."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
+            connection.execute("SELECT pg_reload_conf()")
+            try:
+                yield
+            finally:
+                connection.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+                connection.execute("SELECT pg_reload_conf()")
+
+    @contextlib.contextmanager
+    def lagging(self) -> Iterator[None]:
+        """Stop replaying what the primary writes."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+            try:
+                until(lambda: connection.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",), 5)
+                yield
+            finally:
+                connection.execute("SELECT pg_wal_replay_resume()")
 
 
 class Network:

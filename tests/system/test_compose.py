@@ -190,6 +190,25 @@ def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) ->
         compose.close()
 
 
+def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, secrets: Path) -> None:
+    """There is none: each of the two workers says that it has lost them."""
+    subprocess.run(["cp", "--archive", str(secrets), str(tmp_path)], check=True)
+    subprocess.run(["bash", "-euc", example("Standbys", "sh")], cwd=tmp_path, check=True)
+    (tmp_path / "state").mkdir()
+    compose = Compose(tmp_path / "state", tmp_path / "secrets", {}, ["compose.yaml", "compose.standbys.yaml"])
+    get_metrics = ["curl", "--silent", "--unix-socket", "/run/service/service.sock", "http://service/metrics"]
+    try:
+        compose.start("valkey")
+        compose.start("service")
+        until(
+            lambda: "\ndb_standbys_lost 2.0\n" in compose.run("service", *get_metrics).stdout,
+            30,
+            tmp_path / "state" / "service.log",
+        )
+    finally:
+        compose.close()
+
+
 def test_behind_a_trusted_proxy_the_log_has_the_clients_address(alone: Compose, tmp_path: Path) -> None:
     site = tmp_path / "real-ip.conf"
     site.write_text(example("TLS", "nginx").replace("10.0.0.0/8", "127.0.0.0/8"))

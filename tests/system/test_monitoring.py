@@ -190,6 +190,7 @@ def test_counters_of_the_service_exist_at_zero_before_the_first_request(watched:
 
     assert set(counters) == {
         "corrections_total",
+        "db_reads_total",
         "limiter_decisions_total",
         "limiter_fallbacks_total",
         "snapshots_captured_total",

@@ -1,0 +1,43 @@
+"""The connection to PostgreSQL that requests use: its waits end at a deadline, and it notices a promotion."""
+
+import time
+from typing import Any
+
+import psycopg
+from prometheus_client import Gauge
+
+IN_USE = Gauge("db_connections_in_use", "Connections that requests hold.", multiprocess_mode="livesum")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose every wait for the server ends at a deadline.
+
+    Nothing else ends it when the server is frozen: timeouts of the server do not elapse then, and those of libpq
+    concern the network.
+    """
+
+    deadline: float | None = None
+    """On the monotonic clock; None: wait for ever."""
+    was_to_standby: bool = False
+    """Whether the server was a standby when the connection was made."""
+
+    @property
+    def is_to_standby(self) -> bool:
+        """Whether the server was a standby at the end of the last statement; it says so when that changes."""
+        return self.info.parameter_status("in_hot_standby") == "on"
+
+    @property
+    def is_to_promoted_standby(self) -> bool:
+        """Whether the server has been promoted: it may no longer receive what the primary writes."""
+        return self.was_to_standby and not self.is_to_standby
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        if self.deadline is None:
+            return super().wait(gen, interval, timeout)
+        try:
+            return super().wait(gen, interval, self.deadline - time.monotonic())
+        except psycopg.OperationalError:
+            if time.monotonic() >= self.deadline:
+                # The late response must not be taken for that to the next query.
+                self.close()
+            raise
