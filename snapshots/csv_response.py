@@ -10,9 +10,11 @@ from flask import Response
 
 from schemas import examples
 from schemas.responses import Snapshot
+from snapshots.csv_times import time_columns, with_microseconds
 
 MEDIA_TYPE = "text/csv"
 COLUMNS = tuple(Snapshot().fields)
+_TIMES = time_columns(Snapshot())
 # Text that a spreadsheet would evaluate as a formula; a negative number is not one.
 _FORMULA = re.compile(r"[=+@\t\r]|-(?![0-9]+(\.[0-9]+)?$)")
 
@@ -32,7 +34,9 @@ def to_csv(snapshots: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(COLUMNS)
-    rows.writerows([cell(snapshot[name]) for name in COLUMNS] for snapshot in snapshots)
+    for snapshot in snapshots:
+        times = {name: with_microseconds(snapshot[name]) for name in _TIMES}
+        rows.writerow([times.get(name) or cell(snapshot[name]) for name in COLUMNS])
     return text.getvalue()
 
 

@@ -8,12 +8,15 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from schemas.importing import ImportItem
+from snapshots.csv_times import time_columns, with_microseconds
 from snapshots.rows import FileError, Lines, Row, csv_rows, json_rows
 
+_TIMES = time_columns(ImportItem())
 # What a file that is not UTF-8 begins with, and what it is.
 _SIGNATURES = {
     b"\xff\xfe": "The file is UTF-16; save it as CSV in UTF-8.",
@@ -79,11 +82,18 @@ def open_source(path: str) -> Iterator[Source]:
 
 def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
     """Write rows of these columns as csv or ndjson; return their number."""
-    write_row: Callable[[tuple[str | None, ...]], Any]
     if form == "csv":
         writer = csv.writer(out)
         writer.writerow(columns)
-        write_row = writer.writerow
+        times = [n for n, name in enumerate(columns) if name in _TIMES]
+
+        def write_row(row: tuple[str | None, ...]) -> None:
+            cells = list(row)
+            for n in times:
+                if time := cells[n]:
+                    cells[n] = with_microseconds(time)
+            writer.writerow(cells)
+
     else:
 
         def write_row(row: tuple[str | None, ...]) -> None:

@@ -1,5 +1,7 @@
 """Snapshots written to files by `flask snapshots export`, and users removed by `flask users erase`."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from uuid import uuid4
@@ -56,6 +58,35 @@ def test_an_export_holds_the_requested_snapshots(
     assert exported(*span, "--source", "manual_sync") == ["03"]
     assert flask("snapshots", "export", "--user", "nobody").returncode == USAGE
     assert flask("snapshots", "export", "--user", str(uuid4())).stdout.strip() == ",".join(COLUMNS)
+
+
+def test_all_times_of_an_exported_csv_file_have_one_form_and_are_imported_as_duplicates(
+    flask: Flasks, sync_job: Caller, tmp_path: Path, user_id: str, account_id: str
+) -> None:
+    times = ("2025-01-01T00:00:00Z", "2025-01-01T00:00:01.5Z")
+    captured(sync_job, *(snapshot(user_id, account_id, captured_at=time) for time in times))
+
+    exported = flask("snapshots", "export", "--user", user_id).stdout
+
+    column = COLUMNS.index("captured_at")
+    assert [row[column] for row in csv.reader(io.StringIO(exported))][1:] == [
+        "2025-01-01T00:00:00.000000Z",
+        "2025-01-01T00:00:01.500000Z",
+    ]
+    path = tmp_path / "exported.csv"
+    path.write_text(exported)
+    assert "2 rows, 0 new, 2 duplicates" in flask("snapshots", "import", str(path)).stderr
+
+
+def test_the_times_of_an_exported_ndjson_file_are_those_of_the_api(
+    flask: Flasks, sync_job: Caller, user_id: str, account_id: str
+) -> None:
+    times = ["2025-01-01T00:00:00Z", "2025-01-01T00:00:01.500000Z"]
+    captured(sync_job, *(snapshot(user_id, account_id, captured_at=time) for time in times))
+
+    exported = flask("snapshots", "export", "--user", user_id, "--format", "ndjson").stdout
+
+    assert [json.loads(line)["captured_at"] for line in exported.splitlines()] == times
 
 
 # Erase

@@ -1,9 +1,12 @@
 """docs/integrating.md stays true: what it shows is pasted into a shell while `make run` is up."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from snapshots.capture import SCOPE
 from tests.support import ROOT, SECRET, user_token
@@ -13,23 +16,35 @@ from tests.support.running import Run
 from tools import demo, postgres
 from tools.processes import free_port
 
-EXAMPLES = examples((ROOT / "docs" / "integrating.md").read_text())
+PAGE = (ROOT / "docs" / "integrating.md").read_text()
+EXAMPLES = examples(PAGE)
+# They leave a file for each other, and need jq.
+OF_DATA_TOOLS = examples(PAGE[PAGE.index("### With jq") : PAGE.index("## Capture")])
+PROGRAMS = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed: apt-get install jq")
 
 
-def test_every_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> None:
+@needs_jq
+def test_the_examples_of_data_tools_print_what_the_page_shows(run: Run, tmp_path: Path) -> None:
+    environ = run.environ | PROGRAMS
+    assert len(OF_DATA_TOOLS) == 4
+    for example, printed in paste(OF_DATA_TOOLS, tmp_path, environ, run.address):
+        assert_shown(example, printed)
+
+
+def test_every_other_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> None:
     with postgres.running(run.state / "postgres") as database_url:
-        settings = {"DATABASE_URL": database_url}
-        commands = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        environ = run.environ | settings | commands
-        for example, printed in paste(EXAMPLES, checkout(tmp_path / "checkout"), environ, run.address):
+        environ = run.environ | PROGRAMS | {"DATABASE_URL": database_url}
+        others = [example for example in EXAMPLES if example not in OF_DATA_TOOLS]
+        for example, printed in paste(others, checkout(tmp_path / "checkout"), environ, run.address):
             assert_shown(example, printed)
 
 
 def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
     shown = [example for example in EXAMPLES if example.shown]
 
-    assert sum(example.text.startswith("curl") for example in shown) == 7
-    assert sum(example.language == "python" for example in shown) == 6
+    assert sum(example.text.startswith("curl") for example in shown) == 8
+    assert sum(example.language == "python" for example in shown) == 8
 
 
 def test_the_sync_job_retries_until_the_service_has_started(migrated_database_url: str, tmp_path: Path) -> None:

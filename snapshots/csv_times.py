@@ -1,0 +1,22 @@
+"""Times in CSV. All have one form, because data tools take the form of a column from its first rows.
+
+JSON omits a fraction that is zero (rule 8).
+"""
+
+import marshmallow as ma
+
+from schemas.fields import Instant
+
+
+def time_columns(schema: ma.Schema) -> frozenset[str]:
+    """Return the names of the schema's fields that are times."""
+    return frozenset(
+        name
+        for name, field in schema.fields.items()
+        if isinstance(field, Instant) or field.metadata.get("format") == "date-time"
+    )
+
+
+def with_microseconds(time: str) -> str:
+    """Return a time in UTC, as the database prints it, with six digits after the second."""
+    return time if "." in time else f"{time.removesuffix('Z')}.000000Z"
