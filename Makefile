@@ -64,6 +64,12 @@ check-lock: $(VENV)/dev
 lock: $(VENV)/dev ## resolve requirements*.in into requirements*.txt; UPGRADE=1 takes newer versions
 	@for name in $(LOCKS); do $(call compile,$$name,$$name.txt) $(if $(UPGRADE),--upgrade) || exit 1; done
 
+.PHONY: sbom
+sbom: $(VENV)/dev ## list the packages of requirements.txt as a CycloneDX document, validated: [SBOM=.local/sbom.json]
+	@mkdir -p $(dir $(or $(SBOM),.local/sbom.json))
+	@$(PY) -W ignore::UserWarning:cyclonedx.model.bom -m cyclonedx_py requirements requirements.txt \
+	  --pyproject pyproject.toml --output-reproducible --output-file $(or $(SBOM),.local/sbom.json)
+
 # The certificates that pip uses too; the index is uv's own setting (UV_DEFAULT_INDEX).
 compile = UV_SYSTEM_CERTS=1 $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--output-file $(2) $(1).in
