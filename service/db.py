@@ -147,10 +147,12 @@ def _read_primary(
 
 def _prefers_strong_consistency() -> bool:
     """Whether the request has `Prefer: consistency=strong` (RFC 7240)."""
-    preferences = parse_dict_header(request.headers.get("Prefer", ""))
+    header = request.headers.get("Prefer")
+    if header is None:
+        return False
     return any(
         name.lower() == "consistency" and (value or "").partition(";")[0].strip(' "') == "strong"
-        for name, value in preferences.items()
+        for name, value in parse_dict_header(header).items()
     )
 
 
