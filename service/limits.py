@@ -66,7 +66,7 @@ def _explain(limit: RateLimitItem, state: State) -> str:
     period = f"{limit.multiples} {limit.GRANULARITY.name}s" if limit.multiples > 1 else limit.GRANULARITY.name
     return (
         f"The user's limit of {_count(limit.amount, 'read')} per {period}, over all read endpoints together, is used"
-        f" up. Try again in {_count(_retry_after(state), 'second')}."
+        f" up. The next read is possible in {_count(_retry_after(state), 'second')}."
     )
 
 

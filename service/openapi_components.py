@@ -20,6 +20,8 @@ PROBLEMS = {
 DETAILS = {
     401: "Send a valid bearer token in the Authorization header.",
     413: "The body is larger than 1 MiB.",
+    429: "The user's limit of 100 reads per minute, over all read endpoints together, is used up. The next read is"
+    " possible in 1 second.",
     503: "The database cannot answer at the moment.",
 }
 HEADERS: dict[str, dict[str, Any]] = {

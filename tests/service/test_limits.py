@@ -72,7 +72,7 @@ def test_a_refusal_names_the_limit_and_repeats_when_to_retry(
         *_, response = [reader.latest() for _ in range(3)]
 
     seconds = int(response.headers["Retry-After"])
-    assert response.json["detail"] == f"{explained} Try again in {seconds:,} seconds."
+    assert response.json["detail"] == f"{explained} The next read is possible in {seconds:,} seconds."
 
 
 def test_an_admitted_request_has_no_retry_after(reader: Caller) -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -185,14 +186,15 @@ def test_a_problem_of_nginx_has_the_headers_of_the_services_responses(
         assert reply.headers.get_all(name) == of_service.headers.get_all(name)
 
 
-def test_a_page_can_read_that_the_service_is_away(shared: Stack) -> None:
+def test_a_page_can_read_that_the_service_is_away_and_that_the_caller_reads_too_much(shared: Stack) -> None:
+    headers = {"Authorization": f"Bearer {user_token(str(uuid4()))}", "Origin": ALLOWED}
     with unreachable_service(shared):
-        away = capture(shared, Origin=ALLOWED)
-    with frozen_service(shared):
-        silent = read(shared, str(uuid4()), Origin=ALLOWED)
+        replies = [capture(shared, Origin=ALLOWED)]
+    with frozen_service(shared), ThreadPoolExecutor(5) as threads:
+        replies += threads.map(lambda _: ask(shared, LATEST, **headers), range(5))
 
-    assert (away.status, silent.status) == (502, 504)
-    for reply in (away, silent):
+    assert sorted(reply.status for reply in replies) == [429, 502, 504, 504, 504, 504]
+    for reply in replies:
         assert reply.headers["Access-Control-Allow-Origin"] == ALLOWED
         assert "Retry-After" in reply.headers["Access-Control-Expose-Headers"]
 

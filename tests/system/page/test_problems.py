@@ -79,7 +79,9 @@ def test_the_page_says_when_to_try_again_after_too_many_reads(
 
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text("Too many reads")
-        expect(alert).to_contain_text(re.compile(r"minute\. Try again at \d\d:\d\d:\d\d\."))
+        expect(alert).to_contain_text(
+            re.compile(r"3 reads per minute.+ possible in \d+ seconds\. Try again at \d\d:\d\d:\d\d\.")
+        )
         again = alert.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
         expect(again).to_be_disabled()
         # Earlier figures stay on the page.
