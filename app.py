@@ -20,7 +20,19 @@ from service import (
     request_parsing,
     tracing,
 )
-from snapshots import ABOUT, MIGRATIONS, PAGE, PROBLEM_DESCRIPTIONS, __version__, capture, cli, corrections, reads
+from snapshots import (
+    API_INFO,
+    AUTHORIZATION_HELP,
+    MIGRATIONS,
+    PAGE,
+    PATH_PARAMETERS,
+    PROBLEM_DESCRIPTIONS,
+    TAGS,
+    capture,
+    cli,
+    corrections,
+    reads,
+)
 
 NAME = "balance_snapshots"
 # The application_name shown in pg_stat_activity.
@@ -63,9 +75,11 @@ def create_app(settings: Settings) -> Flask:
     if settings.docs:
         docs.init_app(
             app,
-            title="Balance Snapshots",
-            version=__version__,
-            about=ABOUT,
+            info=API_INFO,
+            base_path=PREFIX,
+            tags=TAGS,
+            path_parameters=PATH_PARAMETERS,
+            authorization_help=AUTHORIZATION_HELP,
             limited=reads.blueprint,
             problem_base_url=settings.problem_base_url,
             problem_descriptions=PROBLEM_DESCRIPTIONS,

@@ -4,7 +4,9 @@ from typing import Any
 
 from schemas.responses import Snapshot
 
+# A user and an account of the demo portfolio, so that a request that is tried out finds something.
 _USER_ID = "d3300000-0000-4000-8000-000000000001"
+DEMO_ACCOUNT_ID = "d3300000-0000-4000-8000-00000000000b"
 ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
 
 

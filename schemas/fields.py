@@ -1,6 +1,7 @@
 """Field types of the API: instants, amounts, UUIDs, currencies, sources, time zones.
 
-A field's `json_schema` describes its values, as far as JSON Schema can.
+A field's `json_schema` describes its values, as far as JSON Schema can. With a `json_schema_name` it is one schema of
+the contract, and every field of its type refers to it.
 """
 
 import calendar
@@ -52,9 +53,18 @@ class Money(ma.fields.Field[Decimal]):
 
 
 class Currency(ma.fields.Field[str]):
-    """A current ISO 4217 code that has a minor unit, in upper case (rule 20)."""
+    """A current ISO 4217 code that has a minor unit, in upper case (rule 20).
 
-    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": sorted(MINOR_UNITS)}
+    The contract lists no codes: one that leaves ISO's list stays in the snapshots that are stored, and a client
+    generated from a list would fail on them.
+    """
+
+    json_schema_name: ClassVar[str] = "Currency"
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": "^[A-Z]{3}$",
+        "description": "ISO 4217 code. Only current codes that have a minor unit can be captured.",
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or value not in MINOR_UNITS:
@@ -65,7 +75,12 @@ class Currency(ma.fields.Field[str]):
 class Source(ma.fields.Field[str]):
     """The sync that captured a snapshot: one of SOURCES."""
 
-    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(SOURCES)}
+    json_schema_name: ClassVar[str] = "Source"
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "enum": list(SOURCES),
+        "description": "The kind of sync that captured a snapshot.",
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or value not in SOURCES:
@@ -185,7 +200,12 @@ class Limit(ma.fields.Field[int]):
 class Interval(ma.fields.Field[str]):
     """A calendar interval: one of INTERVALS (rule 27)."""
 
-    json_schema: ClassVar[dict[str, Any]] = {"type": "string", "enum": list(INTERVALS)}
+    json_schema_name: ClassVar[str] = "Interval"
+    json_schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "enum": list(INTERVALS),
+        "description": "A calendar interval; weeks are ISO weeks.",
+    }
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if value not in INTERVALS:

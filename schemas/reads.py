@@ -11,7 +11,7 @@ import marshmallow as ma
 from schemas.cursor import Cursor, CursorField
 from schemas.fields import Instant, Interval, Limit, Source, TimeZone
 
-_FORMS = "ISO 8601; UTC without an offset, midnight UTC for a date alone. Write + as %2B."
+_FORMS = "ISO 8601; UTC without an offset, midnight UTC for a date alone."
 _CURSOR = {"description": "Where the page begins; follow the `Link` header to get it."}
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
@@ -48,9 +48,16 @@ class LatestParameters(ma.Schema):
 class _DateRange(ma.Schema):
     """A range of time, both ends included."""
 
-    start_date = QueryInstant(required=True, metadata={"description": f"First instant of the range. {_FORMS}"})
+    start_date = QueryInstant(
+        required=True,
+        metadata={"description": f"First instant of the range. {_FORMS}", "example": "2025-12-01T00:00:00Z"},
+    )
     end_date = QueryInstant(
-        required=True, metadata={"description": f"Last instant of the range, after the first. {_FORMS}"}
+        required=True,
+        metadata={
+            "description": f"Last instant of the range, after the first. {_FORMS}",
+            "example": "2025-12-31T23:59:59Z",
+        },
     )
 
     @ma.validates_schema

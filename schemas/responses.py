@@ -2,7 +2,7 @@
 
 import marshmallow as ma
 
-from schemas.fields import INTERVALS, SOURCES
+from schemas.fields import Currency, Interval, Source
 
 _PERCENT = "Rounded half away from zero to two decimals. Null if there is nothing to compare with, or it was zero."
 
@@ -25,18 +25,19 @@ def _metadata(description: str, **more: str) -> dict[str, str]:
     return {"description": description, **more} if description else more
 
 
-def _source() -> ma.fields.String:
-    return ma.fields.String(
-        required=True, validate=ma.validate.OneOf(SOURCES), metadata={"description": "The sync that captured it."}
-    )
-
-
 def _count(description: str) -> ma.fields.Integer:
     at_least_zero = ma.validate.Range(min=0)
     return ma.fields.Integer(required=True, strict=True, validate=at_least_zero, metadata={"description": description})
 
 
-class Snapshot(ma.Schema):
+class _Response(ma.Schema):
+    """A response, to which a later version may add members: clients ignore those that they do not know."""
+
+    class Meta:
+        unknown = ma.EXCLUDE
+
+
+class Snapshot(_Response):
     """A snapshot, with its change from the previous one in its series."""
 
     id = ma.fields.UUID(required=True, metadata={"description": "A UUIDv7: ids ascend in the order of creation."})
@@ -45,10 +46,8 @@ class Snapshot(ma.Schema):
     available_balance = _amount("Amount available to spend or withdraw.", allow_none=True)
     holdings_value = _amount("Market value of holdings.", allow_none=True)
     cash_value = _amount("Uninvested cash.", allow_none=True)
-    currency = ma.fields.String(
-        required=True, validate=ma.validate.Regexp("^[A-Z]{3}$"), metadata={"description": "ISO 4217 code."}
-    )
-    source = _source()
+    currency = Currency(required=True)
+    source = Source(required=True)
     captured_at = _instant("When the balance was observed.")
     created_at = _instant("When the snapshot was stored.")
     change_amount = _amount(
@@ -59,7 +58,7 @@ class Snapshot(ma.Schema):
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
 
 
-class Latest(ma.Schema):
+class Latest(_Response):
     """The latest snapshot of each account, newest first, and the balances' totals by currency."""
 
     snapshots = ma.fields.List(ma.fields.Nested(Snapshot), required=True)
@@ -72,7 +71,7 @@ class Latest(ma.Schema):
     )
 
 
-class History(ma.Schema):
+class History(_Response):
     """Snapshots of an account and their summary.
 
     The summary is null if no snapshot is returned, or if they have several currencies.
@@ -84,14 +83,14 @@ class History(ma.Schema):
     end_balance = _amount("Balance of the newest returned snapshot.", allow_none=True)
     total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
     total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
-    currency = ma.fields.String(
+    currency = Currency(
         required=True,
         allow_none=True,
         metadata={"description": "Currency shared by all returned snapshots, else null."},
     )
 
 
-class PortfolioPoint(ma.Schema):
+class PortfolioPoint(_Response):
     """The value of the accounts of one currency at the end of a calendar bucket."""
 
     starts_at = _instant("Start of the bucket, or of the range within it.")
@@ -116,12 +115,10 @@ class PortfolioPoint(ma.Schema):
     oldest_captured_at = _instant("When the oldest balance in the sum was observed.", allow_none=True)
 
 
-class PortfolioSeries(ma.Schema):
+class PortfolioSeries(_Response):
     """The value of the accounts of one currency over time."""
 
-    currency = ma.fields.String(
-        required=True, validate=ma.validate.Regexp("^[A-Z]{3}$"), metadata={"description": "ISO 4217 code."}
-    )
+    currency = Currency(required=True)
     points = ma.fields.List(ma.fields.Nested(PortfolioPoint), required=True)
     start_balance = _amount("First balance that is not null.")
     end_balance = _amount("Balance of the last point.", allow_none=True)
@@ -129,10 +126,10 @@ class PortfolioSeries(ma.Schema):
     total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
 
 
-class PortfolioHistory(ma.Schema):
+class PortfolioHistory(_Response):
     """The value of all accounts over time, one series per currency, each with the same points."""
 
-    interval = ma.fields.String(required=True, validate=ma.validate.OneOf(INTERVALS))
+    interval = Interval(required=True)
     time_zone = ma.fields.String(required=True)
     series = ma.fields.List(ma.fields.Nested(PortfolioSeries), required=True)
     total_count = _count("Number of points of each series.")
@@ -141,7 +138,7 @@ class PortfolioHistory(ma.Schema):
 class SupersededSnapshot(Snapshot):
     """A wrong snapshot with its original values, and its correction."""
 
-    class Meta:
+    class Meta(_Response.Meta):
         exclude = ("change_amount", "change_percent")
 
     reason = ma.fields.String(required=True, metadata={"description": "Why it is wrong."})
@@ -154,14 +151,14 @@ class SupersededSnapshot(Snapshot):
     )
 
 
-class Corrections(ma.Schema):
+class Corrections(_Response):
     """Superseded snapshots of an account."""
 
     corrections = ma.fields.List(ma.fields.Nested(SupersededSnapshot), required=True)
     total_count = _count("Number of corrections returned.")
 
 
-class CorrectedSnapshot(ma.Schema):
+class CorrectedSnapshot(_Response):
     """The outcome of one correction of a batch."""
 
     id = ma.fields.UUID(required=True, metadata={"description": "Id of the snapshot that was wrong."})
@@ -173,7 +170,7 @@ class CorrectedSnapshot(ma.Schema):
     )
 
 
-class CorrectionResult(ma.Schema):
+class CorrectionResult(_Response):
     """The outcome of a batch, correction by correction in its order."""
 
     corrections = ma.fields.List(ma.fields.Nested(CorrectedSnapshot), required=True)
@@ -182,7 +179,7 @@ class CorrectionResult(ma.Schema):
     duplicate_count = _count("Already corrected with the same values.")
 
 
-class CapturedSnapshot(ma.Schema):
+class CapturedSnapshot(_Response):
     """The outcome of one item of a batch."""
 
     id = ma.fields.UUID(
@@ -191,11 +188,11 @@ class CapturedSnapshot(ma.Schema):
     )
     account_id = ma.fields.UUID(required=True)
     captured_at = _instant("When the balance was observed.")
-    source = _source()
+    source = Source(required=True)
     status = ma.fields.String(required=True, validate=ma.validate.OneOf(("created", "duplicate")))
 
 
-class CaptureResult(ma.Schema):
+class CaptureResult(_Response):
     """The outcome of a batch, item by item in its order."""
 
     snapshots = ma.fields.List(ma.fields.Nested(CapturedSnapshot), required=True)

@@ -5,32 +5,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, abort
+from flask import Blueprint, Flask, Response
 
 from service import openapi, static_files
 from service.auth import public
 
-_FILES = Path(str(files("flask_swagger_ui"))) / "dist"
-_FILE_NAMES = {path.name for path in _FILES.iterdir()}
-# Their URLs stay the same when the package is updated.
-LIFETIME_SECONDS = 3600
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-  <meta charset="utf-8">
-  <title>{title}</title>
-  <link rel="stylesheet" href="/docs/swagger-ui.css">
-  <link rel="icon" href="/docs/favicon-32x32.png">
-</head>
-<body>
-  <div id="swagger-ui"></div>
-  <script src="/docs/swagger-ui-bundle.js"></script>
-  <script src="/docs/start.js"></script>
-</body>
-</html>
-"""
-_START = """SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null});
-"""
+_SWAGGER_UI = Path(str(files("flask_swagger_ui"))) / "dist"
+_PAGE = Path(__file__).parent / "docs_page"
+_ASSETS = [
+    *(_SWAGGER_UI / name for name in ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")),
+    *(_PAGE / name for name in ("docs.css", "docs.js")),
+]
 # Lets the docs page load its files and call the API; other responses allow nothing.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
@@ -38,10 +23,13 @@ _CONTENT_SECURITY_POLICY = (
 )
 
 
-def init_app(app: Flask, *, title: str, **contract: Any) -> None:
+def init_app(app: Flask, **contract: Any) -> None:
     """Serve the contract of this app; the other arguments are those of `service.openapi.contract`."""
     blueprint = Blueprint("docs", __name__)
-    document = cache(lambda: openapi.contract(app, title=title, **contract))
+    document = cache(lambda: openapi.contract(app, **contract))
+    assets = static_files.serve(blueprint, "/docs", _ASSETS)
+    html = (_PAGE / "index.html").read_text(encoding="utf-8")
+    html = html.replace("{assets}", assets).replace("{title}", contract["info"]["title"])
 
     @blueprint.get("/openapi.json")
     @public
@@ -51,18 +39,6 @@ def init_app(app: Flask, *, title: str, **contract: Any) -> None:
     @blueprint.get("/docs")
     @public
     def page() -> Response:
-        return Response(_PAGE.format(title=title), headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY})
-
-    @blueprint.get("/docs/start.js")
-    @public
-    def start() -> Response:
-        return Response(_START, content_type="text/javascript")
-
-    @blueprint.get("/docs/<file>")
-    @public
-    def file(file: str) -> Response:
-        if file not in _FILE_NAMES:
-            abort(404)
-        return static_files.send(_FILES / file, LIFETIME_SECONDS)
+        return Response(html, headers={"Content-Security-Policy": _CONTENT_SECURITY_POLICY})
 
     app.register_blueprint(blueprint)

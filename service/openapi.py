@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import marshmallow as ma
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Blueprint, Flask
 from werkzeug.routing import Rule
 
@@ -22,6 +23,7 @@ Json = dict[str, Any]
 class Documentation(NamedTuple):
     """What the contract says about a view beyond its docstring, its route and the schemas of its request."""
 
+    tag: str
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]
     """The schema of each success, and an example of it."""
     problems: Mapping[int, Json]
@@ -33,8 +35,10 @@ class Documentation(NamedTuple):
 
 
 def documented(
+    tag: str,
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]],
     problems: Mapping[int, Json],
+    *,
     request_example: Json | None = None,
     media_type: str = "application/json",
     headers: Json | None = None,
@@ -43,7 +47,7 @@ def documented(
 
     def mark(view: _View) -> _View:
         view.documentation = Documentation(  # type: ignore[attr-defined]
-            responses, problems, request_example, media_type, headers or {}
+            tag, responses, problems, request_example, media_type, headers or {}
         )
         return view
 
@@ -63,43 +67,68 @@ _ALWAYS_LIMITED = (200, 403, 404)
 _SOMETIMES_LIMITED = (400, 429, 500, 503)
 
 
+class _Converter(OpenAPIConverter):
+    """apispec's converter, which leaves out a default of None: generators take such a member for a required one."""
+
+    def field2default(self, field: ma.fields.Field[Any], **kwargs: Any) -> Json:
+        return {name: value for name, value in super().field2default(field, **kwargs).items() if value is not None}
+
+
+class _Plugin(MarshmallowPlugin):
+    Converter = _Converter
+
+
 def contract(
     app: Flask,
     *,
-    title: str,
-    version: str,
-    about: str,
+    info: Json,
+    base_path: str,
+    tags: Mapping[str, str],
+    path_parameters: Mapping[str, Json],
+    authorization_help: str,
     limited: Blueprint,
     problem_base_url: str,
     problem_descriptions: dict[int, str],
 ) -> Json:
     """Return the contract.
 
-    `limited`: the blueprint under the rate limit. `problem_descriptions`: the meanings of the statuses that only views
-    raise.
+    `base_path`: what the paths of all operations begin with; the server's URL in the contract. `tags`: the groups of
+    operations, in order, with their descriptions. `path_parameters`: description and example of each.
+    `authorization_help`: where a caller gets a token. `limited`: the blueprint under the rate limit.
+    `problem_descriptions`: the meanings of the statuses that only views raise.
     """
-    marshmallow = MarshmallowPlugin()
-    spec = APISpec(title, version, "3.1.0", [marshmallow], info={"description": about}, servers=[{"url": "/"}])
+    marshmallow = _Plugin()
+    spec = APISpec(
+        info["title"],
+        info["version"],
+        "3.1.0",
+        [marshmallow],
+        info=info,
+        servers=[{"url": base_path, "description": "The service that serves this document."}],
+        tags=[{"name": name, "description": description} for name, description in tags.items()],
+    )
     assert marshmallow.converter is not None
     marshmallow.converter.add_attribute_function(_own_schema)  # type: ignore[no-untyped-call]
-    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": authorization_help}
     spec.components.security_scheme("bearer", bearer)
-    spec.components.schema("Problem", components.PROBLEM_SCHEMA)
-    for name, header in components.HEADERS.items():
-        spec.components.header(name, header | {"required": True})
+    for name, schema in components.PROBLEM_SCHEMAS.items():
+        spec.components.schema(name, schema)
+    for name in sorted(components.HEADERS.keys() - components.NEVER_REQUIRED):
+        spec.components.header(name, components.HEADERS[name] | {"required": True})
     for rule, method, view in _documented(app):
         is_limited = rule.endpoint.startswith(f"{limited.name}.")
-        parameters = marshmallow.converter.schema2parameters(view.query_schema, location="query")
-        operation = _operation(rule, view, parameters, is_limited)
+        in_path = [_path_parameter(name, path_parameters[name]) for name in sorted(rule.arguments)]
+        in_query = map(_query_parameter, marshmallow.converter.schema2parameters(view.query_schema, location="query"))
+        in_header = [*(components.CONSISTENCY if is_limited else []), *components.TRACING]
+        operation = _operation(view, [*in_path, *in_query, *in_header], is_limited)
         for status, example in _problem_examples(rule, view, is_limited).items():
-            operation["responses"][str(status)] = {
-                "description": (components.PROBLEMS | problem_descriptions)[status],
-                "content": {"application/problem+json": _problem(status, example, problem_base_url)},
-                "headers": _headers(status, is_limited),
+            meaning = (components.PROBLEMS | problem_descriptions)[status]
+            operation["responses"][str(status)] = _problem(status, meaning, example, problem_base_url) | {
+                "headers": _headers(status, is_limited)
             }
-        spec.path(_path(rule), operations={method: operation})
+        spec.path(_path(rule, base_path), operations={method: operation})
     document = spec.to_dict()
-    return {part: document[part] for part in ("openapi", "info", "servers", "paths", "components")}
+    return {part: document[part] for part in ("openapi", "info", "servers", "tags", "paths", "components")}
 
 
 def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
@@ -110,11 +139,14 @@ def _documented(app: Flask) -> Iterator[tuple[Rule, str, Any]]:
                 yield rule, method.lower(), view
 
 
-def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) -> Json:
+def _operation(view: Any, parameters: list[Json], is_limited: bool) -> Json:
     documentation: Documentation = view.documentation
     body_schema = getattr(view, "body_schema", None)
     scope = getattr(view, "required_scope", None)
-    summary, _, rest = inspect.cleandoc(view.__doc__).partition("\n\n")
+    summary, _, description = inspect.cleandoc(view.__doc__).partition("\n\n")
+    if scope:
+        # Not in `security`: linters let only schemes of OAuth 2 have scopes there.
+        description += f"\n\nThe token needs the scope `{scope}`."
     responses: dict[str, Json] = {
         str(status): {
             "description": HTTPStatus(status).phrase,
@@ -125,18 +157,13 @@ def _operation(rule: Rule, view: Any, parameters: list[Json], is_limited: bool) 
     }
     operation: Json = {
         "operationId": view.__name__,
+        "tags": [documentation.tag],
         "summary": summary,
-        "security": [{"bearer": [scope] if scope else []}],
-        "parameters": [
-            *_path_parameters(rule),
-            *map(_without_null, parameters),
-            *(components.CONSISTENCY if is_limited else []),
-            *components.TRACING,
-        ],
+        "description": description,
+        "security": [{"bearer": []}],
+        "parameters": parameters,
         "responses": responses,
     }
-    if rest:
-        operation["description"] = rest
     if body_schema:
         content = {"application/json": {"schema": body_schema, "example": documentation.request_example}}
         operation["requestBody"] = {"description": components.REQUEST_BODY, "required": True, "content": content}
@@ -155,19 +182,21 @@ def _problem_examples(rule: Rule, view: Any, is_limited: bool) -> dict[int, Json
     return {status: {"instance": instance, **own.get(status, {})} for status in sorted(statuses)}
 
 
-def _problem(status: int, example: Json, base_url: str) -> Json:
+def _problem(status: int, meaning: str, example: Json, base_url: str) -> Json:
+    """Return a response. All problems have one schema; type and title of a status stand in description and example."""
     fixed = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
-    constants: Json = {"properties": {name: {"const": value} for name, value in fixed.items()}}
-    if "errors" in example and status != 400:
-        constants["required"] = ["errors"]
     usual = {"detail": components.DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
     members = {**fixed, **usual, **example}
     if status in _OF_PROXY:
         del members["instance"]
     order = ("type", "title", "status", "detail", "instance", "trace_id", "errors")
-    return {
-        "schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]},
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
         "example": {name: members[name] for name in order if name in members},
+    }
+    return {
+        "description": f"{fixed['title']}. {meaning} `type` is `{fixed['type']}`.",
+        "content": {"application/problem+json": content},
     }
 
 
@@ -189,26 +218,35 @@ def _headers(status: int, is_limited: bool) -> Json:
     return references | {name: components.HEADERS[name] for name in optional}
 
 
-def _path(rule: Rule) -> str:
-    return re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+def _path(rule: Rule, base_path: str) -> str:
+    return re.sub(r"<(\w+)>", r"{\1}", rule.rule.removeprefix(base_path))
 
 
-def _path_parameters(rule: Rule) -> list[Json]:
+def _path_parameter(name: str, documentation: Json) -> Json:
     schema = {"type": "string", "format": "uuid"}
-    return [{"name": name, "in": "path", "required": True, "schema": schema} for name in sorted(rule.arguments)]
+    return {"name": name, "in": "path", "required": True, **documentation, "schema": schema}
 
 
-def _own_schema(_converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Json:
-    """Return the JSON Schema that a field of our own carries."""
+def _own_schema(converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Json:
+    """Return the JSON Schema that a field of our own carries: a reference to it if the schema has a name."""
     schema: Json = dict(getattr(field, "json_schema", {}))
+    name = getattr(field, "json_schema_name", None)
+    if name:
+        if name not in converter.spec.components.schemas:
+            converter.spec.components.schema(name, schema)
+        reference = {"$ref": f"#/components/schemas/{name}"}
+        return {"anyOf": [reference, {"type": "null"}]} if field.allow_none else reference
     if schema and field.allow_none:
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
-def _without_null(parameter: Json) -> Json:
-    """Drop null from a query parameter: a query has no null, and a default of None only says that it is optional."""
-    schema = {key: value for key, value in parameter["schema"].items() if (key, value) != ("default", None)}
-    if isinstance(schema["type"], list):
+def _query_parameter(parameter: Json) -> Json:
+    """Drop null, which a query does not have, and move the example to where tools look for it."""
+    schema = dict(parameter["schema"])
+    if "anyOf" in schema:
+        schema |= schema.pop("anyOf")[0]
+    if isinstance(schema.get("type"), list):
         schema["type"] = schema["type"][0]
-    return parameter | {"schema": schema}
+    example = {"example": schema.pop("example")} if "example" in schema else {}
+    return parameter | example | {"schema": schema}

@@ -55,6 +55,8 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "WWW-Authenticate": {"description": "Authentication challenge.", "schema": {"type": "string", "const": "Bearer"}},
 }
+# Headers that no response is bound to have: they are described in place.
+NEVER_REQUIRED = {"Accept-Encoding"}
 ON_EVERY_RESPONSE = (
     "X-Trace-Id",
     "Cache-Control",
@@ -89,27 +91,31 @@ CONSISTENCY = [
         "schema": {"type": "string"},
     },
 ]
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "Problem details (RFC 9457).",
-    "required": ["type", "title", "status", "detail", "trace_id"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string", "description": "Path of the request. Missing from problems of the proxy."},
-        "trace_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "description": "The faults, field by field.",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {
-                    "field": {"type": "string", "description": "Parameter, or JSON pointer into the body."},
-                    "message": {"type": "string"},
-                },
+PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
+    "Fault": {
+        "type": "object",
+        "description": "What is wrong with one field.",
+        "required": ["field", "message"],
+        "properties": {
+            "field": {"type": "string", "description": "Parameter, or JSON pointer into the body."},
+            "message": {"type": "string"},
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "description": "Problem details (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "trace_id"],
+        "properties": {
+            "type": {"type": "string", "format": "uri", "description": "The same for all problems of a status."},
+            "title": {"type": "string", "description": "The phrase of the status."},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "instance": {"type": "string", "description": "Path of the request. Missing from problems of the proxy."},
+            "trace_id": {"type": "string", "description": "Id of the request, also in the logs."},
+            "errors": {
+                "type": "array",
+                "description": "The faults, field by field.",
+                "items": {"$ref": "#/components/schemas/Fault"},
             },
         },
     },

@@ -3,12 +3,11 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort
+from flask import Blueprint, Flask, Response
 
 from service import static_files
 from service.auth import public
 
-LIFETIME_SECONDS = 365 * 24 * 3600
 _ASSET_SUFFIXES = {".js", ".css", ".svg"}
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -26,28 +25,16 @@ def chart_library() -> list[Path]:
 
 
 def init_app(app: Flask, folder: Path) -> None:
-    """Serve the folder's index.html at /, with `{assets}` replaced by where the other files are served.
-
-    The URL of the assets changes with their content: a browser keeps them for good, and never mixes two versions.
-    """
+    """Serve the folder's index.html at /, with `{assets}` replaced by where the other files are served."""
     blueprint = Blueprint("page", __name__)
-    assets = {
-        file.name: file for file in (*sorted(folder.iterdir()), *chart_library()) if file.suffix in _ASSET_SUFFIXES
-    }
-    version = static_files.digest(*assets.values())
-    html = (folder / "index.html").read_text(encoding="utf-8").replace("{assets}", f"/assets/{version}")
+    files = [file for file in (*sorted(folder.iterdir()), *chart_library()) if file.suffix in _ASSET_SUFFIXES]
+    assets = static_files.serve(blueprint, "/assets", files)
+    html = (folder / "index.html").read_text(encoding="utf-8").replace("{assets}", assets)
 
     # `GET http://example.com HTTP/1.1` has an empty path, which a strict rule would redirect.
     @blueprint.get("/", strict_slashes=False)
     @public
     def index() -> Response:
         return Response(html, headers={"Content-Security-Policy": _POLICY})
-
-    @blueprint.get("/assets/<requested_version>/<name>")
-    @public
-    def asset(requested_version: str, name: str) -> Response:
-        if requested_version != version or name not in assets:
-            abort(404)
-        return static_files.send(assets[name], LIFETIME_SECONDS, is_immutable=True)
 
     app.register_blueprint(blueprint)

@@ -2,14 +2,37 @@
 
 import hashlib
 import mimetypes
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from flask import Response, request
+from flask import Blueprint, Response, abort, request
+
+from service.auth import public
+
+LIFETIME_SECONDS = 365 * 24 * 3600
 
 
-def send(file: Path, lifetime_seconds: int, *, is_immutable: bool = False) -> Response:
-    """Return a file, or a 304 if the client has it. The path must not come from the client."""
+def serve(blueprint: Blueprint, prefix: str, files: Iterable[Path]) -> str:
+    """Serve files under a URL that changes with their content, and return that URL.
+
+    A browser keeps them for good, and never mixes two versions.
+    """
+    assets = {file.name: file for file in files}
+    version = digest(*assets.values())
+
+    @blueprint.get(f"{prefix}/<requested_version>/<name>")
+    @public
+    def asset(requested_version: str, name: str) -> Response:
+        if requested_version != version or name not in assets:
+            abort(404)
+        return _send(assets[name])
+
+    return f"{prefix}/{version}"
+
+
+def _send(file: Path) -> Response:
+    """Return a file, or a 304 if the client has it."""
     etag = digest(file)
     # Not Werkzeug's comparison: it answers 412 to `If-Match: *`, and 416 to a range in another unit than bytes.
     if request.if_none_match.contains_weak(etag):
@@ -17,7 +40,7 @@ def send(file: Path, lifetime_seconds: int, *, is_immutable: bool = False) -> Re
     else:
         response = Response(file.read_bytes(), content_type=_content_type(file))
     response.set_etag(etag)
-    response.headers["Cache-Control"] = f"public, max-age={lifetime_seconds}" + (", immutable" if is_immutable else "")
+    response.headers["Cache-Control"] = f"public, max-age={LIFETIME_SECONDS}, immutable"
     return response
 
 

@@ -2,15 +2,33 @@
 
 from pathlib import Path
 
+from schemas import examples
+
 __version__ = "0.1.0"
 
 MIGRATIONS = Path(__file__).parent.parent / "sql" / "migrations"
 PAGE = Path(__file__).parent / "page"
 
-ABOUT = (
-    "What every account was worth, and when: captured by sync jobs, read as the latest of each account, as a history"
-    " for a chart, and as a list. Money is a string and exact: parse it as a decimal. Times are UTC. HEAD works as GET."
-    " Every error is a problem (RFC 9457)."
+API_INFO = {
+    "title": "Balance Snapshots",
+    "version": __version__,
+    "description": "What every account was worth, and when: captured by sync jobs, read as the latest of each account,"
+    " as a history for a chart, and as a list. Money is a string and exact: parse it as a decimal. Times are UTC. HEAD"
+    " works as GET. Every error is a problem (RFC 9457). Responses may get more members: ignore those that you do not"
+    " know.",
+    "contact": {"name": "Dashtam", "url": "https://api.dashtam.com"},
+}
+# The groups of operations, in the order in which the documentation shows them.
+TAGS = {
+    "Balances": "Read what accounts were worth.",
+    "Capture": "Store snapshots.",
+    "Corrections": "Replace or withdraw wrong snapshots, and list what was corrected.",
+}
+PATH_PARAMETERS = {"account_id": {"description": "Id of the account.", "example": examples.DEMO_ACCOUNT_ID}}
+AUTHORIZATION_HELP = (
+    "A JWT from your identity service: the user's UUID as `sub` to read, `balance-snapshots:write` in `scope` to"
+    " capture, `balance-snapshots:correct` to correct. On your own machine `make run` prints a token that can do all of"
+    " this, and `make token SUB=<user id> SCOPE=<scope>` prints others."
 )
 
 PROBLEM_DESCRIPTIONS = {

@@ -32,12 +32,18 @@ _DUPLICATES = _CAPTURED.labels("duplicate")
 @json_body(CaptureBatch)
 @no_query_parameters
 @documented(
+    "Capture",
     {200: (CaptureResult, examples.DUPLICATE), 201: (CaptureResult, examples.CREATED)},
     examples.PROBLEMS_OF_CAPTURE,
     request_example=examples.BATCH,
 )
 def capture_snapshots(body: dict[str, Any]) -> Response:
-    """Store a batch: 201 if any snapshot is new, 200 if all were stored already, 409 if any contradicts."""
+    """Store a batch of snapshots: all of it, or nothing.
+
+    An account, `captured_at` and `source` are the key of a snapshot. A batch may be sent again: what is stored already
+    with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Other values under a stored
+    key are a 409.
+    """
     try:
         with db.writing() as connection:
             matches = batch.store(connection, body["snapshots"])

@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 @json_body(CorrectionBatch)
 @no_query_parameters
 @documented(
+    "Corrections",
     {200: (CorrectionResult, examples.CORRECTED)},
     examples.PROBLEMS_OF_CORRECTION,
     request_example=examples.CORRECTIONS,
@@ -40,9 +41,9 @@ _log = structlog.get_logger(__name__)
 def correct_snapshots(body: dict[str, Any]) -> Response:
     """Replace or withdraw wrong snapshots: all of a batch, or none of it.
 
-    A snapshot is identified by its id and its key. Its replacement has the same key and a new id. Both the wrong
-    snapshot and the reason remain in the list of the account's corrections. A batch may be sent again: a correction
-    that was stored with the same values is a duplicate.
+    A snapshot is identified by its id, which reads and captures return, and its key. Its replacement has the same key
+    and a new id. Both the wrong snapshot and the reason remain in the list of the account's corrections. A batch may be
+    sent again: a correction that was stored with the same values is a duplicate.
     """
     try:
         with db.writing() as connection:

@@ -1,4 +1,4 @@
-"""Hooks for schemathesis: instants, time zones, cursors and accounts that the contract's schemas do not describe."""
+"""Hooks for schemathesis: values that the contract's schemas do not describe, and checks beyond its own."""
 
 import contextlib
 from datetime import UTC, datetime, timedelta, timezone
@@ -6,11 +6,13 @@ from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from openapi_schema_validator import OAS31Validator
 from schemathesis import GenerationMode
 
 from schemas.cursor import Cursor
-from schemas.fields import INTERVALS, TIME_ZONES, UUID
+from schemas.fields import INTERVALS, MINOR_UNITS, TIME_ZONES, UUID
 from tools import demo
+from tools.strict_contract import strict_schema
 
 _OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 # In the past, because captures from the future are refused. Both forms of UTC in RFC 3339 occur: Z and +00:00.
@@ -43,6 +45,16 @@ def no_undocumented_header(_context: Any, response: schemathesis.Response, case:
     assert not undocumented, f"{status} has headers that the contract does not document: {undocumented}"
 
 
+@schemathesis.check
+def no_undocumented_member(_context: Any, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
+    """Fail on a member that the contract does not name, and on a problem that is not the one of its status."""
+    documented = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if documented and response.content and "json" in response.headers["content-type"][0]:
+        schema = strict_schema(case.operation.schema.raw_schema, response.status_code, documented)
+        faults = [error.message for error in OAS31Validator(schema).iter_errors(response.json())]
+        assert not faults, faults
+
+
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> None:
     """Apply the rules that schemas cannot express to valid requests, and let half of the accounts exist."""
@@ -62,6 +74,17 @@ def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> N
     if is_valid and case.query.get("time_zone", "UTC") not in TIME_ZONES:
         # Schemathesis now and then takes any string for a valid one, whatever its format.
         case.query["time_zone"] = "UTC"
+    if is_valid:
+        _mend_currencies(case.body)
+
+
+def _mend_currencies(part: Any) -> None:
+    """Replace what has the form of a currency code and is none, anywhere in a part of a body."""
+    members = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    for member in members:
+        _mend_currencies(member)
+    if isinstance(part, dict) and "currency" in part and part["currency"] not in MINOR_UNITS:
+        part["currency"] = "USD"
 
 
 def _mend_range(query: dict[str, Any], *, is_portfolio: bool) -> None:

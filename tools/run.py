@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 
 from config import ConfigError, Settings, read_variable
+from snapshots import capture, corrections
 from snapshots.batch import ContradictionError
-from snapshots.capture import SCOPE
 from tools import demo, local, processes
 from tools.migrate import MigrationError, migrate
 from tools.postgres import PostgresError
@@ -20,7 +20,7 @@ _WELCOME = """
 The demo user's accounts, in a browser:
 {root}/#token={token}
 
-A token for the demo user, who may also capture:
+A token for the demo user, who may also capture and correct:
 
 {token}
 
@@ -89,7 +89,7 @@ def _check_port(settings: Settings) -> None:
 
 def _welcome(settings: Settings) -> str:
     return _WELCOME.format(
-        token=local.token(demo.USER, SCOPE),
+        token=local.token(demo.USER, f"{capture.SCOPE} {corrections.SCOPE}"),
         root=f"http://{settings.address}",
         base=f"http://{settings.address}/api/v1",
         account=demo.CHECKING,

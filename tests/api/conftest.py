@@ -4,8 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.support import Caller, captured, day, snapshot
+from tests.support.contract import served
+
+
+@pytest.fixture(scope="session")
+def contract(app: Flask) -> dict[str, Any]:
+    """The contract that the service serves."""
+    return served(app)
 
 
 @pytest.fixture

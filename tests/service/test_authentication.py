@@ -115,8 +115,7 @@ OPEN = (
     "/",
     "/openapi.json",
     "/docs",
-    "/docs/start.js",
-    "/docs/<file>",
+    "/docs/<requested_version>/<name>",
     "/assets/<requested_version>/<name>",
 )
 

@@ -20,6 +20,7 @@ from tests.support.gunicorn_server import kill
 from tools import stack
 from tools.processes import free_port
 from tools.stack import Stack
+from tools.strict_contract import strict_schema
 
 needs_nginx = pytest.mark.skipif(
     bool(stack.missing_programs()), reason="nginx is not installed: apt-get install nginx-light gettext-base"
@@ -141,13 +142,11 @@ def assert_problem(reply: Reply, status: int) -> None:
 
 
 def _problem_schema(status: int) -> dict[str, Any]:
-    responses = CONTRACT["paths"][f"{API}/balance-snapshots"]["get"]["responses"]
+    responses = CONTRACT["paths"]["/balance-snapshots"]["get"]["responses"]
     if str(status) in responses:
-        schema = responses[str(status)]["content"]["application/problem+json"]["schema"]
-    else:
-        # Statuses that no operation documents: a method or an HTTP version that is not for this API, an unknown path.
-        title = HTTPStatus(status).phrase
-        known = {"status": status, "title": title, "type": BASE_URL + title.lower().replace(" ", "_")}
-        constants = {"properties": {name: {"const": value} for name, value in known.items()}}
-        schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, constants]}
-    return {**schema, "components": CONTRACT["components"]}
+        return strict_schema(CONTRACT, status, responses[str(status)])
+    # Statuses that no operation documents: a method or an HTTP version that is not for this API, an unknown path.
+    title = HTTPStatus(status).phrase
+    known = {"status": status, "title": title, "type": BASE_URL + title.lower().replace(" ", "_")}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": known}
+    return strict_schema(CONTRACT, status, {"content": {"application/problem+json": content}})

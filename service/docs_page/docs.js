@@ -1,0 +1,32 @@
+// Swagger UI, with the errors of an operation folded to a line each: they are alike, and several screens long.
+
+function foldErrors() {
+  function foldable(Response, system) {
+    const { createElement, useState } = system.React;
+
+    return function FoldableResponse(props) {
+      const [isOpen, setIsOpen] = useState(false);
+      if (props.code < "400") {
+        return createElement(Response, props);
+      }
+      const [title] = props.response.get("description").split(". ", 1);
+      const button = createElement(
+        "button",
+        { type: "button", className: "fold", "aria-expanded": isOpen, onClick: () => setIsOpen(!isOpen) },
+        `${props.code} ${title}`,
+      );
+      const row = createElement("tr", { key: "fold", className: "folded" }, createElement("td", { colSpan: 3 }, button));
+      return [row, isOpen && createElement(Response, { ...props, key: "response" })];
+    };
+  }
+
+  return { wrapComponents: { response: foldable } };
+}
+
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  validatorUrl: null,
+  plugins: [foldErrors],
+});
