@@ -44,7 +44,7 @@ def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
     shown = [example for example in EXAMPLES if example.shown]
 
     assert sum(example.text.startswith("curl") for example in shown) == 8
-    assert sum(example.language == "python" for example in shown) == 8
+    assert sum(example.language == "python" for example in shown) == 9
 
 
 def test_the_sync_job_retries_until_the_service_has_started(migrated_database_url: str, tmp_path: Path) -> None:
