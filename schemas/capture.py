@@ -41,6 +41,10 @@ class CaptureItem(Item):
     )
 
 
+# The names of the amounts, in the order of captured_amounts in the database.
+AMOUNTS = tuple(name for name, field in CaptureItem().fields.items() if isinstance(field, Money))
+
+
 class CaptureBatch(ma.Schema):
     """A batch, stored or rejected as a whole."""
 

@@ -182,19 +182,16 @@ def export(
     if start_date and end_date and start_date >= end_date:
         raise click.BadParameter("Must be before --end.", param_hint="'--start'")
     with _exit_codes("The export is not complete."), _connection() as connection, connection.transaction():
-        list_snapshots, columns = (
-            (command_queries.list_all_snapshots_to_export, rows.ALL_COLUMNS)
-            if with_superseded
-            else (command_queries.list_snapshots_to_export, rows.COLUMNS)
-        )
-        snapshots = list_snapshots(
+        snapshots = command_queries.list_snapshots_to_export(
             connection,
             user_id=user_id,
             account_id=account_id,
             start_date=start_date,
             end_date=end_date,
             source=source,
+            with_superseded=with_superseded,
         )
+        columns = rows.ALL_COLUMNS if with_superseded else rows.COLUMNS
         number = files.write(snapshots, columns, sys.stdout, form)
         sys.stdout.flush()
     _say(f"{number:,} snapshots")

@@ -75,8 +75,9 @@ def list_snapshots_to_export(
     start_date: datetime | None,
     end_date: datetime | None,
     source: str | None,
+    with_superseded: bool,
 ) -> Iterator[tuple[str | None, ...]]:
-    """Stream a user's snapshots as rows of text, within a transaction."""
+    """Stream a user's snapshots as rows of text, in the order of snapshots.rows.ALL_COLUMNS, within a transaction."""
     return stream(
         connection,
         "list_snapshots_to_export",
@@ -85,27 +86,7 @@ def list_snapshots_to_export(
         start_date=start_date,
         end_date=end_date,
         source=source,
-    )
-
-
-def list_all_snapshots_to_export(
-    connection: Connection[Any],
-    *,
-    user_id: str,
-    account_id: str | None,
-    start_date: datetime | None,
-    end_date: datetime | None,
-    source: str | None,
-) -> Iterator[tuple[str | None, ...]]:
-    """Stream a user's snapshots, superseded ones included, as rows of text, within a transaction."""
-    return stream(
-        connection,
-        "list_all_snapshots_to_export",
-        user_id=user_id,
-        account_id=account_id,
-        start_date=start_date,
-        end_date=end_date,
-        source=source,
+        with_superseded=with_superseded,
     )
 
 

@@ -81,7 +81,7 @@ def open_source(path: str) -> Iterator[Source]:
 
 
 def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
-    """Write rows of these columns as csv or ndjson; return their number."""
+    """Write these columns, with which the rows begin, as csv or ndjson; return the number of rows."""
     if form == "csv":
         writer = csv.writer(out)
         writer.writerow(columns)
@@ -101,5 +101,5 @@ def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out:
 
     number = 0
     for number, row in enumerate(rows, 1):  # noqa: B007 - the last number is returned
-        write_row(row)
+        write_row(row[: len(columns)])
     return number

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import marshmallow as ma
 from psycopg import Connection
 
+from schemas.capture import AMOUNTS
 from schemas.hints import describe
 from schemas.importing import ImportItem
 from snapshots import command_queries
 from snapshots.batch import CONTRADICTIONS
 from snapshots.rows import ALL_COLUMNS, Row
 
-_COPY = f"COPY import (line, {', '.join(ALL_COLUMNS)}) FROM STDIN"
+_COPY = f"COPY import (line, amounts, {', '.join(ALL_COLUMNS)}) FROM STDIN"
 _MESSAGES = CONTRADICTIONS | {
     "contradicts_batch": "Other lines have this account, time and source with other values.",
     "contradicts_superseded": "This superseded snapshot is stored, or on another line, with other values.",
@@ -130,7 +131,8 @@ def _stage(
                 continue
             staged += 1
             superseded += item["superseded_at"] is not None
-            copy.write_row((row.line, *(item[name] for name in ALL_COLUMNS)))
+            amounts = [item[name] for name in AMOUNTS]
+            copy.write_row((row.line, amounts, *(item[name] for name in ALL_COLUMNS)))
     return read, staged, superseded
 
 

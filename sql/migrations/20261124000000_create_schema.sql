@@ -155,6 +155,44 @@ CREATE FUNCTION captured_amounts(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
+CREATE FUNCTION captured_amounts(snapshot balance_snapshots) RETURNS numeric[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN captured_amounts(
+    (snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value
+);
+
+CREATE FUNCTION captured_amounts(snapshot superseded_snapshots) RETURNS numeric[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN captured_amounts(
+    (snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value
+);
+
+-- The items of a batch of captures or corrections, each with its place from 1 and its amounts for comparison. A capture
+-- has no id and no reason, a withdrawal no values.
+CREATE FUNCTION batch_items(items json) RETURNS TABLE (
+    ordinality bigint, id uuid, user_id uuid, account_id uuid,
+    balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
+    currency text, source snapshot_source, captured_at timestamptz, reason text, amounts numeric[]
+)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        item.ordinality,
+        item.id,
+        item.user_id,
+        item.account_id,
+        item.balance,
+        item.available_balance,
+        item.holdings_value,
+        item.cash_value,
+        item.currency,
+        item.source,
+        item.captured_at,
+        item.reason,
+        captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value) AS amounts
+    FROM json_populate_recordset(NULL::superseded_snapshots, items) WITH ORDINALITY AS item;
+END;
+
 -- The functions whose names end in a version write the API's JSON, compact. A new wire format is a function with a new
 -- version: older code keeps calling this one until a later migration drops it. They escape free text only: no other value
 -- holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL inlines such a function.
@@ -313,7 +351,7 @@ DECLARE
     replacement_ids uuid[];
 BEGIN
     PERFORM id FROM accounts
-    WHERE id IN (SELECT account_id FROM json_populate_recordset(NULL::superseded_snapshots, corrections))
+    WHERE id IN (SELECT account_id FROM batch_items(corrections))
     ORDER BY id
     FOR UPDATE;
     -- After the lock, so that the times of an account's corrections ascend in their order.
@@ -321,7 +359,7 @@ BEGIN
 
     WITH item AS (
         SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
-        FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY
+        FROM batch_items(corrections)
         ORDER BY user_id, account_id, source, captured_at, id, ordinality
     ),
 
@@ -372,7 +410,7 @@ BEGIN
         item.source,
         item.captured_at,
         moved_at
-    FROM json_populate_recordset(NULL::superseded_snapshots, corrections) WITH ORDINALITY AS item
+    FROM batch_items(corrections) AS item
     INNER JOIN unnest(ordinals, replacement_ids) AS replacement (ordinality, id) USING (ordinality)
     WHERE replacement.id IS NOT NULL;
 

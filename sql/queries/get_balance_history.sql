@@ -14,49 +14,33 @@
 --   is_too_long  boolean  whether the range holds more than the maximum
 
 WITH selected AS (
-    -- The range and the row before it, over all sources or one: the parameter disables the other pair of branches. CASE,
-    -- which no index supports, keeps the planner from scanning the primary key for a rare source
-    -- (docs/decisions/0003-plans.md).
-    (
-        SELECT * FROM balance_snapshots
-        WHERE
-            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-            AND %(source)s::snapshot_source IS NULL
-            AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
-        ORDER BY captured_at, id
-        LIMIT %(maximum)s::integer + 1
-    )
-    UNION ALL
-    (
-        SELECT * FROM balance_snapshots
-        WHERE
-            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-            AND %(source)s::snapshot_source IS NULL
-            AND captured_at < %(start_date)s::timestamptz
-        ORDER BY captured_at DESC, id DESC
-        LIMIT 1
-    )
-    UNION ALL
-    (
-        -- A source has one snapshot per instant (the natural key), so this order is total.
-        SELECT * FROM balance_snapshots
-        WHERE
-            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
-            AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
-            AND captured_at BETWEEN %(start_date)s::timestamptz AND %(end_date)s::timestamptz
-        ORDER BY captured_at
-        LIMIT %(maximum)s::integer + 1
-    )
-    UNION ALL
-    (
-        SELECT * FROM balance_snapshots
-        WHERE
-            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
-            AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
-            AND captured_at < %(start_date)s::timestamptz
-        ORDER BY captured_at DESC
-        LIMIT 1
-    )
+    -- The range, and the row before it; over all sources or one: the parameter disables the other branch. CASE, which no
+    -- index supports, keeps the planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    SELECT snapshot.*
+    FROM (
+        VALUES
+        (%(start_date)s::timestamptz, %(end_date)s::timestamptz + interval '1 microsecond', %(maximum)s::integer + 1),
+        ('-infinity', %(start_date)s::timestamptz, 1)
+    ) AS part (starts_at, ends_at, maximum)
+    CROSS JOIN LATERAL (
+        (
+            SELECT * FROM balance_snapshots
+            WHERE
+                user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+                AND %(source)s::snapshot_source IS NULL AND captured_at >= part.starts_at AND captured_at < part.ends_at
+            ORDER BY captured_at DESC, id DESC
+            LIMIT part.maximum
+        )
+        UNION ALL
+        (
+            SELECT * FROM balance_snapshots
+            WHERE
+                CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END AND account_id = %(account_id)s::uuid
+                AND source = %(source)s::snapshot_source AND captured_at >= part.starts_at AND captured_at < part.ends_at
+            ORDER BY captured_at DESC
+            LIMIT part.maximum
+        )
+    ) AS snapshot
 ),
 
 counted AS (
@@ -91,8 +75,7 @@ summary AS (
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
     history_json_v1(snapshots, total_count, balances[1], balances[total_count], currency) AS body,
-    counted.is_too_long
+    (SELECT counted.is_too_long FROM counted) AS is_too_long
 FROM accounts
-CROSS JOIN counted
 CROSS JOIN summary
 WHERE accounts.id = %(account_id)s::uuid;

@@ -27,7 +27,7 @@ SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at
     item.source,
     item.captured_at,
     statement_timestamp()
-FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
+FROM batch_items(%(items)s::json) AS item
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
 WHERE NOT EXISTS (
     SELECT FROM superseded_snapshots AS superseded
@@ -36,10 +36,7 @@ WHERE NOT EXISTS (
         CASE WHEN superseded.user_id = item.user_id THEN TRUE END
         AND superseded.account_id = item.account_id
         AND superseded.captured_at = item.captured_at AND superseded.source = item.source
-        AND superseded.currency = item.currency
-        AND captured_amounts(
-            superseded.balance, superseded.available_balance, superseded.holdings_value, superseded.cash_value
-        ) = captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+        AND superseded.currency = item.currency AND captured_amounts(superseded) = item.amounts
 )
 ORDER BY item.user_id, item.account_id, item.source, item.captured_at, item.ordinality
 ON CONFLICT DO NOTHING

@@ -29,7 +29,6 @@ WHERE
         import.is_contradicted
         OR accounts.user_id IS DISTINCT FROM import.user_id
         OR import.currency IS DISTINCT FROM stored.currency
-        OR captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
-        <> captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
+        OR import.amounts <> captured_amounts(stored)
     )
 ORDER BY import.line;

@@ -15,9 +15,8 @@
 --   last_id           text
 
 WITH selected AS (
-    -- The page and the row before it in the series, over all sources or one: the parameter disables the other branch.
-    -- CASE, which no index supports, keeps the planner from scanning the primary key for a rare source
-    -- (docs/decisions/0003-plans.md).
+    -- The page and the row before it, over all sources or one: the parameter disables the other branch. CASE, which no
+    -- index supports, keeps the planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     (
         SELECT * FROM balance_snapshots
         WHERE

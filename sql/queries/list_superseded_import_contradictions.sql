@@ -33,12 +33,12 @@ WHERE
         OR standing.id IS NOT NULL
         OR row(
             import.currency,
-            captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value),
+            import.amounts,
             import.created_at, import.reason, import.superseded_at, import.superseded_by, import.replaced_by
         )
         IS DISTINCT FROM row(
             stored.currency,
-            captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
+            captured_amounts(stored),
             stored.created_at, stored.reason, stored.superseded_at, stored.superseded_by, stored.replaced_by
         )
     )

@@ -13,11 +13,7 @@ FROM (
     GROUP BY account_id, source, captured_at
     HAVING
         count(*) > 1
-        AND count(
-            DISTINCT row(
-                user_id, currency, captured_amounts(balance, available_balance, holdings_value, cash_value)
-            )
-        ) > 1
+        AND count(DISTINCT row(user_id, currency, amounts)) > 1
 ) AS contradictory
 WHERE
     import.superseded_at IS NULL AND import.is_repetition IS NOT TRUE

@@ -10,9 +10,9 @@ WITH superseded AS (
         source,
         captured_at,
         currency,
-        captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+        captured_amounts(stored) AS amounts,
         replaced_by
-    FROM superseded_snapshots
+    FROM superseded_snapshots AS stored
     WHERE account_id IN (SELECT import.account_id FROM import)
     UNION ALL
     SELECT
@@ -21,7 +21,7 @@ WITH superseded AS (
         source,
         captured_at,
         currency,
-        captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+        amounts,
         replaced_by
     FROM import
     WHERE superseded_at IS NOT NULL
@@ -33,9 +33,7 @@ WHERE
     import.superseded_at IS NULL
     AND import.user_id = superseded.user_id AND import.account_id = superseded.account_id
     AND import.source = superseded.source AND import.captured_at = superseded.captured_at
-    AND import.currency = superseded.currency
-    AND captured_amounts(import.balance, import.available_balance, import.holdings_value, import.cash_value)
-    = superseded.amounts
+    AND import.currency = superseded.currency AND import.amounts = superseded.amounts
     AND NOT EXISTS (
         SELECT FROM superseded AS correction
         WHERE correction.replaced_by = import.id

@@ -21,11 +21,9 @@ WITH matched AS (
         CASE
             WHEN superseded.replaced_by IS NULL THEN item.currency IS NULL
             ELSE
-                coalesce(item.currency = replacement.currency, FALSE)
-                AND captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
-                = replacement.amounts
+                coalesce(item.currency = replacement.currency, FALSE) AND item.amounts = replacement.amounts
         END AS is_same
-    FROM json_populate_recordset(NULL::superseded_snapshots, %(items)s::json) WITH ORDINALITY AS item
+    FROM batch_items(%(items)s::json) AS item
     LEFT JOIN superseded_snapshots AS superseded
         ON
             -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
@@ -41,15 +39,13 @@ WITH matched AS (
         -- The replacement stands, unless it was superseded too.
         SELECT
             standing.currency,
-            captured_amounts(
-                standing.balance, standing.available_balance, standing.holdings_value, standing.cash_value
-            ) AS amounts
+            captured_amounts(standing) AS amounts
         WHERE standing.id = superseded.replaced_by
         UNION ALL
         SELECT
             currency,
-            captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts
-        FROM superseded_snapshots
+            captured_amounts(found) AS amounts
+        FROM superseded_snapshots AS found
         WHERE
             CASE WHEN user_id = item.user_id THEN TRUE END
             AND account_id = item.account_id

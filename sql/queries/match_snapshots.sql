@@ -16,13 +16,8 @@ WITH compared AS MATERIALIZED (
         item.*,
         stored.id AS stored_id,
         accounts.user_id <> item.user_id AS is_other_owner,
-        coalesce(
-            item.currency = stored.currency
-            AND captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
-            = captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
-            FALSE
-        ) AS is_equal
-    FROM json_populate_recordset(NULL::balance_snapshots, %(items)s::json) WITH ORDINALITY AS item
+        coalesce(item.currency = stored.currency AND item.amounts = captured_amounts(stored), FALSE) AS is_equal
+    FROM batch_items(%(items)s::json) AS item
     LEFT JOIN accounts ON item.account_id = accounts.id
     LEFT JOIN balance_snapshots AS stored
         ON
@@ -45,15 +40,13 @@ matched AS (
     FROM compared AS item
     LEFT JOIN LATERAL (
         SELECT id
-        FROM superseded_snapshots
+        FROM superseded_snapshots AS found
         WHERE
             NOT item.is_equal
             AND CASE WHEN user_id = item.user_id THEN TRUE END
             AND account_id = item.account_id
             AND captured_at = item.captured_at AND source = item.source
-            AND currency = item.currency
-            AND captured_amounts(balance, available_balance, holdings_value, cash_value)
-            = captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value)
+            AND currency = item.currency AND captured_amounts(found) = item.amounts
         ORDER BY id DESC
         LIMIT 1
     ) AS superseded ON TRUE

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import AMOUNTS, Caller, captured, faults
+from schemas.capture import AMOUNTS
+from tests.support import Caller, captured, faults
 from tests.support.captures import assert_refused, shown
 
 

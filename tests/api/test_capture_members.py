@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from schemas.capture import AMOUNTS
 from schemas.fields import SOURCES
-from tests.support import AMOUNTS, Caller, captured, faults, snapshot
+from tests.support import Caller, captured, faults, snapshot
 from tests.support.captures import REQUIRED, assert_refused, shown
 
 

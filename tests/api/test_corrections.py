@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from tests.support import AMOUNTS, Caller, captured, correction, snapshot, usd, user_token
+from schemas.capture import AMOUNTS
+from tests.support import Caller, captured, correction, snapshot, usd, user_token
 from tests.support.corrections import balances, outcomes, replacement_of
 
 NONE = {"corrected_count": 0, "withdrawn_count": 0, "duplicate_count": 0}

@@ -12,8 +12,9 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.capture import AMOUNTS
 from schemas.fields import SOURCES
-from tests.support import AMOUNTS, Caller, captured, snapshot, user_token
+from tests.support import Caller, captured, snapshot, user_token
 
 DIGITS = {"USD": 2, "JPY": 0, "KWD": 3, "CLF": 4}
 EPOCH = datetime(2025, 1, 1, tzinfo=UTC)

@@ -13,11 +13,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from schemas.capture import CaptureItem
-from schemas.fields import Money
-
-# The members of a capture that are amounts.
-AMOUNTS = tuple(name for name, field in CaptureItem().fields.items() if isinstance(field, Money))
 ROOT = Path(__file__).parent.parent.parent
 SECRET = "a secret of the tests, of 32 bytes or more"
 API = "/api/v1"
