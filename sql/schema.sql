@@ -24,53 +24,6 @@ CREATE FUNCTION public.is_amount(amount numeric, currency text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((abs(amount) < '1000000000000000'::numeric) AND (scale(amount) <= 4) AND (scale(amount) = scale(public.in_currency(amount, currency))));
 
-CREATE TABLE public.superseded_snapshots (
-    id uuid CONSTRAINT balance_snapshots_id_not_null NOT NULL,
-    user_id uuid CONSTRAINT balance_snapshots_user_id_not_null NOT NULL,
-    account_id uuid CONSTRAINT balance_snapshots_account_id_not_null NOT NULL,
-    balance numeric CONSTRAINT balance_snapshots_balance_not_null NOT NULL,
-    available_balance numeric,
-    holdings_value numeric,
-    cash_value numeric,
-    currency text CONSTRAINT balance_snapshots_currency_not_null NOT NULL,
-    source public.snapshot_source CONSTRAINT balance_snapshots_source_not_null NOT NULL,
-    captured_at timestamp with time zone CONSTRAINT balance_snapshots_captured_at_not_null NOT NULL,
-    created_at timestamp with time zone CONSTRAINT balance_snapshots_created_at_not_null NOT NULL,
-    reason text NOT NULL,
-    superseded_at timestamp with time zone NOT NULL,
-    superseded_by text NOT NULL,
-    replaced_by uuid,
-    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
-    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
-    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
-    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
-    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
-    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
-    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
-    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
-    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
-);
-
-CREATE FUNCTION public.batch_items(items json) RETURNS TABLE(ordinality bigint, id uuid, user_id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, reason text, amounts numeric[])
-    LANGUAGE sql STABLE PARALLEL SAFE
-    BEGIN ATOMIC
- SELECT item.ordinality,
-     item.id,
-     item.user_id,
-     item.account_id,
-     item.balance,
-     item.available_balance,
-     item.holdings_value,
-     item.cash_value,
-     item.currency,
-     item.source,
-     item.captured_at,
-     item.reason,
-     public.captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value) AS amounts
-    FROM json_populate_recordset(NULL::public.superseded_snapshots, batch_items.items) WITH ORDINALITY item(id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at, reason, superseded_at, superseded_by, replaced_by, ordinality);
-
-END;
-
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
     RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
@@ -100,6 +53,33 @@ CREATE FUNCTION public.captured_amounts(snapshot public.balance_snapshots) RETUR
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.captured_amounts((snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value);
 
+CREATE TABLE public.superseded_snapshots (
+    id uuid CONSTRAINT balance_snapshots_id_not_null NOT NULL,
+    user_id uuid CONSTRAINT balance_snapshots_user_id_not_null NOT NULL,
+    account_id uuid CONSTRAINT balance_snapshots_account_id_not_null NOT NULL,
+    balance numeric CONSTRAINT balance_snapshots_balance_not_null NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text CONSTRAINT balance_snapshots_currency_not_null NOT NULL,
+    source public.snapshot_source CONSTRAINT balance_snapshots_source_not_null NOT NULL,
+    captured_at timestamp with time zone CONSTRAINT balance_snapshots_captured_at_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT balance_snapshots_created_at_not_null NOT NULL,
+    reason text NOT NULL,
+    superseded_at timestamp with time zone NOT NULL,
+    superseded_by text NOT NULL,
+    replaced_by uuid,
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
+    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
+);
+
 CREATE FUNCTION public.captured_amounts(snapshot public.superseded_snapshots) RETURNS numeric[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.captured_amounts((snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value);
@@ -127,6 +107,26 @@ CREATE FUNCTION public.hold_accounts(ids uuid[]) RETURNS bigint
            WHERE (accounts.id = ANY (hold_accounts.ids))
            ORDER BY accounts.id
           FOR KEY SHARE OF accounts) held;
+
+END;
+
+CREATE FUNCTION public.parse_items(items json) RETURNS TABLE(ordinality bigint, id uuid, user_id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, reason text, amounts numeric[])
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT item.ordinality,
+     item.id,
+     item.user_id,
+     item.account_id,
+     item.balance,
+     item.available_balance,
+     item.holdings_value,
+     item.cash_value,
+     item.currency,
+     item.source,
+     item.captured_at,
+     item.reason,
+     public.captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value) AS amounts
+    FROM json_populate_recordset(NULL::public.superseded_snapshots, parse_items.items) WITH ORDINALITY item(id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at, reason, superseded_at, superseded_by, replaced_by, ordinality);
 
 END;
 
@@ -172,14 +172,14 @@ DECLARE
 
 BEGIN
     PERFORM id FROM accounts
-    WHERE id IN (SELECT account_id FROM batch_items(corrections))
+    WHERE id IN (SELECT account_id FROM parse_items(corrections))
     ORDER BY id
     FOR UPDATE;
     -- After the lock, so that the times of an account's corrections ascend in their order.
     moved_at := clock_timestamp();
     WITH item AS (
         SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
-        FROM batch_items(corrections)
+        FROM parse_items(corrections)
         ORDER BY user_id, account_id, source, captured_at, id, ordinality
     ),
     moved AS (
@@ -226,7 +226,7 @@ BEGIN
         item.source,
         item.captured_at,
         moved_at
-    FROM batch_items(corrections) AS item
+    FROM parse_items(corrections) AS item
     INNER JOIN unnest(ordinals, replacement_ids) AS replacement (ordinality, id) USING (ordinality)
     WHERE replacement.id IS NOT NULL;
     RETURN QUERY SELECT * FROM unnest(ordinals, replacement_ids);

@@ -169,7 +169,7 @@ RETURN captured_amounts(
 
 -- The items of a batch of captures or corrections, each with its place from 1 and its amounts for comparison. A capture
 -- has no id and no reason, a withdrawal no values.
-CREATE FUNCTION batch_items(items json) RETURNS TABLE (
+CREATE FUNCTION parse_items(items json) RETURNS TABLE (
     ordinality bigint, id uuid, user_id uuid, account_id uuid,
     balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
     currency text, source snapshot_source, captured_at timestamptz, reason text, amounts numeric[]
@@ -351,7 +351,7 @@ DECLARE
     replacement_ids uuid[];
 BEGIN
     PERFORM id FROM accounts
-    WHERE id IN (SELECT account_id FROM batch_items(corrections))
+    WHERE id IN (SELECT account_id FROM parse_items(corrections))
     ORDER BY id
     FOR UPDATE;
     -- After the lock, so that the times of an account's corrections ascend in their order.
@@ -359,7 +359,7 @@ BEGIN
 
     WITH item AS (
         SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
-        FROM batch_items(corrections)
+        FROM parse_items(corrections)
         ORDER BY user_id, account_id, source, captured_at, id, ordinality
     ),
 
@@ -410,7 +410,7 @@ BEGIN
         item.source,
         item.captured_at,
         moved_at
-    FROM batch_items(corrections) AS item
+    FROM parse_items(corrections) AS item
     INNER JOIN unnest(ordinals, replacement_ids) AS replacement (ordinality, id) USING (ordinality)
     WHERE replacement.id IS NOT NULL;
 

@@ -7,17 +7,20 @@
 CREATE TEMPORARY TABLE imported_snapshots ON COMMIT DROP AS
 SELECT
     row_number() OVER (ORDER BY user_id, account_id, source, captured_at) AS place,
-    coalesce(id, uuid_v7(statement_timestamp(), line::integer)) AS id,
-    user_id,
-    account_id,
-    in_currency(balance, currency) AS balance,
-    in_currency(available_balance, currency) AS available_balance,
-    in_currency(holdings_value, currency) AS holdings_value,
-    in_currency(cash_value, currency) AS cash_value,
-    currency,
-    source,
-    captured_at,
-    coalesce(created_at, statement_timestamp()) AS created_at
+    -- In the order of the table's columns.
+    row(
+        coalesce(id, uuid_v7(statement_timestamp(), line::integer)),
+        user_id,
+        account_id,
+        in_currency(balance, currency),
+        in_currency(available_balance, currency),
+        in_currency(holdings_value, currency),
+        in_currency(cash_value, currency),
+        currency,
+        source,
+        captured_at,
+        coalesce(created_at, statement_timestamp())
+    )::balance_snapshots AS snapshot
 FROM (
     SELECT DISTINCT ON (import.user_id, import.account_id, import.source, import.captured_at) import.*
     FROM import

@@ -8,22 +8,8 @@
 --   created_count  bigint
 
 WITH created AS (
-    INSERT INTO balance_snapshots (
-        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-        captured_at, created_at
-    )
-    SELECT
-        id,
-        user_id,
-        account_id,
-        balance,
-        available_balance,
-        holdings_value,
-        cash_value,
-        currency,
-        source,
-        captured_at,
-        created_at
+    INSERT INTO balance_snapshots
+    SELECT (snapshot).*
     FROM imported_snapshots
     WHERE place BETWEEN %(first_place)s::bigint AND %(last_place)s::bigint
     ORDER BY place

@@ -27,7 +27,7 @@ SELECT DISTINCT ON (item.user_id, item.account_id, item.source, item.captured_at
     item.source,
     item.captured_at,
     statement_timestamp()
-FROM batch_items(%(items)s::json) AS item
+FROM parse_items(%(items)s::json) AS item
 INNER JOIN accounts ON item.account_id = accounts.id AND item.user_id = accounts.user_id
 WHERE NOT EXISTS (
     SELECT FROM superseded_snapshots AS superseded

@@ -33,11 +33,9 @@ WITH snapshot AS (
         NULL::text AS superseded_by,
         NULL::uuid AS replaced_by
     FROM balance_snapshots
-    WHERE user_id = %(user_id)s::uuid
     UNION ALL
     SELECT *
     FROM superseded_snapshots
-    WHERE user_id = %(user_id)s::uuid AND %(with_superseded)s::boolean
 )
 
 SELECT
@@ -58,7 +56,10 @@ SELECT
     replaced_by::text AS replaced_by
 FROM snapshot
 WHERE
-    (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s::uuid)
+    -- Conditions stand here and not in the branches, which PostgreSQL then merges in the order of their indexes.
+    user_id = %(user_id)s::uuid
+    AND (%(with_superseded)s::boolean OR superseded_at IS NULL)
+    AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s::uuid)
     AND (%(start_date)s::timestamptz IS NULL OR captured_at >= %(start_date)s::timestamptz)
     AND (%(end_date)s::timestamptz IS NULL OR captured_at <= %(end_date)s::timestamptz)
     AND (%(source)s::snapshot_source IS NULL OR source = %(source)s::snapshot_source)

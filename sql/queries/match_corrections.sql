@@ -23,7 +23,7 @@ WITH matched AS (
             ELSE
                 coalesce(item.currency = replacement.currency, FALSE) AND item.amounts = replacement.amounts
         END AS is_same
-    FROM batch_items(%(items)s::json) AS item
+    FROM parse_items(%(items)s::json) AS item
     LEFT JOIN superseded_snapshots AS superseded
         ON
             -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.

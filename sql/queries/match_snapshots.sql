@@ -17,7 +17,7 @@ WITH compared AS MATERIALIZED (
         stored.id AS stored_id,
         accounts.user_id <> item.user_id AS is_other_owner,
         coalesce(item.currency = stored.currency AND item.amounts = captured_amounts(stored), FALSE) AS is_equal
-    FROM batch_items(%(items)s::json) AS item
+    FROM parse_items(%(items)s::json) AS item
     LEFT JOIN accounts ON item.account_id = accounts.id
     LEFT JOIN balance_snapshots AS stored
         ON

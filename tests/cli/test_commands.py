@@ -106,7 +106,7 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
     with psycopg.connect(database_url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 1".encode())
         try:
-            admin.execute(f"GRANT SELECT ON balance_snapshots TO {role}".encode())
+            admin.execute(f"GRANT SELECT ON balance_snapshots, superseded_snapshots TO {role}".encode())
             parts = urlsplit(database_url)
             url = parts._replace(netloc=f"{role}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
             exports = [shell("snapshots", "export", "--user", user_id, DATABASE_URL=url) for _ in range(3)]

@@ -15,9 +15,10 @@ from tests.support.databases import database
 from tools import sql
 
 _FILL: LiteralString = """
-    INSERT INTO superseded_snapshots
-    SELECT uuid_v7(now(), n), a.user_id, a.id, 1.00, NULL, NULL, NULL, 'XCD', 'account_sync',
-        '2000-01-01'::timestamptz + n * interval '1 hour', now(), 'x', now() + n * interval '1 second', 'x', NULL
+    INSERT INTO superseded_snapshots (id, user_id, account_id, balance, currency, source, captured_at, created_at,
+        reason, superseded_at, superseded_by)
+    SELECT uuid_v7(now(), n), a.user_id, a.id, 1.00, 'XCD', 'account_sync',
+        '2000-01-01'::timestamptz + n * interval '1 hour', now(), 'x', now() + n * interval '1 second', 'x'
     FROM accounts AS a, generate_series(1, {}) AS n
     WHERE {}
 """

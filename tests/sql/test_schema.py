@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from schemas.capture import AMOUNTS
 from schemas.fields import MINOR_UNITS, SOURCES
-from tests.support import AMOUNTS
 from tests.support.sql import Connection, value
 
 USER, ANOTHER_USER = (UUID(int=n) for n in (1, 2))
