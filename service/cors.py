@@ -27,6 +27,7 @@ EXPOSED_HEADERS = (
     "X-RateLimit-Reset",
     "X-Trace-Id",
 )
+_OF_PREFLIGHT = ("Origin", "Access-Control-Request-Method")
 # How long a browser may keep the answer to a preflight; Chromium keeps none for longer.
 MAX_AGE_SECONDS = 7200
 
@@ -41,7 +42,7 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
 
     @app.before_request
     def _answer_preflight() -> Response | None:
-        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+        if request.method != "OPTIONS" or not all(name in request.headers for name in _OF_PREFLIGHT):
             return None
         response = Response(status=204)
         del response.headers["Content-Type"]

@@ -39,7 +39,16 @@ def main(arguments: list[str]) -> None:
 
 
 # Settings that a developer's shell may hold for another purpose.
-_CLEARED = ("DATABASE_URL", "REDIS_URL", "SOCKET", "JWT_ALGORITHM", "JWT_PUBLIC_KEY", "JWT_JWKS_URL", "DOCS")
+_CLEARED = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SOCKET",
+    "JWT_ALGORITHM",
+    "JWT_PUBLIC_KEY",
+    "JWT_JWKS_URL",
+    "DOCS",
+    "CORS_ORIGINS",
+)
 
 
 @contextlib.contextmanager

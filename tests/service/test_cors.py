@@ -104,8 +104,9 @@ def test_a_preflight_costs_no_read(open_app: Flask, reader: Caller) -> None:
     assert reader.latest().headers["X-RateLimit-Remaining"] == "2"
 
 
-def test_options_without_a_preflight_are_no_method_of_the_api(open_app: Flask) -> None:
-    assert open_app.test_client().options(LATEST, headers={"Origin": ALLOWED}).status_code == 405
+@pytest.mark.parametrize("headers", [{}, {"Origin": ALLOWED}, {"Access-Control-Request-Method": "GET"}])
+def test_options_is_not_a_method_of_the_api_except_in_a_preflight(open_app: Flask, headers: dict[str, str]) -> None:
+    assert open_app.test_client().options(LATEST, headers=headers).status_code == 405
 
 
 def test_a_page_of_an_allowed_origin_may_read_the_headers_of_a_response(reader: Caller) -> None:

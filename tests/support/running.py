@@ -72,6 +72,14 @@ class Run:
 
 def clean_environ() -> dict[str, str]:
     """Return our environment without the settings of the service, and without those of a `make` that runs us."""
-    ours = {"DATABASE_URL", "JWT_SECRET_KEY", "JWT_ALGORITHM", "REDIS_URL", "WEB_CONCURRENCY", "TEST_DATABASE_URL"}
+    ours = {
+        "DATABASE_URL",
+        "JWT_SECRET_KEY",
+        "JWT_ALGORITHM",
+        "REDIS_URL",
+        "WEB_CONCURRENCY",
+        "CORS_ORIGINS",
+        "TEST_DATABASE_URL",
+    }
     of_make = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "VENV"}
     return {name: value for name, value in os.environ.items() if name not in ours | of_make}

@@ -14,6 +14,7 @@ import pytest
 from tests.support import API, ROOT, snapshot, token, until
 from tests.support.compose import Compose, read_files
 
+ORIGIN = "https://app.example.com"
 MISSING = [name for name in ("nginx", "mtail", "prometheus", "envsubst", "wget", "nsenter") if not shutil.which(name)]
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other users take root"),
@@ -39,8 +40,9 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Compose]:
-    """`docker compose up`, with an issuer and without an audience."""
-    compose = Compose(tmp_path_factory.mktemp("compose"), secrets, {"JWT_ISSUER": "identity", "JWT_AUDIENCE": ""})
+    """`docker compose up`, with an issuer and a web origin, and without an audience."""
+    environ = {"JWT_ISSUER": "identity", "JWT_AUDIENCE": "", "CORS_ORIGINS": ORIGIN}
+    compose = Compose(tmp_path_factory.mktemp("compose"), secrets, environ)
     try:
         compose.start("postgres")
         until(lambda: compose.is_healthy("postgres"), 30, compose.folder / "postgres.log")
@@ -97,6 +99,13 @@ def test_the_public_port_serves_neither_docs_nor_metrics(up: Compose, path: str)
     status, body = curl(up, f"http://127.0.0.1:8000{path}")
 
     assert (status, json.loads(body)["title"]) == (404, "Not Found")
+
+
+@pytest.mark.parametrize("path", [f"{API}/balance-snapshots", "/metrics"], ids=["service", "nginx"])
+def test_the_web_origin_reaches_the_service_and_nginx(up: Compose, path: str) -> None:
+    _, head = curl(up, f"http://127.0.0.1:8000{path}", "--head", "-H", f"Origin: {ORIGIN}")
+
+    assert f"Access-Control-Allow-Origin: {ORIGIN}" in head.splitlines()
 
 
 def test_docs_can_be_turned_on() -> None:
