@@ -119,8 +119,7 @@ def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs
             return result
     FROM_PRIMARY.inc()
     # The time that a standby took does not count.
-    wait_until = tracing.received_at() + WAIT_SECONDS + time.monotonic() - started_at
-    return _read_primary(wait_until, query, *args, **kwargs)
+    return _read_primary(WAIT_SECONDS + time.monotonic() - started_at, query, *args, **kwargs)
 
 
 def read_primary(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -128,18 +127,19 @@ def read_primary(query: Callable[Concatenate[Connection, P], R], *args: P.args, 
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    return _read_primary(tracing.received_at() + WAIT_SECONDS, query, *args, **kwargs)
+    return _read_primary(WAIT_SECONDS, query, *args, **kwargs)
 
 
 def _read_primary(
-    wait_until: float, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    wait_seconds: float, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
 ) -> R:
+    started_at = tracing.received_at()
     while True:
-        connection = _checkout(wait_until)
+        connection = _checkout(started_at, wait_seconds)
         try:
             return query(connection, *args, **kwargs)
         except psycopg.OperationalError:
-            if not connection.closed or time.monotonic() > wait_until:
+            if not connection.closed or time.monotonic() > started_at + wait_seconds:
                 raise
         finally:
             _checkin(connection)
@@ -162,9 +162,9 @@ def writing() -> Iterator[Connection]:
 
     Raises psycopg.OperationalError when the database does not respond.
     """
-    wait_until = tracing.received_at() + WAIT_SECONDS
+    started_at = tracing.received_at()
     while True:
-        connection = _checkout(wait_until)
+        connection = _checkout(started_at, WAIT_SECONDS)
         try:
             if _is_alive(connection):
                 yield connection
@@ -173,14 +173,13 @@ def writing() -> Iterator[Connection]:
             _checkin(connection)
 
 
-def _checkout(wait_until: float) -> Connection:
-    deadline = tracing.received_at() + DEADLINE_SECONDS
-    if time.monotonic() > deadline:
+def _checkout(started_at: float, wait_seconds: float) -> Connection:
+    if time.monotonic() > started_at + DEADLINE_SECONDS:
         raise psycopg.OperationalError("The request has queued too long.")
-    connection = _getconn(wait_until)
+    connection = _getconn(started_at + wait_seconds)
     IN_USE.inc()
     g.db_pid = connection.info.backend_pid
-    connection.deadline = deadline
+    connection.deadline = started_at + DEADLINE_SECONDS
     return connection
 
 

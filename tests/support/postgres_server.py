@@ -69,12 +69,12 @@ class PostgresServer:
 class Standby(PostgresServer):
     """A streaming replica of another server, which can be stopped and started like one."""
 
-    def __init__(self, folder: Path, primary: PostgresServer) -> None:
-        self._primary = primary
+    def __init__(self, folder: Path, primary_url: str) -> None:
+        self._primary_url = primary_url
         super().__init__(folder)
 
     def _prepare(self) -> None:
-        postgres.copy_as_replica(self._primary.url, self._data)
+        postgres.copy_as_replica(self._primary_url, self._data)
         self.url = self.start()
 
     @contextlib.contextmanager

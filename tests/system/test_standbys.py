@@ -36,7 +36,7 @@ def primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer
 
 @pytest.fixture(scope="module")
 def standby(primary: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standby]:
-    standby = Standby(tmp_path_factory.mktemp("standby"), primary)
+    standby = Standby(tmp_path_factory.mktemp("standby"), primary.url)
     yield standby
     standby.stop()
 
@@ -189,7 +189,7 @@ def test_a_read_that_queued_too_long_does_not_make_a_standby_look_frozen(
 def test_no_read_fails_or_becomes_stale_once_a_standby_is_promoted(
     settings: Settings, primary: PostgresServer, tmp_path: Path
 ) -> None:
-    standby = Standby(tmp_path, primary)
+    standby = Standby(tmp_path, primary.url)
     user_id, account_id = str(uuid4()), str(uuid4())
     try:
         with reading_from(settings, primary, standby.host) as app:
