@@ -203,7 +203,7 @@ PROBLEMS_OF_CORRECTION = {
         "/corrections/0",
         f"The snapshot was superseded otherwise; {_REPLACEMENT_ID} stands now.",
     ),
-    415: {"detail": "Send the body as application/json, not compressed."},
+    415: {"detail": "Send the body as application/json."},
 }
 PROBLEMS_OF_CAPTURE = {
     400: _invalid("The body is not valid.", "/snapshots/0/captured_at", "Must not be in the future."),
@@ -213,5 +213,5 @@ PROBLEMS_OF_CAPTURE = {
         "/snapshots/0",
         "A snapshot of this account, time and source is stored with other values.",
     ),
-    415: {"detail": "Send the body as application/json, not compressed."},
+    415: {"detail": "Send the body as application/json."},
 }
