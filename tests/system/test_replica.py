@@ -10,9 +10,10 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from tests.support import Caller, captured, snapshot, until, user_token
+from tests.support import Caller, captured, day, snapshot, until, user_token
 from tests.support.apps import serving
 from tests.support.clusters import new_cluster
+from tests.support.postgres_server import PostgresServer, Standby
 from tools import postgres
 from tools.migrate import migrate
 
@@ -80,3 +81,28 @@ def test_a_replica_that_is_promoted_takes_captures_without_a_restart_of_the_serv
 
     captured(sync_job(app), snapshot(user_id, account_id))
     assert Caller(app, user_token(user_id)).latest().json["total_count"] == 1
+
+
+def test_captures_and_reads_go_on_after_a_failover_if_both_variables_name_both_hosts(
+    settings: Settings, tmp_path: Path
+) -> None:
+    user_id, account_id = str(uuid4()), str(uuid4())
+    old = PostgresServer(tmp_path / "old")
+    new = Standby(tmp_path / "new", old.url)
+    hosts = f"postgresql://snapshots@/postgres?host={old.host},{new.host}&target_session_attrs="
+    settings = replace(settings, database_url=f"{hosts}read-write", read_database_url=f"{hosts}prefer-standby")
+    try:
+        with serving(settings) as app:
+            captured(sync_job(app), snapshot(user_id, account_id, captured_at=day(1)))
+            until(lambda: Caller(app, user_token(user_id)).latest().json["total_count"] == 1, 15)
+
+            old.kill()
+            with psycopg.connect(new.url) as connection:
+                assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
+
+            captured(sync_job(app), snapshot(user_id, account_id, captured_at=day(2)))
+            assert Caller(app, user_token(user_id)).recent(account_id).json["total_count"] == 2
+            assert app.test_client().get("/readyz").status_code == 200
+    finally:
+        new.stop()
+        old.stop()
