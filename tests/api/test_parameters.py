@@ -75,3 +75,14 @@ def test_all_faults_of_a_query_are_reported_at_once(user: Caller, account_id: st
     response = user.send("GET", f"/accounts/{account_id}/balance-snapshots?limit=0&source=x&page=2&q=1&q=2")
 
     assert set(faults(response)) == {"limit", "source", "page", "q"}
+
+
+def test_a_query_that_comes_again_is_loaded_as_the_first_time(
+    user: Caller, sync_job: Caller, user_id: str, account_id: str
+) -> None:
+    captured(sync_job, *(snapshot(user_id, account_id, captured_at=f"2025-01-0{day}T00:00:00Z") for day in (1, 2, 3)))
+
+    answers = [user.recent(account_id, limit=limit) for limit in ("1", "2", "x", "1", "2", "x")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 400] * 2
+    assert [answer.json.get("total_count") for answer in answers] == [1, 2, None] * 2
