@@ -16,6 +16,7 @@ from tools import local
 USERS = 64
 CONNECTIONS = (8, 24)
 SECONDS = 3
+WARM_UP_SECONDS = 2
 PATHS = {
     "latest": "/api/v1/balance-snapshots",
     "list of 30": "/api/v1/accounts/{account_id}/balance-snapshots?limit=30",
@@ -31,6 +32,8 @@ def measure(database_url: str, rounds: int) -> Iterator[dict[str, Any]]:
     with services.running(database_url, {"nginx": [services.behind_nginx], "gunicorn": [alone]}) as running:
         for scenario, path in PATHS.items():
             requests = [wrk.get(path.format(account_id=id_), local.token(user_id)) for user_id, id_ in accounts]
+            for service in running.values():
+                wrk.load_successfully(service.bases, requests, connections=min(CONNECTIONS), seconds=WARM_UP_SECONDS)
             for connections in CONNECTIONS:
                 load = partial(wrk.load_successfully, requests=requests, connections=connections, seconds=SECONDS)
                 loads = turns.alternate(

@@ -33,9 +33,9 @@ def stored(part: str) -> str:
 
 def text(part: str, result: dict[str, Any]) -> str:
     """Return how a part was measured, and its tables."""
-    how = [f"`make bench PARTS={part}`", result["date"], f"{result['minutes']:.0f} minutes"]
+    how = [f"`make bench PARTS={part}`", result["date"], f"{result['minutes']:.0f} min"]
     if "rounds" in result:
-        how.append(f"{result['rounds']} rounds")
+        how.append(f"median of {result['rounds']} rounds" if result["rounds"] > 1 else "1 round")
     how += [f"{result['snapshots']:,} snapshots", f"Python {result['python']}"]
     return "\n\n".join([", ".join(how) + ".", *TABLES[part](result["figures"])])
 

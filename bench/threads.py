@@ -23,6 +23,7 @@ SETTINGS = [
 SCENARIOS = ("latest, 8 accounts", "history of 365", "capture of 100")
 CONNECTIONS = (8, 32)
 SECONDS = 2
+WARM_UP_SECONDS = 1
 
 
 def measure(database_url: str, rounds: int) -> Iterator[dict[str, Any]]:
@@ -31,6 +32,8 @@ def measure(database_url: str, rounds: int) -> Iterator[dict[str, Any]]:
     first, *others = launches
     with compare.captures_deleted(database_url), services.running(database_url, launches) as running:
         for scenario in [scenario for scenario in scenarios() if scenario.name in SCENARIOS]:
+            for service in running.values():
+                compare.load(service, scenario, min(CONNECTIONS), WARM_UP_SECONDS)
             for connections in CONNECTIONS:
                 loads = turns.alternate(
                     {
