@@ -190,12 +190,12 @@ class Settings(CommandSettings):
         ma.fields.String(load_default=None),
         "A unix socket for gunicorn to listen on instead, in a folder that only the reverse proxy may enter.",
     )
-    web_concurrency: int = _setting(
-        ma.fields.Integer(load_default=1, validate=ma.validate.Range(1, 256)),
-        "Worker processes; more than one needs REDIS_URL.",
+    web_concurrency: int | None = _setting(
+        ma.fields.Integer(load_default=None, validate=ma.validate.Range(1, 256)),
+        "Worker processes; more than one needs REDIS_URL. By default one for each core, or just one without REDIS_URL.",
     )
     web_threads: int = _setting(
-        ma.fields.Integer(load_default=4, validate=ma.validate.Range(1, 256)),
+        ma.fields.Integer(load_default=2, validate=ma.validate.Range(1, 256)),
         "Threads per worker, each with a database connection of its own.",
     )
 
@@ -213,6 +213,11 @@ class Settings(CommandSettings):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def workers(self) -> int:
+        """The number of worker processes: WEB_CONCURRENCY, or one for each core if they can share the rate limit."""
+        return self.web_concurrency or (len(os.sched_getaffinity(0)) if self.redis_url else 1)
+
+    @property
     def verification_key(self) -> Any:
         """The key that verifies tokens, unless there is a key set: the secret, or a public key object."""
         if self.jwt_algorithm == "HS256":
@@ -222,8 +227,8 @@ class Settings(CommandSettings):
 
     def _validate(self) -> None:
         self._validate_keys()
-        if self.web_concurrency > 1 and not self.redis_url:
-            workers = f"{self.web_concurrency} workers (WEB_CONCURRENCY)"
+        if self.workers > 1 and not self.redis_url:
+            workers = f"{self.workers} workers (WEB_CONCURRENCY)"
             raise ConfigError(f"REDIS_URL: {workers} need a Redis or Valkey to share the rate limit in.")
 
     def _validate_keys(self) -> None:

@@ -43,7 +43,8 @@ def behind_nginx(port: int, folder: Path) -> list[Process]:
     """Return nginx, and gunicorn behind it, as they are deployed."""
     listen, internal_listen = f"127.0.0.1:{port}", f"127.0.0.1:{processes.free_port()}"
     socket = f"{folder}/service.sock"
-    environ = stack.nginx_environment(listen, internal_listen, f"unix:{socket}", "https://api.dashtam.com/errors/")
+    base_url = "https://api.dashtam.com/errors/"
+    environ = stack.nginx_environment(listen, internal_listen, f"unix:{socket}", base_url, workers=PROCESSES)
     return [
         Process(_GUNICORN, {"SOCKET": socket, "WEB_CONCURRENCY": str(PROCESSES)}),
         Process([str(stack.DEPLOY / "nginx.sh"), str(folder)], environ),

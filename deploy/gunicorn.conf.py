@@ -25,7 +25,7 @@ _settings = Settings.load()
 
 wsgi_app = "wsgi:app"
 bind = f"unix:{_settings.socket}" if _settings.socket else _settings.address
-workers = _settings.web_concurrency
+workers = _settings.workers
 threads = _settings.web_threads
 # Each worker opens its own connections, after the fork.
 preload_app = False

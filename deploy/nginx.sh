@@ -6,12 +6,15 @@
 #   PROBLEM_BASE_URL  the same as the service's
 #   STATUS_LOG        a file for nginx.mtail, or /dev/null
 #   CORS_ORIGINS      the same as the service's; may be missing
+#   WORKERS           of gunicorn; if missing, one for each core, as is the service's own default
 set -euf
 : "${LISTEN:?}" "${INTERNAL_LISTEN:?}" "${UPSTREAM:?}" "${PROBLEM_BASE_URL:?}" "${STATUS_LOG:?}"
 deploy=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 shift
 export SITE="$deploy/site"
+workers=${WORKERS:-$(nproc)}
+export MAX_READS=$((12 * workers)) MAX_CAPTURES=$((4 * workers))
 export CORS_ORIGIN_MAP="" CORS_VARY=""
 for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
     # The service refuses these too, but nginx may start first, and would take them for directives.
@@ -23,7 +26,7 @@ for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
     CORS_VARY=Origin
 done
 # Single quotes, because envsubst needs these names. All other names in the file are nginx's own.
-envsubst '${LISTEN} ${INTERNAL_LISTEN} ${UPSTREAM} ${PROBLEM_BASE_URL} ${STATUS_LOG} ${SITE} ${CORS_ORIGIN_MAP} ${CORS_VARY}' \
+envsubst '${LISTEN} ${INTERNAL_LISTEN} ${UPSTREAM} ${PROBLEM_BASE_URL} ${STATUS_LOG} ${SITE} ${CORS_ORIGIN_MAP} ${CORS_VARY} ${MAX_READS} ${MAX_CAPTURES}' \
     < "$deploy/nginx.conf" > "$folder/nginx.conf"
 globals="daemon off;"
 # If started as root, nginx would run its workers as a user who cannot enter the folder.

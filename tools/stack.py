@@ -98,6 +98,7 @@ class Stack:
                 settings.problem_base_url,
                 status_log=str(self.folder / "status.log") if self.nginx_metrics_base else "/dev/null",
                 cors_origins=",".join(settings.cors_origins),
+                workers=settings.workers,
             ),
         )
         self._wait_until_up()
@@ -158,6 +159,7 @@ def nginx_environment(
     *,
     status_log: str = "/dev/null",
     cors_origins: str = "",
+    workers: int = 2,
 ) -> dict[str, str]:
     """Return the environment that deploy/nginx.sh needs."""
     return {
@@ -168,6 +170,7 @@ def nginx_environment(
         "PROBLEM_BASE_URL": problem_base_url,
         "STATUS_LOG": status_log,
         "CORS_ORIGINS": cors_origins,
+        "WORKERS": str(workers),
     }
 
 

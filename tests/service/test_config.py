@@ -1,5 +1,6 @@
 """Settings: values that are refused at startup, and the messages."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -37,7 +38,7 @@ def asymmetric(algorithm: str, **more: str) -> dict[str, str]:
 def test_only_a_database_and_a_secret_are_required() -> None:
     settings = Settings.from_env(LEAST)
 
-    assert (settings.jwt_algorithm, settings.port, settings.web_concurrency) == ("HS256", 8000, 1)
+    assert (settings.jwt_algorithm, settings.port) == ("HS256", 8000)
     assert settings.problem_base_url == "https://api.dashtam.com/errors/"
 
 
@@ -104,7 +105,22 @@ def test_a_bad_setting_is_named(environ: dict[str, str], variable: str) -> None:
 def test_workers_may_share_a_redis_or_a_valkey(scheme: str) -> None:
     settings = Settings.from_env({**LEAST, "WEB_CONCURRENCY": "2", "REDIS_URL": f"{scheme}://store"})
 
-    assert settings.web_concurrency == 2
+    assert settings.workers == 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "workers"),
+    [({}, 1), ({"REDIS_URL": "redis://store"}, 3), ({"REDIS_URL": "redis://store", "WEB_CONCURRENCY": "2"}, 2)],
+    ids=["without a store", "with a store", "as set"],
+)
+def test_the_number_of_workers_follows_the_cores_if_they_can_share_the_limit(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], workers: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 2, 5})
+
+    settings = Settings.from_env({**LEAST, **environ})
+
+    assert (settings.workers, settings.web_threads) == (workers, 2)
 
 
 @pytest.mark.parametrize("limit", ["1/second", "100/minute", "100 per minute", "5/2 hours", "100000/day"])

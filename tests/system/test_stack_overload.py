@@ -1,16 +1,23 @@
 """More requests than the stack can serve, or slower ones."""
 
 import contextlib
+import os
+import re
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from service.db import DEADLINE_SECONDS
 from tests.support import API, snapshot, until, user_token
 from tests.support.stack_client import ask, assert_problem, capture, needs_nginx, read
+from tools import stack
+from tools.processes import free_port
 from tools.stack import Stack
 
 pytestmark = needs_nginx
@@ -62,3 +69,20 @@ def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> 
         assert reply.headers["Retry-After"] == "1"
     assert {reply.status for reply in replies} <= {200, 201, 503}
     assert read(running, str(uuid4())).status == 200
+
+
+@pytest.mark.parametrize(
+    ("workers", "bounds"), [("3", ["36", "12"]), ("", ["12", "4"])], ids=["as set", "as the cores"]
+)
+def test_nginx_lets_more_requests_through_to_more_workers(tmp_path: Path, workers: str, bounds: list[str]) -> None:
+    environment = stack.nginx_environment(
+        f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", "unix:/none", "https://problems.example/"
+    )
+    on_one_core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))]
+    command = [*on_one_core, str(stack.DEPLOY / "nginx.sh"), str(tmp_path), "-T"]
+
+    done = subprocess.run(
+        command, env=environment | {"WORKERS": workers}, capture_output=True, text=True, timeout=30, check=True
+    )
+
+    assert re.findall(r"max_conns=(\d+)", done.stdout) == bounds
