@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 from flask import Flask
@@ -31,6 +32,13 @@ from tools import postgres
 from tools.migrate import migrate
 from tools.stack import Stack
 
+# Random examples of each test; .ci/run tries the larger number.
+EXAMPLES = {"quick": 30, "thorough": 150}
+for name, count in EXAMPLES.items():
+    hypothesis.settings.register_profile(
+        name, max_examples=count, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+hypothesis.settings.load_profile("quick")
 # Servers' data directories are thousands of small files, which take longer to create and remove on a disk.
 MEMORY = Path("/dev/shm")
 MIN_FREE_BYTES = 4 * 2**30

@@ -1,7 +1,5 @@
 """The contract in OpenAPI: complete, valid, as committed, and kept by the running service."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urljoin
@@ -20,7 +18,7 @@ from schemas.reads import (
     ListParameters,
     PortfolioParameters,
 )
-from tests.support import API, ROOT, Caller
+from tests.support import API, Caller
 from tests.support.apps import serving
 from tests.support.contract import (
     AUDIT,
@@ -210,19 +208,3 @@ def test_every_operation_has_a_summary_a_description_and_a_tag_that_is_described
 
 def test_the_contract_asks_nobody_to_encode_what_tools_encode(app: Flask) -> None:
     assert "%2B" not in app.test_client().get("/openapi.json").text
-
-
-def test_the_running_service_keeps_its_contract(contract: dict[str, Any]) -> None:
-    """Schemathesis runs all of its checks over HTTP, with valid and invalid requests; `make fuzz` does so at length."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.fuzz", "1", "25"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    count = len(list(operations(contract)))
-    assert f"{count} selected / {count} total" in done.stdout

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import Answer, Caller, correction, faults, snapshot, usd, user_token
@@ -192,7 +192,6 @@ def assert_conflict(response: Answer, member: str, statuses: list[str]) -> None:
     assert list(faults(response)) == [f"/{member}/{n}" for n, status in enumerate(statuses) if status == "conflict"]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(story=st.lists(steps, min_size=1, max_size=12))
 def test_the_service_matches_the_model_after_any_sequence_of_requests(
     app: Flask, story: list[Capture | Correct | Redeliver]

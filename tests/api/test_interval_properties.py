@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.fields import INTERVALS, SOURCES
@@ -39,7 +39,6 @@ def thinned(series: list[dict[str, Any]], bounds: list[datetime], end: datetime)
     return last_of_bucket
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     keys=st.lists(
         st.tuples(offsets, st.sampled_from(SOURCES[:2]), st.sampled_from(["USD", "USD", "JPY"])),

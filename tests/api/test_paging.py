@@ -46,9 +46,7 @@ def minutes(user_id: str, account_id: str, *numbers: int, source: str = "account
     ]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(
         st.tuples(st.integers(0, 6), st.sampled_from(SOURCES[:3]), st.sampled_from(["USD", "USD", "JPY"])),

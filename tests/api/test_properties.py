@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.capture import AMOUNTS
@@ -162,7 +162,6 @@ def seen(response: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return shown, body
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     history=histories,
     source=st.sampled_from([None, *SOURCES[:3]]),
@@ -206,7 +205,6 @@ def test_every_read_returns_what_the_model_returns(
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(balance=amounts, currency=st.sampled_from(sorted(DIGITS)), member=st.sampled_from(AMOUNTS))
 def test_no_digit_of_an_amount_is_lost_on_the_way(
     app: Flask, captor: Caller, balance: Decimal, currency: str, member: str

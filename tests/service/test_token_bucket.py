@@ -144,7 +144,7 @@ steps = st.lists(st.tuples(st.integers(0, 4 * SECOND), st.integers(0, 3)), max_s
 limit_texts = st.sampled_from(["100/minute", "1/second", "7/minute", "3/hour", "1000000/second", "1/day"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(limit=limit_texts, steps=steps)
 def test_a_bucket_admits_what_a_bucket_of_exact_fractions_admits(
     local: Take, shared: Take, clock: Clock, limit: str, steps: list[tuple[int, int]]
