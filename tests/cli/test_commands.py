@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.support import ROOT, Caller, captured, until
-from tests.support.command_line import USAGE, Flasks, as_csv, command, environ, series, started
+from tests.support.command_line import USAGE, Flasks, as_csv, command, environ, in_process, series, started
 from tests.support.running import clean_environ
 
 
@@ -99,7 +99,7 @@ def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
 
 
 def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
-    shell: Flasks, database_url: str, sync_job: Caller, user_id: str, account_id: str
+    database_url: str, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, *series(user_id, account_id))
     role = f"exporter_{uuid4().hex}"
@@ -109,7 +109,7 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
             admin.execute(f"GRANT SELECT ON balance_snapshots, superseded_snapshots TO {role}".encode())
             parts = urlsplit(database_url)
             url = parts._replace(netloc=f"{role}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
-            exports = [shell("snapshots", "export", "--user", user_id, DATABASE_URL=url) for _ in range(3)]
+            exports = [in_process(url)("snapshots", "export", "--user", user_id) for _ in range(3)]
         finally:
             admin.execute(f"DROP OWNED BY {role}".encode())
             admin.execute(f"DROP ROLE {role}".encode())

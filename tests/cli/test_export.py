@@ -12,27 +12,23 @@ from flask import Flask
 
 from snapshots.rows import COLUMNS
 from tests.support import Caller, captured, snapshot, user_token
-from tests.support.command_line import SYSTEM_FAULT, USAGE, Flasks, Stored, series
+from tests.support.command_line import SYSTEM_FAULT, USAGE, Flasks, Stored, in_process, series
 from tools import demo
 
 # Export
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_exported_snapshots_are_imported_back_unchanged(
-    shell: Flasks,
-    migrated_database_url: str,
-    tmp_path: Path,
-    form: str,
-) -> None:
+def test_exported_snapshots_are_imported_back_unchanged(migrated_database_url: str, tmp_path: Path, form: str) -> None:
     with psycopg.connect(migrated_database_url) as connection:
         demo.load(connection)
-    exported = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
+    flask = in_process(migrated_database_url)
+    exported = flask("snapshots", "export", "--user", demo.USER, "--format", form)
     path = tmp_path / f"demo.{form}"
-    path.write_text(exported.stdout)
+    path.write_text(exported.stdout, newline="")
 
-    imported = shell("snapshots", "import", str(path), DATABASE_URL=migrated_database_url)
-    again = shell("snapshots", "export", "--user", demo.USER, "--format", form, DATABASE_URL=migrated_database_url)
+    imported = flask("snapshots", "import", str(path))
+    again = flask("snapshots", "export", "--user", demo.USER, "--format", form)
 
     assert imported.returncode == 0, imported.stderr
     assert len(exported.stdout.splitlines()) == 2302 + (form == "csv")

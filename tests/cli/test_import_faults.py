@@ -199,12 +199,12 @@ def test_a_file_that_is_truncated_or_of_another_format_is_reported(
     assert said in done.stderr
 
 
-def test_system_faults_have_their_own_exit_code(shell: Flasks, tmp_path: Path) -> None:
+def test_system_faults_have_their_own_exit_code(flask: Flasks, shell: Flasks, tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
     path.write_text(as_csv())
     nowhere = "postgresql://u:pass-phrase@127.0.0.1:1/none"
 
-    missing = shell("snapshots", "import", str(tmp_path / "missing.csv"))
+    missing = flask("snapshots", "import", str(tmp_path / "missing.csv"))
     cut_off = shell("snapshots", "import", str(path), DATABASE_URL=nowhere)
 
     assert (missing.returncode, cut_off.returncode) == (SYSTEM_FAULT, SYSTEM_FAULT)
@@ -212,4 +212,4 @@ def test_system_faults_have_their_own_exit_code(shell: Flasks, tmp_path: Path) -
     assert "The database:" in cut_off.stderr
     assert "pass-phrase" not in cut_off.stderr
     assert "Traceback" not in missing.stderr + cut_off.stderr
-    assert shell("snapshots", "import").returncode == USAGE
+    assert flask("snapshots", "import").returncode == USAGE

@@ -103,6 +103,9 @@ def test_make_fix_formats_the_code_and_the_sql(copy: Path) -> None:
     (copy / "config.py").write_text((ROOT / "config.py").read_text().replace("import os\n", "import os ;\n"))
     query = copy / "sql" / "queries" / "lock_accounts.sql"
     query.write_text(query.read_text().replace("SELECT", "select"))
+    # sqlfluff takes a second for each of the other files.
+    for file in {*copy.glob("sql/queries/*.sql"), *copy.glob("sql/migrations/*.sql")} - {query}:
+        file.unlink()
 
     subprocess.run(["make", "fix"], cwd=copy, capture_output=True, check=True)
 

@@ -169,19 +169,26 @@ def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp
     assert serving.end() == 0
 
 
-def test_a_secret_from_a_file_is_the_one_in_force(short_run: Callable[..., Run], tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(SECRET)
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run with a secret from a file, an issuer and an audience."""
+    state = tmp_path_factory.mktemp("state")
+    new_cluster(state / "postgres")
+    (state / "secret").write_text(SECRET)
+    run = Run(state, JWT_SECRET_KEY_FILE=str(state / "secret"), JWT_ALGORITHM="", JWT_ISSUER="us", JWT_AUDIENCE="them")
+    yield run.wait_until_ready()
+    run.end(signal.SIGKILL)
 
-    run = short_run(JWT_SECRET_KEY_FILE=str(tmp_path / "secret"), JWT_ALGORITHM="")
 
-    line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
+def test_a_secret_from_a_file_is_the_one_in_force(configured: Run) -> None:
+    bearer = user_token(demo.USER, iss="us", aud="them")
+
+    line = f'curl -H "Authorization: Bearer {bearer}" {configured.base}/api/v1/balance-snapshots'
     assert curl(line)["total_count"] == len(demo.ACCOUNTS)
 
 
-def test_the_printed_token_carries_the_configured_issuer_and_audience(short_run: Callable[..., Run]) -> None:
-    run = short_run(JWT_ISSUER="us", JWT_AUDIENCE="them")
-
-    assert curl(run.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)
+def test_the_printed_token_carries_the_configured_issuer_and_audience(configured: Run) -> None:
+    assert curl(configured.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)
 
 
 def test_a_database_of_ones_own_is_migrated_and_left_empty(

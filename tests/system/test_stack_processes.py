@@ -7,8 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -66,35 +66,43 @@ def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
     assert [(reply.status, reply.body) for reply in replies if reply.status != 200] == []
 
 
-@pytest.fixture
-def short_lived(tmp_path: Path) -> Iterator[Stack]:
-    with started(tmp_path) as running:
-        yield running
+@dataclass
+class Stopped:
+    """What a stack left whose service was stopped during a capture, before it was stopped itself."""
+
+    state: Path
+    user_id: str
+    captured: Reply
+    exit_status: int
+    read_afterwards: Reply
 
 
-def test_a_stack_starts_again_with_the_data_of_its_first_start(tmp_path: Path) -> None:
-    user_id = str(uuid4())
-    with started(tmp_path) as first:
-        assert capture(first, snapshot(user_id, str(uuid4()))).status == 201
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
+    state, user_id, account_id = tmp_path_factory.mktemp("state"), str(uuid4()), str(uuid4())
+    with started(state) as running:
+        with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(1) as thread:
+            other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+            under_way = thread.submit(capture, running, snapshot(user_id, account_id))
+            until(lambda: _is_waiting(other), 5)
 
-    with started(tmp_path) as second:
-        assert read(second, user_id).json["total_count"] == 1
+            running.gunicorn.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            other.rollback()
+
+            captured = under_way.result()
+        return Stopped(state, user_id, captured, running.gunicorn.wait(20), read(running, user_id))
 
 
-def test_a_service_that_is_stopped_finishes_its_requests(short_lived: Stack) -> None:
-    user_id, account_id = str(uuid4()), str(uuid4())
-    with psycopg.connect(short_lived.admin_url) as other, ThreadPoolExecutor(1) as thread:
-        other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
-        under_way = thread.submit(capture, short_lived, snapshot(user_id, account_id))
-        until(lambda: _is_waiting(other), 5)
+def test_a_service_that_is_stopped_finishes_its_requests(stopped: Stopped) -> None:
+    assert stopped.captured.status == 201
+    assert stopped.exit_status == 0
+    assert_problem(stopped.read_afterwards, 502)
 
-        short_lived.gunicorn.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        other.rollback()
 
-        assert under_way.result().status == 201
-    assert short_lived.gunicorn.wait(20) == 0
-    assert_problem(read(short_lived, user_id), 502)
+def test_a_stack_starts_again_with_the_data_of_its_first_start(stopped: Stopped) -> None:
+    with started(stopped.state) as second:
+        assert read(second, stopped.user_id).json["total_count"] == 1
 
 
 def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
@@ -102,8 +110,7 @@ def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and row[0] > 0
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
+def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path) -> None:
     ports = {"PORT": str(free_port()), "INTERNAL_PORT": str(free_port()), "NGINX_METRICS_PORT": str(free_port())}
     with subprocess.Popen(
         [sys.executable, "-m", "tools.stack"],
@@ -118,7 +125,7 @@ def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path, end
             assert f"http://127.0.0.1:{ports['PORT']}; " in first
             assert f"http://127.0.0.1:{ports['INTERNAL_PORT']}/metrics" in second
         finally:
-            process.send_signal(ending)
+            process.send_signal(signal.SIGTERM)
         assert process.stdout.read().endswith("Stopped.\n")
     assert process.returncode == 0
     assert not stack_answers(ports["PORT"])

@@ -66,26 +66,22 @@ def test_a_worker_that_has_served_requests_exits_at_once(gunicorn: Gunicorn, end
     assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
 
-@every_ending
-def test_a_worker_exits_at_once_while_its_limiter_waits_for_the_store(
-    gunicorn: Gunicorn, store: ValkeyServer, ending: signal.Signals
-) -> None:
+def test_a_worker_exits_at_once_while_its_limiter_waits_for_the_store(gunicorn: Gunicorn, store: ValkeyServer) -> None:
     store.stop()
     assert read(gunicorn).status == 200
 
-    gunicorn.process.send_signal(ending)
+    gunicorn.process.send_signal(signal.SIGTERM)
 
     assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
 
-@every_ending
-def test_an_idle_connection_does_not_keep_a_worker_from_exiting(gunicorn: Gunicorn, ending: signal.Signals) -> None:
+def test_an_idle_connection_does_not_keep_a_worker_from_exiting(gunicorn: Gunicorn) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", gunicorn.port)) as client:
         client.request("GET", "/healthz")
         with client.getresponse() as response:
             response.read()
 
-        gunicorn.process.send_signal(ending)
+        gunicorn.process.send_signal(signal.SIGTERM)
 
         assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
