@@ -30,16 +30,20 @@ RETRY_SECONDS = 0.1
 DEADLINE_SECONDS = 2.5
 CONNECT_SECONDS = 2
 
-# Set once for each connection. Plans are generic, because each query gates its branches by parameter
-# (docs/decisions/0003-plans.md). The server gives up just before the client, so that it does no work in vain.
+# Set once for each connection. The server gives up just before the client, so that it does no work in vain.
 _SESSION = {
-    "plan_cache_mode": "force_generic_plan",
     "statement_timeout": "2s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "5s",
 }
 # A standby has half of the time, so that the primary can still be asked.
 _STANDBY_SESSION = {"statement_timeout": "1s"}
+# Plans are generic, because each query gates its branches by parameter (docs/decisions/0003-plans.md). Citus cannot
+# make such plans: it routes a statement by the values of its parameters.
+_PLANS = """
+    SELECT set_config('plan_cache_mode', 'force_generic_plan', false)
+    WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+"""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -216,4 +220,5 @@ def _configure(connection: Connection, session: dict[str, str]) -> None:
         "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS setting (name, value)",
         [list(session), list(session.values())],
     )
+    connection.execute(_PLANS)
     connection.was_to_standby = connection.is_to_standby
