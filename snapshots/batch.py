@@ -32,20 +32,25 @@ class ErasedError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
-    Takes three statements in one transaction, whatever the batch's size, or two if all items are new. Raises
-    ContradictionError, ErasedError and psycopg.Error. After any of them, or if the outcome is lost, the same batch may
-    be stored again.
+    Takes a few statements in one transaction, whatever the batch's size: two, one more if an account is new and another
+    unless all items are. Raises ContradictionError, ErasedError and psycopg.Error. After any of them, or if the outcome
+    is lost, the same batch may be stored again.
     """
     batch = json.dumps(items, default=str)
     # A new account belongs to the user of its first item.
     owners = {item["account_id"]: item["user_id"] for item in reversed(items)}
+    users = list({item["user_id"] for item in items})
     with connection.transaction():
-        queries.insert_accounts(connection, owners=json.dumps(owners))
-        created = queries.insert_snapshots(connection, items=batch)
+        held = queries.hold_accounts(connection, account_ids=list(owners))
+        if held < len(owners) and held + queries.insert_accounts(connection, owners=json.dumps(owners)) < len(owners):
+            # Others have registered some meanwhile.
+            queries.hold_accounts(connection, account_ids=list(owners))
+        created = queries.insert_snapshots(connection, items=batch, users=users)
         if len(created) == len(items):
             # If all items are new, none is contradicted. Ids ascend in the order of the batch.
             return sorted(created, key=lambda match: str(match.id))
-        matches = queries.match_snapshots(connection, items=batch, created=[str(match.id) for match in created])
+        new_ids = [str(match.id) for match in created]
+        matches = queries.match_snapshots(connection, items=batch, users=users, created=new_ids)
         faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
         if faults:
             raise ContradictionError(faults)

@@ -40,6 +40,11 @@ def insert_imported_accounts(connection: Connection[Any]) -> None:
     execute(connection, "insert_imported_accounts")
 
 
+def hold_imported_accounts(connection: Connection[Any]) -> int:
+    """Hold the accounts until the transaction ends; return the number of those that are registered."""
+    return count(execute(connection, "hold_imported_accounts"))
+
+
 def create_imported_snapshots(connection: Connection[Any]) -> int:
     """Create the table of the snapshots to store and return their number. Call after `insert_imported_accounts`."""
     return execute(connection, "create_imported_snapshots").rowcount
@@ -47,12 +52,12 @@ def create_imported_snapshots(connection: Connection[Any]) -> int:
 
 def insert_imported_snapshots(connection: Connection[Any], *, first_place: int, last_place: int) -> int:
     """Store the import's snapshots at these places and return the number of new ones. Call it in their order."""
-    return count(execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place))
+    return execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place).rowcount
 
 
 def insert_imported_superseded_snapshots(connection: Connection[Any]) -> int:
     """Store the import's new superseded snapshots and return their number. Call it after `insert_imported_accounts`."""
-    return count(execute(connection, "insert_imported_superseded_snapshots"))
+    return execute(connection, "insert_imported_superseded_snapshots").rowcount
 
 
 def list_superseded_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
@@ -90,15 +95,20 @@ def list_snapshots_to_export(
     )
 
 
-def lock_accounts(connection: Connection[Any], *, user_id: str) -> list[str]:
-    """Lock a user's accounts until the transaction ends, and return their ids."""
-    return [str(row[0]) for row in execute(connection, "lock_accounts", user_id=user_id)]
+def list_accounts(connection: Connection[Any], *, user_id: str) -> list[str]:
+    """Return the ids of a user's accounts."""
+    return [str(row[0]) for row in execute(connection, "list_accounts", user_id=user_id)]
 
 
-def lock_account(connection: Connection[Any], *, account_id: str) -> str | None:
-    """Lock an account until the transaction ends, and return its owner's id; None if there is no such account."""
-    row = execute(connection, "lock_account", account_id=account_id).fetchone()
+def get_owner(connection: Connection[Any], *, account_id: str) -> str | None:
+    """Return the id of the account's user; None if there is no such account."""
+    row = execute(connection, "get_owner", account_id=account_id).fetchone()
     return row and str(row[0])
+
+
+def lock_accounts(connection: Connection[Any], *, account_ids: list[str]) -> list[str]:
+    """Lock accounts until the transaction ends, and return the ids of those that exist."""
+    return [str(row[0]) for row in execute(connection, "lock_accounts", account_ids=account_ids)]
 
 
 def delete_snapshots(connection: Connection[Any], *, user_id: str, account_ids: list[str]) -> int:

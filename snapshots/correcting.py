@@ -33,7 +33,9 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
         moved = queries.supersede_snapshots(connection, items=batch, subject=_storable(subject))
         if len(moved) == len(items):
             return [_new(item, replaced_by) for item, (_, replaced_by) in zip(items, moved, strict=True)]
-        matches = queries.match_corrections(connection, items=batch, moved=[ordinality for ordinality, _ in moved])
+        users = list({item["user_id"] for item in items})
+        places = [ordinality for ordinality, _ in moved]
+        matches = queries.match_corrections(connection, items=batch, users=users, moved=places)
         contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
         if contradictions:
             raise ContradictionError(contradictions)

@@ -73,7 +73,10 @@ def store(
     connection.execute("ANALYZE import")
     command_queries.mark_import_repetitions(connection)
     command_queries.mark_import_contradictions(connection)
+    # Known accounts first: they are held in one order by all, and then new ones are registered.
+    command_queries.hold_imported_accounts(connection)
     command_queries.insert_imported_accounts(connection)
+    command_queries.hold_imported_accounts(connection)
     # Again, because from here on the accounts are held: nothing more is superseded.
     command_queries.mark_import_repetitions(connection)
     # Store also what will be rolled back for its faults: it shows contradictions, so that one run reports every fault.

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from snapshots.statements import execute
+from snapshots.statements import array, count, execute
 
 
 class History(NamedTuple):
@@ -168,22 +168,30 @@ def list_recent_snapshots(
     return row and Page(row[0], row[1], row[2] and datetime.fromisoformat(row[2]), row[3])
 
 
-def insert_accounts(connection: Connection[Any], *, owners: str) -> None:
-    """Register accounts, and hold them until the transaction ends. `owners`: a JSON object of users by account."""
-    execute(connection, "insert_accounts", owners=owners)
+def hold_accounts(connection: Connection[Any], *, account_ids: list[str]) -> int:
+    """Hold accounts until the transaction ends; return the number of those that are registered."""
+    return count(execute(connection, "hold_accounts", account_ids=array(account_ids)))
 
 
-def insert_snapshots(connection: Connection[Any], *, items: str) -> list[Match]:
-    """Store the new snapshots of a batch and return them, in no order. `items`: the batch, a JSON array."""
-    return [Match("created", *row) for row in execute(connection, "insert_snapshots", items=items)]
+def insert_accounts(connection: Connection[Any], *, owners: str) -> int:
+    """Register accounts and return the number of new ones. `owners`: a JSON object of users by account."""
+    return execute(connection, "insert_accounts", owners=owners).rowcount
 
 
-def match_snapshots(connection: Connection[Any], *, items: str, created: list[str]) -> list[Match]:
+def insert_snapshots(connection: Connection[Any], *, items: str, users: list[str]) -> list[Match]:
+    """Store the new snapshots of a batch and return them, in no order.
+
+    `items`: the batch, a JSON array; `users`: those of the items.
+    """
+    return [Match("created", *row) for row in execute(connection, "insert_snapshots", items=items, users=array(users))]
+
+
+def match_snapshots(connection: Connection[Any], *, items: str, users: list[str], created: list[str]) -> list[Match]:
     """Return the outcome of each item of a batch, in their order.
 
-    `items`: the batch, a JSON array; `created`: the ids that `insert_snapshots` returned.
+    `items`: the batch, a JSON array; `users`: those of the items; `created`: the ids that `insert_snapshots` returned.
     """
-    rows = execute(connection, "match_snapshots", items=items, created=created)
+    rows = execute(connection, "match_snapshots", items=items, users=array(users), created=created)
     return [Match(*row) for row in rows]
 
 
@@ -195,12 +203,16 @@ def supersede_snapshots(connection: Connection[Any], *, items: str, subject: str
     return [Replacement(*row) for row in execute(connection, "supersede_snapshots", items=items, subject=subject)]
 
 
-def match_corrections(connection: Connection[Any], *, items: str, moved: list[int]) -> list[CorrectionMatch]:
+def match_corrections(
+    connection: Connection[Any], *, items: str, users: list[str], moved: list[int]
+) -> list[CorrectionMatch]:
     """Return the outcome of each correction of a batch, in their order.
 
-    `items`: the batch, a JSON array; `moved`: the places that `supersede_snapshots` returned.
+    `items`: the batch, a JSON array; `users`: those of the items; `moved`: the places that `supersede_snapshots`
+    returned.
     """
-    return [CorrectionMatch(*row) for row in execute(connection, "match_corrections", items=items, moved=moved)]
+    rows = execute(connection, "match_corrections", items=items, users=array(users), moved=moved)
+    return [CorrectionMatch(*row) for row in rows]
 
 
 def list_corrections(

@@ -12,78 +12,6 @@ CREATE FUNCTION public.captured_amounts(balance numeric, available_balance numer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
-CREATE FUNCTION public.minor_unit(currency text) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (currency = ANY (ARRAY['AED'::text, 'AFN'::text, 'ALL'::text, 'AMD'::text, 'AOA'::text, 'ARS'::text, 'AUD'::text, 'AWG'::text, 'AZN'::text, 'BAM'::text, 'BBD'::text, 'BDT'::text, 'BMD'::text, 'BND'::text, 'BOB'::text, 'BOV'::text, 'BRL'::text, 'BSD'::text, 'BTN'::text, 'BWP'::text, 'BYN'::text, 'BZD'::text, 'CAD'::text, 'CDF'::text, 'CHE'::text, 'CHF'::text, 'CHW'::text, 'CNY'::text, 'COP'::text, 'COU'::text, 'CRC'::text, 'CUP'::text, 'CVE'::text, 'CZK'::text, 'DKK'::text, 'DOP'::text, 'DZD'::text, 'EGP'::text, 'ERN'::text, 'ETB'::text, 'EUR'::text, 'FJD'::text, 'FKP'::text, 'GBP'::text, 'GEL'::text, 'GHS'::text, 'GIP'::text, 'GMD'::text, 'GTQ'::text, 'GYD'::text, 'HKD'::text, 'HNL'::text, 'HTG'::text, 'HUF'::text, 'IDR'::text, 'ILS'::text, 'INR'::text, 'IRR'::text, 'JMD'::text, 'KES'::text, 'KGS'::text, 'KHR'::text, 'KPW'::text, 'KYD'::text, 'KZT'::text, 'LAK'::text, 'LBP'::text, 'LKR'::text, 'LRD'::text, 'LSL'::text, 'MAD'::text, 'MDL'::text, 'MGA'::text, 'MKD'::text, 'MMK'::text, 'MNT'::text, 'MOP'::text, 'MRU'::text, 'MUR'::text, 'MVR'::text, 'MWK'::text, 'MXN'::text, 'MXV'::text, 'MYR'::text, 'MZN'::text, 'NAD'::text, 'NGN'::text, 'NIO'::text, 'NOK'::text, 'NPR'::text, 'NZD'::text, 'PAB'::text, 'PEN'::text, 'PGK'::text, 'PHP'::text, 'PKR'::text, 'PLN'::text, 'QAR'::text, 'RON'::text, 'RSD'::text, 'RUB'::text, 'SAR'::text, 'SBD'::text, 'SCR'::text, 'SDG'::text, 'SEK'::text, 'SGD'::text, 'SHP'::text, 'SLE'::text, 'SOS'::text, 'SRD'::text, 'SSP'::text, 'STN'::text, 'SVC'::text, 'SYP'::text, 'SZL'::text, 'THB'::text, 'TJS'::text, 'TMT'::text, 'TOP'::text, 'TRY'::text, 'TTD'::text, 'TWD'::text, 'TZS'::text, 'UAH'::text, 'USD'::text, 'USN'::text, 'UYU'::text, 'UZS'::text, 'VED'::text, 'VES'::text, 'WST'::text, 'XAD'::text, 'XCD'::text, 'XCG'::text, 'YER'::text, 'ZAR'::text, 'ZMW'::text, 'ZWG'::text])) THEN 2 WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'UYI'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 WHEN (currency = ANY (ARRAY['CLF'::text, 'UYW'::text])) THEN 4 ELSE NULL::integer END;
-
-CREATE FUNCTION public.in_currency(amount numeric, currency text) RETURNS numeric
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN round(amount, GREATEST(min_scale(amount), public.minor_unit(currency)));
-
-CREATE FUNCTION public.is_amount(amount numeric, currency text) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((abs(amount) < '1000000000000000'::numeric) AND (scale(amount) <= 4) AND (scale(amount) = scale(public.in_currency(amount, currency))));
-
-CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
-    LANGUAGE sql PARALLEL SAFE
-    RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
-
-CREATE TABLE public.balance_snapshots (
-    id uuid DEFAULT public.uuid_v7(clock_timestamp(), 0) NOT NULL,
-    user_id uuid NOT NULL,
-    account_id uuid NOT NULL,
-    balance numeric NOT NULL,
-    available_balance numeric,
-    holdings_value numeric,
-    cash_value numeric,
-    currency text NOT NULL,
-    source public.snapshot_source NOT NULL,
-    captured_at timestamp with time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
-    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
-    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
-    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
-    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
-    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
-    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
-    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
-);
-
-CREATE FUNCTION public.captured_amounts(snapshot public.balance_snapshots) RETURNS numeric[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN public.captured_amounts((snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value);
-
-CREATE TABLE public.superseded_snapshots (
-    id uuid CONSTRAINT balance_snapshots_id_not_null NOT NULL,
-    user_id uuid CONSTRAINT balance_snapshots_user_id_not_null NOT NULL,
-    account_id uuid CONSTRAINT balance_snapshots_account_id_not_null NOT NULL,
-    balance numeric CONSTRAINT balance_snapshots_balance_not_null NOT NULL,
-    available_balance numeric,
-    holdings_value numeric,
-    cash_value numeric,
-    currency text CONSTRAINT balance_snapshots_currency_not_null NOT NULL,
-    source public.snapshot_source CONSTRAINT balance_snapshots_source_not_null NOT NULL,
-    captured_at timestamp with time zone CONSTRAINT balance_snapshots_captured_at_not_null NOT NULL,
-    created_at timestamp with time zone CONSTRAINT balance_snapshots_created_at_not_null NOT NULL,
-    reason text NOT NULL,
-    superseded_at timestamp with time zone NOT NULL,
-    superseded_by text NOT NULL,
-    replaced_by uuid,
-    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
-    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
-    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
-    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
-    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
-    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
-    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
-    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
-    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
-);
-
-CREATE FUNCTION public.captured_amounts(snapshot public.superseded_snapshots) RETURNS numeric[]
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN public.captured_amounts((snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value);
-
 CREATE FUNCTION public.change_percent(previous numeric, current numeric) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (trim_scale(((0.01 * sign((current - previous))) * div((((20000)::numeric * abs((current - previous))) + abs(previous)), NULLIF(((2)::numeric * abs(previous)), (0)::numeric)))) + 0.0);
@@ -110,10 +38,33 @@ CREATE FUNCTION public.hold_accounts(ids uuid[]) RETURNS bigint
 
 END;
 
+CREATE FUNCTION public.minor_unit(currency text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (currency = ANY (ARRAY['AED'::text, 'AFN'::text, 'ALL'::text, 'AMD'::text, 'AOA'::text, 'ARS'::text, 'AUD'::text, 'AWG'::text, 'AZN'::text, 'BAM'::text, 'BBD'::text, 'BDT'::text, 'BMD'::text, 'BND'::text, 'BOB'::text, 'BOV'::text, 'BRL'::text, 'BSD'::text, 'BTN'::text, 'BWP'::text, 'BYN'::text, 'BZD'::text, 'CAD'::text, 'CDF'::text, 'CHE'::text, 'CHF'::text, 'CHW'::text, 'CNY'::text, 'COP'::text, 'COU'::text, 'CRC'::text, 'CUP'::text, 'CVE'::text, 'CZK'::text, 'DKK'::text, 'DOP'::text, 'DZD'::text, 'EGP'::text, 'ERN'::text, 'ETB'::text, 'EUR'::text, 'FJD'::text, 'FKP'::text, 'GBP'::text, 'GEL'::text, 'GHS'::text, 'GIP'::text, 'GMD'::text, 'GTQ'::text, 'GYD'::text, 'HKD'::text, 'HNL'::text, 'HTG'::text, 'HUF'::text, 'IDR'::text, 'ILS'::text, 'INR'::text, 'IRR'::text, 'JMD'::text, 'KES'::text, 'KGS'::text, 'KHR'::text, 'KPW'::text, 'KYD'::text, 'KZT'::text, 'LAK'::text, 'LBP'::text, 'LKR'::text, 'LRD'::text, 'LSL'::text, 'MAD'::text, 'MDL'::text, 'MGA'::text, 'MKD'::text, 'MMK'::text, 'MNT'::text, 'MOP'::text, 'MRU'::text, 'MUR'::text, 'MVR'::text, 'MWK'::text, 'MXN'::text, 'MXV'::text, 'MYR'::text, 'MZN'::text, 'NAD'::text, 'NGN'::text, 'NIO'::text, 'NOK'::text, 'NPR'::text, 'NZD'::text, 'PAB'::text, 'PEN'::text, 'PGK'::text, 'PHP'::text, 'PKR'::text, 'PLN'::text, 'QAR'::text, 'RON'::text, 'RSD'::text, 'RUB'::text, 'SAR'::text, 'SBD'::text, 'SCR'::text, 'SDG'::text, 'SEK'::text, 'SGD'::text, 'SHP'::text, 'SLE'::text, 'SOS'::text, 'SRD'::text, 'SSP'::text, 'STN'::text, 'SVC'::text, 'SYP'::text, 'SZL'::text, 'THB'::text, 'TJS'::text, 'TMT'::text, 'TOP'::text, 'TRY'::text, 'TTD'::text, 'TWD'::text, 'TZS'::text, 'UAH'::text, 'USD'::text, 'USN'::text, 'UYU'::text, 'UZS'::text, 'VED'::text, 'VES'::text, 'WST'::text, 'XAD'::text, 'XCD'::text, 'XCG'::text, 'YER'::text, 'ZAR'::text, 'ZMW'::text, 'ZWG'::text])) THEN 2 WHEN (currency = ANY (ARRAY['BIF'::text, 'CLP'::text, 'DJF'::text, 'GNF'::text, 'ISK'::text, 'JPY'::text, 'KMF'::text, 'KRW'::text, 'PYG'::text, 'RWF'::text, 'UGX'::text, 'UYI'::text, 'VND'::text, 'VUV'::text, 'XAF'::text, 'XOF'::text, 'XPF'::text])) THEN 0 WHEN (currency = ANY (ARRAY['BHD'::text, 'IQD'::text, 'JOD'::text, 'KWD'::text, 'LYD'::text, 'OMR'::text, 'TND'::text])) THEN 3 WHEN (currency = ANY (ARRAY['CLF'::text, 'UYW'::text])) THEN 4 ELSE NULL::integer END;
+
+CREATE FUNCTION public.in_currency(amount numeric, currency text) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN round(amount, GREATEST(min_scale(amount), public.minor_unit(currency)));
+
+CREATE FUNCTION public.is_amount(amount numeric, currency text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((abs(amount) < '1000000000000000'::numeric) AND (scale(amount) <= 4) AND (scale(amount) = scale(public.in_currency(amount, currency))));
+
+CREATE FUNCTION public.lock_accounts(ids uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql
+    BEGIN ATOMIC
+ SELECT accounts.id
+    FROM public.accounts
+   WHERE (accounts.id = ANY (lock_accounts.ids))
+   ORDER BY accounts.id
+  FOR UPDATE OF accounts;
+
+END;
+
 CREATE FUNCTION public.parse_items(items json) RETURNS TABLE(ordinality bigint, id uuid, user_id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, reason text, amounts numeric[])
     LANGUAGE sql STABLE PARALLEL SAFE
     BEGIN ATOMIC
- SELECT item.ordinality,
+ SELECT row_number() OVER () AS ordinality,
      item.id,
      item.user_id,
      item.account_id,
@@ -126,7 +77,7 @@ CREATE FUNCTION public.parse_items(items json) RETURNS TABLE(ordinality bigint, 
      item.captured_at,
      item.reason,
      public.captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value) AS amounts
-    FROM json_populate_recordset(NULL::public.superseded_snapshots, parse_items.items) WITH ORDINALITY item(id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at, reason, superseded_at, superseded_by, replaced_by, ordinality);
+    FROM json_to_recordset(parse_items.items) item(id uuid, user_id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, reason text);
 
 END;
 
@@ -152,6 +103,10 @@ BEGIN
 END;
 $$;
 
+CREATE FUNCTION public.routed_to(user_id uuid, users uuid[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN true;
+
 CREATE FUNCTION public.snapshot_members_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN ((((((((((((((((((('{"id":"'::text || id) || '","account_id":"'::text) || account_id) || '","balance":"'::text) || balance) || '","available_balance":'::text) || COALESCE((('"'::text || available_balance) || '"'::text), 'null'::text)) || ',"holdings_value":'::text) || COALESCE((('"'::text || holdings_value) || '"'::text), 'null'::text)) || ',"cash_value":'::text) || COALESCE((('"'::text || cash_value) || '"'::text), 'null'::text)) || ',"currency":"'::text) || currency) || '","source":"'::text) || source) || '","captured_at":"'::text) || public.utc_iso8601(captured_at)) || '","created_at":"'::text) || public.utc_iso8601(created_at));
@@ -166,50 +121,53 @@ CREATE FUNCTION public.supersede_snapshots(corrections json, subject text) RETUR
     AS $$
 #variable_conflict use_column
 DECLARE
+    users uuid[] := array(
+        SELECT DISTINCT user_id FROM parse_items(corrections)
+    );
     moved_at timestamptz;
-    ordinals bigint[];
-    replacement_ids uuid[];
+    moved record;
+    snapshots json[] := '{}';
+    ordinals bigint[] := '{}';
+    replacement_ids uuid[] := '{}';
 
 BEGIN
-    PERFORM id FROM accounts
-    WHERE id IN (SELECT account_id FROM parse_items(corrections))
-    ORDER BY id
-    FOR UPDATE;
+    PERFORM lock_accounts(array(
+        SELECT DISTINCT account_id FROM parse_items(corrections)
+    ));
     -- After the lock, so that the times of an account's corrections ascend in their order.
     moved_at := clock_timestamp();
-    WITH item AS (
-        SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
-        FROM parse_items(corrections)
-        ORDER BY user_id, account_id, source, captured_at, id, ordinality
-    ),
-    moved AS (
+    FOR moved IN
         DELETE FROM balance_snapshots AS standing
-        USING item
+        USING (
+            SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
+            FROM parse_items(corrections)
+            ORDER BY user_id, account_id, source, captured_at, id, ordinality
+        ) AS item
         WHERE
-            standing.user_id = item.user_id AND standing.account_id = item.account_id
+            routed_to(standing.user_id, users)
+            AND standing.user_id = item.user_id AND standing.account_id = item.account_id
             AND standing.source = item.source AND standing.captured_at = item.captured_at
             AND standing.id = item.id
         RETURNING
             standing.*,
             item.reason,
-            CASE WHEN item.currency IS NOT NULL THEN uuid_v7(moved_at, item.ordinality::integer) END AS replaced_by,
+            item.currency IS NOT NULL AS is_replaced,
             item.ordinality
-    ),
-    archived AS (
-        INSERT INTO superseded_snapshots (
-            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-            captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
-        )
-        SELECT
-            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-            captured_at, created_at, reason, moved_at, subject, replaced_by
-        FROM moved
+    LOOP
+        snapshots := snapshots || to_json(moved);
+        ordinals := ordinals || moved.ordinality;
+        replacement_ids := replacement_ids
+        || CASE WHEN moved.is_replaced THEN uuid_v7(moved_at, moved.ordinality::integer) END;
+    END LOOP;
+    INSERT INTO superseded_snapshots (
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
     )
     SELECT
-        array_agg(ordinality),
-        array_agg(replaced_by)
-    INTO ordinals, replacement_ids
-    FROM moved;
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at, reason, moved_at, subject, item.replaced_by
+    FROM unnest(snapshots, replacement_ids) AS item (snapshot, replaced_by)
+    CROSS JOIN json_populate_record(NULL::superseded_snapshots, item.snapshot);
     INSERT INTO balance_snapshots (
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
         captured_at, created_at
@@ -237,6 +195,58 @@ $$;
 CREATE FUNCTION public.superseded_snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, reason text, superseded_at timestamp with time zone, superseded_by text, replaced_by uuid) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (((((((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","reason":'::text) || to_json(reason)) || ',"superseded_at":"'::text) || public.utc_iso8601(superseded_at)) || '","superseded_by":'::text) || to_json(superseded_by)) || ',"replaced_by":'::text) || COALESCE((('"'::text || replaced_by) || '"'::text), 'null'::text)) || '}'::text);
+
+CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
+    LANGUAGE sql PARALLEL SAFE
+    RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
+
+CREATE TABLE public.balance_snapshots (
+    id uuid DEFAULT public.uuid_v7(clock_timestamp(), 0) NOT NULL,
+    user_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    balance numeric NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text NOT NULL,
+    source public.snapshot_source NOT NULL,
+    captured_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT statement_timestamp() NOT NULL,
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
+);
+
+CREATE TABLE public.superseded_snapshots (
+    id uuid CONSTRAINT balance_snapshots_id_not_null NOT NULL,
+    user_id uuid CONSTRAINT balance_snapshots_user_id_not_null NOT NULL,
+    account_id uuid CONSTRAINT balance_snapshots_account_id_not_null NOT NULL,
+    balance numeric CONSTRAINT balance_snapshots_balance_not_null NOT NULL,
+    available_balance numeric,
+    holdings_value numeric,
+    cash_value numeric,
+    currency text CONSTRAINT balance_snapshots_currency_not_null NOT NULL,
+    source public.snapshot_source CONSTRAINT balance_snapshots_source_not_null NOT NULL,
+    captured_at timestamp with time zone CONSTRAINT balance_snapshots_captured_at_not_null NOT NULL,
+    created_at timestamp with time zone CONSTRAINT balance_snapshots_created_at_not_null NOT NULL,
+    reason text NOT NULL,
+    superseded_at timestamp with time zone NOT NULL,
+    superseded_by text NOT NULL,
+    replaced_by uuid,
+    CONSTRAINT balance_snapshots_available_balance_is_amount CHECK (public.is_amount(available_balance, currency)),
+    CONSTRAINT balance_snapshots_balance_is_amount CHECK (public.is_amount(balance, currency)),
+    CONSTRAINT balance_snapshots_cash_value_is_amount CHECK (public.is_amount(cash_value, currency)),
+    CONSTRAINT balance_snapshots_currency_is_iso_4217 CHECK ((public.minor_unit(currency) IS NOT NULL)),
+    CONSTRAINT balance_snapshots_holdings_value_is_amount CHECK (public.is_amount(holdings_value, currency)),
+    CONSTRAINT balance_snapshots_id_is_uuid_v7 CHECK (((get_byte(uuid_send(id), 6) >> 4) = 7)),
+    CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone))),
+    CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
+    CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
+);
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);

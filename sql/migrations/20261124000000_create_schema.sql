@@ -155,18 +155,6 @@ CREATE FUNCTION captured_amounts(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
-CREATE FUNCTION captured_amounts(snapshot balance_snapshots) RETURNS numeric[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN captured_amounts(
-    (snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value
-);
-
-CREATE FUNCTION captured_amounts(snapshot superseded_snapshots) RETURNS numeric[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN captured_amounts(
-    (snapshot).balance, (snapshot).available_balance, (snapshot).holdings_value, (snapshot).cash_value
-);
-
 -- The items of a batch of captures or corrections, each with its place from 1 and its amounts for comparison. A capture
 -- has no id and no reason, a withdrawal no values.
 CREATE FUNCTION parse_items(items json) RETURNS TABLE (
@@ -177,7 +165,8 @@ CREATE FUNCTION parse_items(items json) RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
-        item.ordinality,
+        -- The function returns the items in their order.
+        row_number() OVER () AS ordinality,
         item.id,
         item.user_id,
         item.account_id,
@@ -190,8 +179,19 @@ BEGIN ATOMIC
         item.captured_at,
         item.reason,
         captured_amounts(item.balance, item.available_balance, item.holdings_value, item.cash_value) AS amounts
-    FROM json_populate_recordset(NULL::superseded_snapshots, items) WITH ORDINALITY AS item;
+    FROM json_to_recordset(items) AS item (
+        id uuid, user_id uuid, account_id uuid,
+        balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
+        currency text, source snapshot_source, captured_at timestamptz, reason text
+    );
 END;
+
+-- Where to find rows that other conditions select: among those of these users. On one server it is always true, and
+-- costs nothing. On a cluster, deploy/citus.sql makes it the condition that a statement is routed by, and that no server
+-- chooses an index by (docs/decisions/0003-plans.md).
+CREATE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN TRUE;
 
 -- The functions whose names end in a version write the API's JSON, compact. A new wire format is a function with a new
 -- version: older code keeps calling this one until a later migration drops it. They escape free text only: no other value
@@ -317,8 +317,8 @@ FOR EACH ROW EXECUTE FUNCTION refuse_update();
 CREATE TRIGGER superseded_snapshots_stay_as_moved BEFORE UPDATE ON superseded_snapshots
 FOR EACH ROW EXECUTE FUNCTION refuse_update();
 
--- The two functions below run with the rights of their owner, because the role that serves may neither lock nor delete
--- rows. Only roles that sql/grants.sql names may call them.
+-- hold_accounts and supersede_snapshots run with the rights of their owner, because the role that serves may neither lock
+-- nor delete rows. Only roles that sql/grants.sql names may call them.
 
 -- Keeps accounts from being erased, and their snapshots from being superseded, until the transaction ends; waits for a
 -- transaction that is doing so. Returns the number of those that exist.
@@ -335,6 +335,17 @@ BEGIN ATOMIC
     ) AS held;
 END;
 
+-- Locks accounts: until the transaction ends, captures, imports and corrections of them wait. Returns those that exist.
+CREATE FUNCTION lock_accounts(ids uuid[]) RETURNS SETOF uuid
+LANGUAGE sql
+BEGIN ATOMIC
+    SELECT id
+    FROM accounts
+    WHERE id = any(ids)
+    ORDER BY id
+    FOR UPDATE;
+END;
+
 -- Moves snapshots to superseded_snapshots and stores their replacements. A correction has the id and the key of a
 -- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; a withdrawal has
 -- no currency. Returns the corrections that moved a snapshot, by their places in the array: the first for each snapshot
@@ -346,53 +357,54 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
+    users uuid[] := array(
+        SELECT DISTINCT user_id FROM parse_items(corrections)
+    );
     moved_at timestamptz;
-    ordinals bigint[];
-    replacement_ids uuid[];
+    moved record;
+    snapshots json[] := '{}';
+    ordinals bigint[] := '{}';
+    replacement_ids uuid[] := '{}';
 BEGIN
-    PERFORM id FROM accounts
-    WHERE id IN (SELECT account_id FROM parse_items(corrections))
-    ORDER BY id
-    FOR UPDATE;
+    PERFORM lock_accounts(array(
+        SELECT DISTINCT account_id FROM parse_items(corrections)
+    ));
     -- After the lock, so that the times of an account's corrections ascend in their order.
     moved_at := clock_timestamp();
 
-    WITH item AS (
-        SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
-        FROM parse_items(corrections)
-        ORDER BY user_id, account_id, source, captured_at, id, ordinality
-    ),
-
-    moved AS (
+    FOR moved IN
         DELETE FROM balance_snapshots AS standing
-        USING item
+        USING (
+            SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
+            FROM parse_items(corrections)
+            ORDER BY user_id, account_id, source, captured_at, id, ordinality
+        ) AS item
         WHERE
-            standing.user_id = item.user_id AND standing.account_id = item.account_id
+            routed_to(standing.user_id, users)
+            AND standing.user_id = item.user_id AND standing.account_id = item.account_id
             AND standing.source = item.source AND standing.captured_at = item.captured_at
             AND standing.id = item.id
         RETURNING
             standing.*,
             item.reason,
-            CASE WHEN item.currency IS NOT NULL THEN uuid_v7(moved_at, item.ordinality::integer) END AS replaced_by,
+            item.currency IS NOT NULL AS is_replaced,
             item.ordinality
-    ),
+    LOOP
+        snapshots := snapshots || to_json(moved);
+        ordinals := ordinals || moved.ordinality;
+        replacement_ids := replacement_ids
+        || CASE WHEN moved.is_replaced THEN uuid_v7(moved_at, moved.ordinality::integer) END;
+    END LOOP;
 
-    archived AS (
-        INSERT INTO superseded_snapshots (
-            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-            captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
-        )
-        SELECT
-            id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-            captured_at, created_at, reason, moved_at, subject, replaced_by
-        FROM moved
+    INSERT INTO superseded_snapshots (
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
     )
-
     SELECT
-        array_agg(ordinality),
-        array_agg(replaced_by)
-    INTO ordinals, replacement_ids
-    FROM moved;
+        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+        captured_at, created_at, reason, moved_at, subject, item.replaced_by
+    FROM unnest(snapshots, replacement_ids) AS item (snapshot, replaced_by)
+    CROSS JOIN json_populate_record(NULL::superseded_snapshots, item.snapshot);
 
     INSERT INTO balance_snapshots (
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
@@ -418,7 +430,7 @@ BEGIN
 END;
 $$;
 
-REVOKE EXECUTE ON FUNCTION hold_accounts, supersede_snapshots FROM public;
+REVOKE EXECUTE ON FUNCTION hold_accounts, lock_accounts, supersede_snapshots FROM public;
 
 -- migrate:down
 DO $$ BEGIN RAISE EXCEPTION 'migrations only go forward'; END $$;

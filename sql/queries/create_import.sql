@@ -10,6 +10,5 @@ SELECT
     NULL::boolean AS is_contradicted,
     NULL::boolean AS is_repetition,
     NULL::numeric[] AS amounts,
-    superseded_snapshots.*
-FROM superseded_snapshots
+    (NULL::superseded_snapshots).*
 WITH NO DATA;

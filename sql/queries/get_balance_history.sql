@@ -36,6 +36,7 @@ WITH selected AS (
             SELECT * FROM balance_snapshots
             WHERE
                 CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END AND account_id = %(account_id)s::uuid
+                AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
                 AND source = %(source)s::snapshot_source AND captured_at >= part.starts_at AND captured_at < part.ends_at
             ORDER BY captured_at DESC
             LIMIT part.maximum

@@ -26,8 +26,8 @@ WITH bucket AS (
 ),
 
 thinned AS (
-    -- Over all sources or one: the parameter disables the other branch. CASE, which no index supports, keeps the planner
-    -- from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    -- Over all sources or one: the parameter disables the other branch. CASE, which no index serves, keeps the
+    -- planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     SELECT
         bucket.number,
         snapshot.*
@@ -47,6 +47,7 @@ thinned AS (
             SELECT * FROM balance_snapshots
             WHERE
                 CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+                AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
                 AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
                 AND captured_at >= bucket.starts_at AND captured_at < bucket.ends_at
             ORDER BY captured_at DESC

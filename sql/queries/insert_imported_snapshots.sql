@@ -4,18 +4,10 @@
 -- Parameters:
 --   first_place  bigint  1
 --   last_place   bigint  10000
--- Columns:
---   created_count  bigint
 
-WITH created AS (
-    INSERT INTO balance_snapshots
-    SELECT (snapshot).*
-    FROM imported_snapshots
-    WHERE place BETWEEN %(first_place)s::bigint AND %(last_place)s::bigint
-    ORDER BY place
-    ON CONFLICT DO NOTHING
-    RETURNING id
-)
-
-SELECT count(*) AS created_count
-FROM created;
+INSERT INTO balance_snapshots
+SELECT (snapshot).*
+FROM imported_snapshots
+WHERE place BETWEEN %(first_place)s::bigint AND %(last_place)s::bigint
+ORDER BY place
+ON CONFLICT DO NOTHING;

@@ -2,22 +2,26 @@
 -- the snapshot stands.
 --
 -- After: create_import
--- Columns:
---   created_count  bigint
 
-WITH created AS (
-    INSERT INTO superseded_snapshots (
-        id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
-        captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
-    )
+WITH standing AS (
+    SELECT import.line
+    FROM import
+    INNER JOIN balance_snapshots AS standing
+        ON
+            import.user_id = standing.user_id AND import.account_id = standing.account_id
+            AND import.source = standing.source AND import.captured_at = standing.captured_at
+            AND import.id = standing.id
+),
+
+new AS (
     SELECT DISTINCT ON (import.user_id, import.account_id, import.source, import.captured_at, import.id)
         import.id,
         import.user_id,
         import.account_id,
-        in_currency(import.balance, import.currency),
-        in_currency(import.available_balance, import.currency),
-        in_currency(import.holdings_value, import.currency),
-        in_currency(import.cash_value, import.currency),
+        in_currency(import.balance, import.currency) AS balance,
+        in_currency(import.available_balance, import.currency) AS available_balance,
+        in_currency(import.holdings_value, import.currency) AS holdings_value,
+        in_currency(import.cash_value, import.currency) AS cash_value,
         import.currency,
         import.source,
         import.captured_at,
@@ -30,17 +34,30 @@ WITH created AS (
     INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
     WHERE
         import.superseded_at IS NOT NULL
-        AND NOT EXISTS (
-            SELECT FROM balance_snapshots AS standing
-            WHERE
-                standing.user_id = import.user_id AND standing.account_id = import.account_id
-                AND standing.source = import.source AND standing.captured_at = import.captured_at
-                AND standing.id = import.id
-        )
+        AND import.line NOT IN (SELECT standing.line FROM standing)
     ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.id, import.line
-    ON CONFLICT DO NOTHING
-    RETURNING id
 )
 
-SELECT count(*) AS created_count
-FROM created;
+INSERT INTO superseded_snapshots (
+    id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
+    captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
+)
+SELECT
+    id,
+    user_id,
+    account_id,
+    balance,
+    available_balance,
+    holdings_value,
+    cash_value,
+    currency,
+    source,
+    captured_at,
+    created_at,
+    reason,
+    superseded_at,
+    superseded_by,
+    replaced_by
+FROM new
+ORDER BY user_id, account_id, source, captured_at, id
+ON CONFLICT DO NOTHING;

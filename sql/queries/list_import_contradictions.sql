@@ -6,22 +6,31 @@
 --   line    bigint
 --   status  text    contradicts_stored, contradicts_batch, other_owner or erased
 
+WITH stored AS (
+    SELECT
+        import.line,
+        stored.currency,
+        captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value) AS amounts
+    FROM import
+    INNER JOIN balance_snapshots AS stored
+        ON
+            import.user_id = stored.user_id
+            AND import.account_id = stored.account_id
+            AND import.source = stored.source
+            AND import.captured_at = stored.captured_at
+)
+
 SELECT
     import.line,
     CASE
         WHEN accounts.user_id <> import.user_id THEN 'other_owner'
-        WHEN stored.id IS NOT NULL AND import.is_contradicted IS NOT TRUE THEN 'contradicts_stored'
+        WHEN stored.line IS NOT NULL AND import.is_contradicted IS NOT TRUE THEN 'contradicts_stored'
         WHEN import.is_contradicted THEN 'contradicts_batch'
         ELSE 'erased'
     END AS status
 FROM import
 LEFT JOIN accounts ON import.account_id = accounts.id
-LEFT JOIN balance_snapshots AS stored
-    ON
-        import.user_id = stored.user_id
-        AND import.account_id = stored.account_id
-        AND import.source = stored.source
-        AND import.captured_at = stored.captured_at
+FULL JOIN stored ON import.line = stored.line
 WHERE
     import.superseded_at IS NULL
     AND import.is_repetition IS NOT TRUE
@@ -29,6 +38,6 @@ WHERE
         import.is_contradicted
         OR accounts.user_id IS DISTINCT FROM import.user_id
         OR import.currency IS DISTINCT FROM stored.currency
-        OR import.amounts <> captured_amounts(stored)
+        OR import.amounts <> stored.amounts
     )
 ORDER BY import.line;

@@ -35,6 +35,7 @@ WITH selected AS (
         SELECT * FROM balance_snapshots
         WHERE
             CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
+            AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
             AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
             AND captured_at < coalesce(%(before_captured_at)s::timestamptz, 'infinity')
         ORDER BY captured_at DESC

@@ -6,31 +6,45 @@
 --   line    bigint
 --   status  text    contradicts_superseded, stands, other_owner or erased
 
+WITH standing AS (
+    SELECT import.line
+    FROM import
+    INNER JOIN balance_snapshots AS standing
+        ON
+            import.user_id = standing.user_id AND import.account_id = standing.account_id
+            AND import.source = standing.source AND import.captured_at = standing.captured_at
+            AND import.id = standing.id
+),
+
+stored AS (
+    SELECT
+        import.line,
+        stored.*
+    FROM import
+    INNER JOIN superseded_snapshots AS stored
+        ON
+            import.user_id = stored.user_id AND import.account_id = stored.account_id
+            AND import.source = stored.source AND import.captured_at = stored.captured_at
+            AND import.id = stored.id
+)
+
 SELECT
     import.line,
     CASE
         WHEN accounts.user_id <> import.user_id THEN 'other_owner'
-        WHEN standing.id IS NOT NULL THEN 'stands'
-        WHEN stored.id IS NOT NULL THEN 'contradicts_superseded'
+        WHEN standing.line IS NOT NULL THEN 'stands'
+        WHEN stored.line IS NOT NULL THEN 'contradicts_superseded'
         ELSE 'erased'
     END AS status
 FROM import
 LEFT JOIN accounts ON import.account_id = accounts.id
-LEFT JOIN balance_snapshots AS standing
-    ON
-        import.user_id = standing.user_id AND import.account_id = standing.account_id
-        AND import.source = standing.source AND import.captured_at = standing.captured_at
-        AND import.id = standing.id
-LEFT JOIN superseded_snapshots AS stored
-    ON
-        import.user_id = stored.user_id AND import.account_id = stored.account_id
-        AND import.source = stored.source AND import.captured_at = stored.captured_at
-        AND import.id = stored.id
+FULL JOIN standing ON import.line = standing.line
+FULL JOIN stored ON import.line = stored.line
 WHERE
     import.superseded_at IS NOT NULL
     AND (
         accounts.user_id IS DISTINCT FROM import.user_id
-        OR standing.id IS NOT NULL
+        OR standing.line IS NOT NULL
         OR row(
             import.currency,
             import.amounts,
@@ -38,7 +52,7 @@ WHERE
         )
         IS DISTINCT FROM row(
             stored.currency,
-            captured_amounts(stored),
+            captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
             stored.created_at, stored.reason, stored.superseded_at, stored.superseded_by, stored.replaced_by
         )
     )

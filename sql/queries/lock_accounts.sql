@@ -1,13 +1,11 @@
--- Locks a user's accounts: captures for them wait until the transaction ends. An account that a capture registers
--- afterwards is not locked.
+-- Locks accounts: captures, imports and corrections of them wait until the transaction ends. An account that a capture
+-- registers afterwards is not locked.
 --
 -- Parameters:
---   user_id  uuid  d3300000-0000-4000-8000-000000000001
+--   account_ids  uuid[]  {d3300000-0000-4000-8000-00000000000a}
 -- Columns:
---   id  uuid
+--   id  uuid  an account that exists
 
 SELECT id
-FROM accounts
-WHERE user_id = %(user_id)s::uuid
-ORDER BY id
-FOR UPDATE;
+FROM lock_accounts(%(account_ids)s::uuid[]) AS locked (id)
+ORDER BY id;

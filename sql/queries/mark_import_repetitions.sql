@@ -5,15 +5,21 @@
 
 WITH superseded AS (
     SELECT
-        user_id,
-        account_id,
-        source,
-        captured_at,
-        currency,
-        captured_amounts(stored) AS amounts,
-        replaced_by
-    FROM superseded_snapshots AS stored
-    WHERE account_id IN (SELECT import.account_id FROM import)
+        stored.user_id,
+        stored.account_id,
+        stored.source,
+        stored.captured_at,
+        stored.currency,
+        captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value) AS amounts,
+        stored.replaced_by
+    FROM (
+        SELECT DISTINCT
+            import.user_id,
+            import.account_id
+        FROM import
+    ) AS account
+    INNER JOIN superseded_snapshots AS stored
+        ON account.user_id = stored.user_id AND account.account_id = stored.account_id
     UNION ALL
     SELECT
         user_id,

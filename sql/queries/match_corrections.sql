@@ -3,6 +3,7 @@
 --
 -- Parameters:
 --   items  json      [{"id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff", "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z", "reason": "Cents as dollars.", "balance": "1.20", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD"}]
+--   users  uuid[]    {d3300000-0000-4000-8000-000000000001}  those of the items
 --   moved  bigint[]  {}  the places that the first statement returned
 -- Columns:
 --   status       text  corrected, withdrawn, duplicate, contradicts_stored, contradicts_batch or not_stored
@@ -10,48 +11,86 @@
 --   replaced_by  text  the id of the replacement; NULL: the snapshot is withdrawn, or was not stored
 --   standing_id  text  the snapshot that stands under this key; NULL: none
 
-WITH matched AS (
+WITH item AS (
+    SELECT *
+    FROM parse_items(%(items)s::json)
+),
+
+superseded AS (
+    -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
+    SELECT
+        item.*,
+        superseded.replaced_by AS replacement_id
+    FROM item
+    INNER JOIN superseded_snapshots AS superseded
+        ON
+            item.account_id = superseded.account_id
+            AND item.captured_at = superseded.captured_at AND item.source = superseded.source
+            AND item.id = superseded.id
+    WHERE
+        CASE WHEN superseded.user_id = item.user_id THEN TRUE END
+        AND routed_to(superseded.user_id, %(users)s::uuid[])
+),
+
+standing AS (
+    SELECT
+        item.ordinality,
+        standing.id,
+        standing.currency,
+        captured_amounts(
+            standing.balance, standing.available_balance, standing.holdings_value, standing.cash_value
+        ) AS amounts
+    FROM item
+    INNER JOIN balance_snapshots AS standing
+        ON
+            item.user_id = standing.user_id AND item.account_id = standing.account_id
+            AND item.captured_at = standing.captured_at AND item.source = standing.source
+    WHERE routed_to(standing.user_id, %(users)s::uuid[])
+),
+
+replacement AS (
+    -- It stands, unless it was superseded too.
+    SELECT
+        superseded.ordinality,
+        standing.currency,
+        standing.amounts
+    FROM superseded
+    INNER JOIN standing
+        ON superseded.ordinality = standing.ordinality AND superseded.replacement_id = standing.id
+    UNION ALL
+    SELECT
+        item.ordinality,
+        replacement.currency,
+        captured_amounts(
+            replacement.balance, replacement.available_balance, replacement.holdings_value, replacement.cash_value
+        ) AS amounts
+    FROM superseded AS item
+    INNER JOIN superseded_snapshots AS replacement
+        ON
+            item.account_id = replacement.account_id
+            AND item.captured_at = replacement.captured_at AND item.source = replacement.source
+            AND item.replacement_id = replacement.id
+    WHERE
+        CASE WHEN replacement.user_id = item.user_id THEN TRUE END
+        AND routed_to(replacement.user_id, %(users)s::uuid[])
+),
+
+matched AS (
     SELECT
         item.ordinality,
         item.id,
         superseded.id IS NOT NULL AS is_superseded,
-        superseded.replaced_by,
+        superseded.replacement_id AS replaced_by,
         standing.id AS standing_id,
         item.ordinality = any(%(moved)s::bigint[]) AS is_new,
         CASE
-            WHEN superseded.replaced_by IS NULL THEN item.currency IS NULL
-            ELSE
-                coalesce(item.currency = replacement.currency, FALSE) AND item.amounts = replacement.amounts
+            WHEN superseded.replacement_id IS NULL THEN item.currency IS NULL
+            ELSE coalesce(item.currency = replacement.currency AND item.amounts = replacement.amounts, FALSE)
         END AS is_same
-    FROM parse_items(%(items)s::json) AS item
-    LEFT JOIN superseded_snapshots AS superseded
-        ON
-            -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
-            CASE WHEN item.user_id = superseded.user_id THEN TRUE END
-            AND item.account_id = superseded.account_id
-            AND item.captured_at = superseded.captured_at AND item.source = superseded.source
-            AND item.id = superseded.id
-    LEFT JOIN balance_snapshots AS standing
-        ON
-            item.user_id = standing.user_id AND item.account_id = standing.account_id
-            AND item.captured_at = standing.captured_at AND item.source = standing.source
-    LEFT JOIN LATERAL (
-        -- The replacement stands, unless it was superseded too.
-        SELECT
-            standing.currency,
-            captured_amounts(standing) AS amounts
-        WHERE standing.id = superseded.replaced_by
-        UNION ALL
-        SELECT
-            currency,
-            captured_amounts(found) AS amounts
-        FROM superseded_snapshots AS found
-        WHERE
-            CASE WHEN user_id = item.user_id THEN TRUE END
-            AND account_id = item.account_id
-            AND captured_at = item.captured_at AND source = item.source
-            AND id = superseded.replaced_by
-    ) AS replacement ON TRUE
+    FROM item
+    FULL JOIN superseded ON item.ordinality = superseded.ordinality
+    FULL JOIN standing ON item.ordinality = standing.ordinality
+    FULL JOIN replacement ON item.ordinality = replacement.ordinality
 )
 
 SELECT

@@ -1,9 +1,10 @@
--- The outcome of each item of a batch: one row for every item, in the order of the batch. Third of the three statements
--- of a capture, because only a new statement sees what others have committed meanwhile: captures, and erasures.
+-- The outcome of each item of a batch: one row for every item, in the order of the batch. Last of the statements of a
+-- capture, because only a new statement sees what other captures have committed meanwhile.
 --
 -- Parameters:
 --   items    json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
---   created  uuid[]  {}  the ids that the second statement returned
+--   users    uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the items
+--   created  uuid[]  {}  the ids that insert_snapshots returned
 -- Columns:
 --   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased
 --   id           text             of the stored snapshot, or of the superseded one; NULL for other_owner and erased
@@ -11,20 +12,54 @@
 --   captured_at  text             UTC, ISO 8601
 --   source       snapshot_source
 
-WITH compared AS MATERIALIZED (
+WITH item AS (
+    SELECT *
+    FROM parse_items(%(items)s::json)
+),
+
+stored AS (
+    SELECT
+        item.ordinality,
+        stored.id,
+        item.currency = stored.currency AND item.amounts
+        = captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
+            AS is_equal
+    FROM item
+    INNER JOIN balance_snapshots AS stored
+        ON
+            item.user_id = stored.user_id AND item.account_id = stored.account_id
+            AND item.source = stored.source AND item.captured_at = stored.captured_at
+    WHERE routed_to(stored.user_id, %(users)s::uuid[])
+),
+
+compared AS MATERIALIZED (
     SELECT
         item.*,
         stored.id AS stored_id,
-        accounts.user_id <> item.user_id AS is_other_owner,
-        coalesce(item.currency = stored.currency AND item.amounts = captured_amounts(stored), FALSE) AS is_equal
-    FROM parse_items(%(items)s::json) AS item
-    LEFT JOIN accounts ON item.account_id = accounts.id
-    LEFT JOIN balance_snapshots AS stored
+        coalesce(stored.is_equal, FALSE) AS is_equal
+    FROM item
+    FULL JOIN stored ON item.ordinality = stored.ordinality
+),
+
+superseded AS (
+    -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
+    SELECT DISTINCT ON (item.ordinality)
+        item.ordinality,
+        superseded.id
+    FROM compared AS item
+    INNER JOIN superseded_snapshots AS superseded
         ON
-            item.user_id = stored.user_id
-            AND item.account_id = stored.account_id
-            AND item.source = stored.source
-            AND item.captured_at = stored.captured_at
+            item.account_id = superseded.account_id
+            AND item.captured_at = superseded.captured_at AND item.source = superseded.source
+            AND item.currency = superseded.currency
+            AND item.amounts = captured_amounts(
+                superseded.balance, superseded.available_balance, superseded.holdings_value, superseded.cash_value
+            )
+    WHERE
+        NOT item.is_equal
+        AND CASE WHEN superseded.user_id = item.user_id THEN TRUE END
+        AND routed_to(superseded.user_id, %(users)s::uuid[])
+    ORDER BY item.ordinality ASC, superseded.id DESC
 ),
 
 matched AS (
@@ -34,22 +69,12 @@ matched AS (
         item.account_id,
         item.captured_at,
         item.source,
-        item.is_other_owner,
+        accounts.user_id <> item.user_id AS is_other_owner,
         coalesce(superseded.id, item.stored_id) AS id,
         NOT item.is_equal AND superseded.id IS NULL AS is_contradiction
     FROM compared AS item
-    LEFT JOIN LATERAL (
-        SELECT id
-        FROM superseded_snapshots AS found
-        WHERE
-            NOT item.is_equal
-            AND CASE WHEN user_id = item.user_id THEN TRUE END
-            AND account_id = item.account_id
-            AND captured_at = item.captured_at AND source = item.source
-            AND currency = item.currency AND captured_amounts(found) = item.amounts
-        ORDER BY id DESC
-        LIMIT 1
-    ) AS superseded ON TRUE
+    FULL JOIN superseded ON item.ordinality = superseded.ordinality
+    LEFT JOIN accounts ON item.account_id = accounts.id
 ),
 
 classified AS (

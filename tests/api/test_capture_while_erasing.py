@@ -1,6 +1,6 @@
 """A capture and an erasure of its user at once: each order of their statements is forced and has one outcome.
 
-A capture has two or three statements (snapshots/batch.py), an erasure three (snapshots/erasing.py).
+A capture has two to five statements (snapshots/batch.py), an erasure five (snapshots/erasing.py).
 """
 
 import contextlib
@@ -33,6 +33,7 @@ class Race:
 
     def __init__(self, sync_job: Caller, url: str, stack: contextlib.ExitStack) -> None:
         self.sync_job = sync_job
+        self._url = url
         self.erasing: Connection = stack.enter_context(psycopg.connect(url, autocommit=True, application_name=ERASURE))
         self._observer: Connection = stack.enter_context(psycopg.connect(url, autocommit=True))
         self._observer.execute(_PAUSE)
@@ -44,6 +45,11 @@ class Race:
     def erase(self, user_id: str) -> tuple[int, int]:
         with self.erasing.transaction():
             return erasing.erase_user(self.erasing, user_id)
+
+    def lock_accounts(self, user_id: str) -> list[str]:
+        """Begin to erase a user."""
+        account_ids = command_queries.list_accounts(self.erasing, user_id=user_id)
+        return command_queries.lock_accounts(self.erasing, account_ids=account_ids)
 
     def begin(self, name: str, call: Callable[[], T]) -> Future[T]:
         """Start a call in a thread; return when its session waits for a lock."""
@@ -64,6 +70,21 @@ class Race:
             yield self.begin(name, call)
         finally:
             self._observer.execute("SELECT pg_advisory_unlock(1)")
+
+    @contextlib.contextmanager
+    def registering(self, item: dict[str, Any]) -> Iterator[Connection]:
+        """Register the item's account in a transaction, which is rolled back in the end."""
+        with psycopg.connect(self._url) as connection:
+            connection.execute(
+                "INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [item["account_id"], item["user_id"]]
+            )
+            yield connection
+            connection.rollback()
+
+    def wait_until_it_waits_for(self, name: str, other: Connection) -> None:
+        """Wait until the session of this name waits for a lock of another one."""
+        blocked = "SELECT FROM pg_stat_activity WHERE application_name = %s AND %s = any(pg_blocking_pids(pid))"
+        until(lambda: self._observer.execute(blocked, [name, other.info.backend_pid]).rowcount == 1, 20)
 
     def stored(self, account_id: str) -> int:
         """Return the number of the account's snapshots."""
@@ -120,7 +141,7 @@ def test_a_capture_waits_for_an_erasure_that_is_rolled_back_and_is_a_duplicate(
     assert race.stored(account_id) == 1
 
 
-def test_a_capture_that_begins_when_accounts_are_only_locked_fails_whole_and_succeeds_when_repeated(
+def test_a_capture_that_begins_when_accounts_are_only_locked_registers_them_anew(
     race: Race, user_id: str, account_id: str
 ) -> None:
     old, new = snapshot(user_id, account_id), snapshot(user_id, account_id, captured_at="2025-01-02")
@@ -128,14 +149,34 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_fails_whole_and_suc
     captured(race.sync_job, old)
 
     with race.erasing.transaction():
-        accounts = command_queries.lock_accounts(race.erasing, user_id=user_id)
+        accounts = race.lock_accounts(user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(others, new))
         command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
         command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
 
+    assert capture.result().json["created_count"] == 2
+    assert (race.stored(account_id), race.stored(others["account_id"])) == (1, 1)
+
+
+def test_a_capture_whose_account_others_register_and_erase_meanwhile_fails_whole_and_succeeds_when_repeated(
+    race: Race, user_id: str
+) -> None:
+    """It has seen that both accounts are new, and is held up at the first one when the second one comes and goes."""
+    first, second = (snapshot(user_id, account_id) for account_id in sorted(str(uuid4()) for _ in range(2)))
+
+    with race.registering(first) as registration:
+        capture = race.begin(CAPTURE, lambda: race.capture(first, second))
+        captured(race.sync_job, second)
+        with race.erasing.transaction():
+            accounts = race.lock_accounts(user_id)
+            registration.rollback()
+            race.wait_until_it_waits_for(CAPTURE, race.erasing)
+            command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
+            command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
+
     assert_retryable(capture.result())
-    assert (race.stored(account_id), race.stored(others["account_id"])) == (0, 0)
-    assert race.capture(others, new).json["created_count"] == 2
+    assert (race.stored(first["account_id"]), race.stored(second["account_id"])) == (0, 0)
+    assert race.capture(first, second).json["created_count"] == 2
 
 
 def test_a_conflict_names_its_own_item_when_the_account_before_it_in_the_batch_is_erased(
@@ -146,7 +187,7 @@ def test_a_conflict_names_its_own_item_when_the_account_before_it_in_the_batch_i
     contradictory = {**stored, "balance": "7.00"}
 
     with race.erasing.transaction():
-        accounts = command_queries.lock_accounts(race.erasing, user_id=user_id)
+        accounts = race.lock_accounts(user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(erased, contradictory))
         command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
         command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
@@ -162,7 +203,7 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_succeeds_when_the_e
     captured(race.sync_job, old)
 
     with race.erasing.transaction(force_rollback=True):
-        command_queries.lock_accounts(race.erasing, user_id=user_id)
+        race.lock_accounts(user_id)
         capture = race.begin(CAPTURE, lambda: race.capture(new))
 
     assert capture.result().status_code == 201

@@ -89,7 +89,7 @@ def test_a_capture_looks_each_item_up_among_the_superseded_by_the_key(corrected:
     again = {"currency": "XCD", "balance": "1.00", "captured_at": "2000-01-02T00:00:00Z"}
     items.append(snapshot(OWNER, BIG) | again)
 
-    ran = plan_of_batch(corrected, "insert_snapshots", items=json.dumps(items))
+    ran = plan_of_batch(corrected, "insert_snapshots", items=json.dumps(items), users=f"{{{OWNER}}}")
 
     [(index, rows)] = scans(ran, "superseded_snapshots")
     assert (index, rows) == ("superseded_snapshots_natural_key", 1)
@@ -103,7 +103,7 @@ def test_outcomes_are_looked_up_by_the_key(corrected: str, name: str) -> None:
     item = {"id": str(uuid4()), **key, "reason": "x", "balance": "1.00", "currency": "XCD"}
     places = {"match_corrections": "moved", "match_snapshots": "created"}
 
-    ran = plan_of_batch(corrected, name, **{"items": json.dumps([item]), places[name]: "{}"})
+    ran = plan_of_batch(corrected, name, **{"items": json.dumps([item]), "users": f"{{{OWNER}}}", places[name]: "{}"})
 
     found = scans(ran, "superseded_snapshots")
     assert found

@@ -29,6 +29,7 @@ READS = [
     "get_balance_history_by_interval",
     "get_portfolio_history",
     "get_latest_snapshots",
+    "list_corrections",
     "list_recent_snapshots",
 ]
 # The number of rows that an example returns on the demo portfolio, if it is not one.
@@ -36,7 +37,7 @@ ROWS = {
     "delete_accounts": 0,
     "list_import_contradictions": 0,
     "list_superseded_import_contradictions": 0,
-    "lock_accounts": 7,
+    "list_accounts": 7,
     "supersede_snapshots": 0,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -68,6 +69,7 @@ def test_every_file_is_named_by_a_verb_and_a_noun() -> None:
         "create",
         "delete",
         "get",
+        "hold",
         "insert",
         "list",
         "lock",
@@ -87,16 +89,38 @@ def test_a_file_holds_one_statement_that_casts_every_parameter(path: Path) -> No
     assert set(re.findall(r"%\((\w+)\)[sb](?:::(\w+(?:\[\])?))?", code)) == set(types.items())
 
 
-@pytest.mark.parametrize("name", READS)
-def test_a_read_names_the_user_and_the_account_wherever_it_reads_snapshots(name: str) -> None:
-    statement = sql.read(DIRECTORY / f"{name}.sql").statement
-    _, *branches = re.split(r"(?:FROM|JOIN) balance_snapshots", statement)
+def conditions(name: str) -> list[str]:
+    """The conditions on which a statement reads or deletes snapshots, one for each place where it names a table."""
+    code = re.sub(r"--.*", "", sql.read(DIRECTORY / f"{name}.sql").statement)
+    _, *places = re.split(r"(?:FROM|JOIN) (?:balance|superseded)_snapshots\b", code)
+    return [re.split(r"ORDER BY|UNION|RETURNING|SELECT", place)[0] for place in places]
 
-    assert branches
-    for branch in branches:
-        condition = re.split(r"ORDER BY|UNION", branch)[0]
-        assert "user_id = %(user_id)s::uuid" in condition
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_names_the_account_wherever_it_reads_snapshots(name: str) -> None:
+    assert conditions(name)
+    for condition in conditions(name):
         assert "account_id = " in condition
+
+
+# What a cluster routes a statement by (docs/scaling.md): the user, or those of the batch. An import has its users in a
+# table, so its statements join that.
+ROUTES = (
+    " user_id = %(user_id)s::uuid",
+    "routed_to(user_id, ARRAY[%(user_id)s::uuid])",
+    "user_id, %(users)s::uuid[])",
+)
+IMPORT_ROUTES = ("import.user_id = ", "account.user_id = ")
+
+
+@every_file
+def test_a_statement_names_the_user_wherever_it_reads_snapshots(path: Path) -> None:
+    is_import = sql.read(path).after == "create_import"
+    # PostgreSQL moves the conditions of an export into its two branches.
+    places = [sql.read(path).statement] if path.stem == "list_snapshots_to_export" else conditions(path.stem)
+
+    for condition in places:
+        assert any(route in condition for route in (IMPORT_ROUTES if is_import else ROUTES))
 
 
 @every_file
