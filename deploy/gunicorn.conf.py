@@ -78,16 +78,6 @@ class _Worker(ThreadWorker):
         except OSError:
             self.log.debug("The client had closed the connection.")
 
-    def murder_keepalived(self) -> None:
-        """Close expired idle connections, or all idle ones if the worker is about to exit.
-
-        Gunicorn's own method would wait until the clients close them, or for graceful_timeout.
-        """
-        if not self.alive:
-            for connection in self.keepalived_conns:
-                connection.timeout = 0
-        super().murder_keepalived()
-
     # SIGINT and SIGQUIT stop a worker like SIGTERM. Gunicorn's own handler shuts down the thread pool, and deadlocks if
     # the signal arrives while a request is being handed to the pool: about once in 30 exits.
     handle_quit = ThreadWorker.handle_exit

@@ -86,6 +86,23 @@ def test_an_idle_connection_does_not_keep_a_worker_from_exiting(gunicorn: Gunico
         assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
 
+def test_an_exiting_worker_answers_on_its_idle_connections_until_it_has_announced_their_end(gunicorn: Gunicorn) -> None:
+    """nginx may be sending a request just then, and would not repeat a capture."""
+    with closing(http.client.HTTPConnection("127.0.0.1", gunicorn.port)) as client:
+        announced = None
+        while announced != "close":
+            client.request("GET", "/healthz")
+            with client.getresponse() as response:
+                response.read()
+            announced = response.headers["Connection"]
+            if gunicorn.process.poll() is None:
+                gunicorn.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+
+    assert response.status == 200
+    assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
 def test_a_reload_ends_the_workers_before_it_at_once(gunicorn: Gunicorn) -> None:
     before = set(children_of(gunicorn.process.pid))
 
