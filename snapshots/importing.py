@@ -67,6 +67,9 @@ def store(
     that has been done of these steps. Raises FaultsError if there are faults and `skip_faults` is not set,
     snapshots.rows.FileError and psycopg.Error; then the caller must roll back.
     """
+    # A cluster would read on several connections at once, and then could not register accounts in this transaction.
+    # Elsewhere the setting means nothing.
+    connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
     command_queries.create_import(connection)
     read, staged, superseded = _stage(connection, rows, on_fault)
     on_step("comparing with stored snapshots", 0)

@@ -88,7 +88,7 @@ def test_a_module_has_at_most_300_lines(path: Path) -> None:
 
 
 def test_every_test_belongs_to_a_tier() -> None:
-    tiers = {"api", "sql", "service", "cli", "system"}
+    tiers = {"api", "sql", "service", "cli", "system", "citus"}
     modules = {path.relative_to(ROOT / "tests") for path in TESTS if path.name.startswith("test_")}
 
     assert {path for path in modules if path.parts[0] not in tiers} == {Path("test_architecture.py")}

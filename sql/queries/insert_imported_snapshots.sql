@@ -4,10 +4,13 @@
 -- Parameters:
 --   first_place  bigint  1
 --   last_place   bigint  10000
+-- Columns:
+--   id  uuid
 
 INSERT INTO balance_snapshots
 SELECT (snapshot).*
 FROM imported_snapshots
 WHERE place BETWEEN %(first_place)s::bigint AND %(last_place)s::bigint
 ORDER BY place
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING id;

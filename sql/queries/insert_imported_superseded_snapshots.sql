@@ -2,6 +2,8 @@
 -- the snapshot stands.
 --
 -- After: create_import
+-- Columns:
+--   id  uuid
 
 WITH standing AS (
     SELECT import.line
@@ -60,4 +62,5 @@ SELECT
     replaced_by
 FROM new
 ORDER BY user_id, account_id, source, captured_at, id
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING id;

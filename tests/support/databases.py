@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import psycopg
 
+from tests.support.citus import coordinator_url, distributed_database
+
 # The environment variables that hand the server and the migrated template to the workers of a run.
 SERVER = "SNAPSHOTS_TEST_SERVER_URL"
 TEMPLATE = "SNAPSHOTS_TEST_TEMPLATE"
@@ -27,7 +29,14 @@ def with_database(url: str, name: str) -> str:
 
 @contextlib.contextmanager
 def database(template: str | None = None) -> Iterator[str]:
-    """Create a database of the caller's own, migrated unless another template is named, and drop it afterwards."""
+    """Create a database of the caller's own, migrated unless another template is named, and drop it afterwards.
+
+    A migrated one is distributed if there is a cluster to distribute it on.
+    """
+    if template is None and coordinator_url():
+        with distributed_database() as url:
+            yield url
+        return
     template = template or os.environ[TEMPLATE]
     server_url = os.environ[SERVER]
     name = f"test_{uuid4().hex}"
