@@ -303,7 +303,7 @@ CREATE FUNCTION refuse_update() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    RAISE EXCEPTION 'rows of % are never updated', tg_table_name
+    RAISE EXCEPTION 'stored rows are never updated'
         USING ERRCODE = 'integrity_constraint_violation', CONSTRAINT = tg_name;
 END;
 $$;

@@ -31,7 +31,7 @@ def distributed_database() -> Iterator[str]:
     url = _with(coordinator, database=name)
     with contextlib.ExitStack() as created:
         for node in nodes:
-            _execute(node, f"CREATE DATABASE {name}")
+            _execute(node, f"CREATE DATABASE {name} TEMPLATE template0")
             created.callback(_execute, node, f"DROP DATABASE {name} WITH (FORCE)")
             _execute(_with(node, database=name), "CREATE EXTENSION citus")
         own = urlsplit(coordinator)
