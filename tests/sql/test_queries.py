@@ -35,6 +35,8 @@ READS = [
 # The number of rows that an example returns on the demo portfolio, if it is not one.
 ROWS = {
     "delete_accounts": 0,
+    "insert_imported_snapshots": 0,
+    "insert_imported_superseded_snapshots": 0,
     "list_import_contradictions": 0,
     "list_superseded_import_contradictions": 0,
     "list_accounts": 7,
