@@ -22,6 +22,8 @@ for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
         echo "CORS_ORIGINS: '$origin' is not an origin like https://app.example.com." >&2
         exit 1
     esac
+    # nginx does not start if one is named twice.
+    case $CORS_ORIGIN_MAP in *"\"$origin\" "*) continue ;; esac
     CORS_ORIGIN_MAP="$CORS_ORIGIN_MAP\"$origin\" \"$origin\"; "
     CORS_VARY=Origin
 done

@@ -199,14 +199,24 @@ def test_a_page_can_read_that_the_service_is_away_and_that_the_caller_reads_too_
         assert "Retry-After" in reply.headers["Access-Control-Expose-Headers"]
 
 
-@pytest.mark.parametrize("origins", ['https://a.example"; }', "https://a.example;", "$host", "*"])
-def test_nginx_refuses_origins_that_it_would_take_for_something_else(tmp_path: Path, origins: str) -> None:
+def check_nginx(folder: Path, origins: str) -> subprocess.CompletedProcess[str]:
+    """Have nginx check its configuration with these CORS_ORIGINS."""
     environment = stack.nginx_environment(
         f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", "unix:/none", BASE_URL, cors_origins=origins
     )
-    command = [str(stack.DEPLOY / "nginx.sh"), str(tmp_path), "-t"]
+    command = [str(stack.DEPLOY / "nginx.sh"), str(folder), "-t"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+@pytest.mark.parametrize("origins", ['https://a.example"; }', "https://a.example;", "$host", "*"])
+def test_nginx_refuses_origins_that_it_would_take_for_something_else(tmp_path: Path, origins: str) -> None:
+    done = check_nginx(tmp_path, origins)
 
     assert done.returncode == 1
     assert "is not an origin like https://app.example.com." in done.stderr
+
+
+def test_nginx_accepts_an_origin_that_is_named_twice_as_the_service_does(tmp_path: Path) -> None:
+    done = check_nginx(tmp_path, f"{ALLOWED}, {LONG},{ALLOWED}")
+
+    assert done.returncode == 0, done.stderr
