@@ -119,9 +119,14 @@ def _load_body(schema: ma.Schema) -> Any:
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as application/json.")
     is_compressed = compression.is_compressed()
-    body = _read_body()
-    if is_compressed:
-        body = compression.decompress(body, current_app.config["MAX_CONTENT_LENGTH"])
+    maximum = current_app.config["MAX_CONTENT_LENGTH"]
+    try:
+        body = _read_body(maximum)
+        if is_compressed:
+            body = compression.decompress(body, maximum)
+    except RequestEntityTooLarge:
+        # Werkzeug's own text does not name the limit.
+        raise RequestEntityTooLarge(f"The body has more than {maximum:,} bytes, as sent or decompressed.") from None
     try:
         document = strict_json.loads(body.decode())
     except MalformedJsonError as error:
@@ -134,13 +139,12 @@ def _load_body(schema: ma.Schema) -> Any:
         raise Refusal(400, "The body is not valid.", _with_pointers(error.messages_dict, document)) from None
 
 
-def _read_body() -> bytes:
+def _read_body(maximum: int) -> bytes:
     """Read the whole body.
 
-    Raises RequestEntityTooLarge beyond the app's MAX_CONTENT_LENGTH, BadRequest if the body breaks off. Werkzeug
-    rejects a Content-Length beyond the limit, but truncates a chunked body to it.
+    Raises RequestEntityTooLarge beyond `maximum` bytes, BadRequest if the body breaks off. Werkzeug rejects a
+    Content-Length beyond the limit, but truncates a chunked body to it.
     """
-    maximum = current_app.config["MAX_CONTENT_LENGTH"]
     request.max_content_length = maximum + 1
     try:
         body = request.get_data(cache=False)

@@ -122,7 +122,10 @@ def test_a_body_may_hold_1_mib(sync_job: Caller, item: dict[str, Any]) -> None:
 def test_a_body_that_holds_more_is_a_413(
     pack: Callable[[bytes], bytes], sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
-    assert_refused(send_compressed(sync_job, pack(batch(item))), 413, user)
+    response = send_compressed(sync_job, pack(batch(item)))
+
+    assert_refused(response, 413, user)
+    assert response.json["detail"] == "The body has more than 1,048,576 bytes, as sent or decompressed."
 
 
 def test_a_compressed_body_of_more_than_1_mib_is_a_413_whatever_it_holds(sync_job: Caller, user: Caller) -> None:
