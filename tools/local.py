@@ -15,6 +15,8 @@ from snapshots import MIGRATIONS
 from tools import postgres
 
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
+# Of the tokens that are minted here.
+ALGORITHM = "HS256"
 TOKEN_LIFETIME = timedelta(days=30)
 
 
@@ -74,7 +76,7 @@ def secret() -> str:
 def environment(database_url: str | None) -> dict[str, str]:
     """Return our environment with this DATABASE_URL and the local secret, for running the service."""
     overrides = {"DATABASE_URL": database_url} if database_url else {}
-    if (read_variable(os.environ, "JWT_ALGORITHM") or "HS256") == "HS256":
+    if (read_variable(os.environ, "JWT_ALGORITHM") or ALGORITHM) == ALGORITHM:
         overrides["JWT_SECRET_KEY"] = secret()
     return with_overrides(os.environ, **overrides)
 
@@ -86,4 +88,4 @@ def token(subject: str, scope: str | None = None) -> str:
     issuer, audience = (read_variable(os.environ, name) for name in ("JWT_ISSUER", "JWT_AUDIENCE"))
     optional = {"scope": scope, "iss": issuer, "aud": audience}
     claims |= {claim: value for claim, value in optional.items() if value}
-    return jwt.encode(claims, secret(), algorithm="HS256")
+    return jwt.encode(claims, secret(), algorithm=ALGORITHM)

@@ -1,7 +1,9 @@
 """Print a bearer token: python -m tools.mint_token SUBJECT [SCOPE]."""
 
+import os
 import sys
 
+from config import read_variable
 from schemas.fields import UUID
 from snapshots import capture, corrections
 from tools import local
@@ -18,6 +20,11 @@ def main(arguments: list[str]) -> None:
         sys.exit(
             f"SUB={subject} is not the id of a user, a UUID like d3300000-0000-4000-8000-000000000001: reads would"
             f" refuse the token. A job may have any name with SCOPE={capture.SCOPE} or SCOPE={corrections.SCOPE}."
+        )
+    algorithm = read_variable(os.environ, "JWT_ALGORITHM") or local.ALGORITHM
+    if algorithm != local.ALGORITHM:
+        sys.exit(
+            f"With JWT_ALGORITHM={algorithm} the service would refuse the token, which is signed by {local.ALGORITHM}."
         )
     print(local.token(subject, scope))
 

@@ -12,11 +12,11 @@ from tests.support.command_line import Done
 from tests.support.running import clean_environ
 
 
-def make_token(state: Path, **variables: str) -> Done:
+def make_token(state: Path, environ: dict[str, str] | None = None, **variables: str) -> Done:
     done = subprocess.run(
         ["make", "-s", "token", f"VENV={sys.prefix}", *(f"{name}={value}" for name, value in variables.items())],
         cwd=ROOT,
-        env={**clean_environ(), "STATE_DIR": str(state), "JWT_SECRET_KEY": SECRET},
+        env={**clean_environ(), "STATE_DIR": str(state), "JWT_SECRET_KEY": SECRET, **(environ or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -52,3 +52,11 @@ def test_a_token_that_no_operation_would_accept_is_refused(tmp_path: Path, scope
     assert done.stdout == ""
     assert done.stderr.startswith("SUB=abc is not the id of a user, a UUID like")
     assert "SCOPE=balance-snapshots:write" in done.stderr
+
+
+def test_a_token_of_another_algorithm_than_the_services_is_refused(tmp_path: Path, user_id: str) -> None:
+    done = make_token(tmp_path, {"JWT_ALGORITHM": "RS256"}, SUB=user_id)
+
+    assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.startswith("With JWT_ALGORITHM=RS256 the service would refuse the token")
