@@ -9,6 +9,11 @@ import marshmallow as ma
 from schemas.fields import MINOR_UNITS, SOURCES, Currency, Instant, Money, Source
 
 MAX_SHOWN_LENGTH = 60
+# Of a row, so that two ids at its beginning leave room for what follows them.
+MAX_SHOWN_CELLS, MAX_SHOWN_CELL_LENGTH = 20, 12
+
+_CURRENCY = r"([^\W\d_]{0,4}[$\u00a2-\u00a5\u20a0-\u20cf]|[^\W\d_]{1,4}\.?)"
+_NUMBER = r"-?\d[\d.,'\u2019\s]*"
 
 _FOR_AMOUNTS = (
     (
@@ -16,14 +21,14 @@ _FOR_AMOUNTS = (
         'write a point before the decimals and nothing between the thousands, as in "1234.56"',
     ),
     (re.compile(r"\d[eE][+-]?\d"), "write all digits instead of an exponent"),
-    (re.compile(r"^(?=.*\d).*([^\W\d_eE]|[$¢£¤¥\u20a0-\u20bf])"), "leave out the currency"),
+    (re.compile(rf"^(-?{_CURRENCY}\s*{_NUMBER}|{_NUMBER}{_CURRENCY})$"), "leave out the currency"),
     (re.compile(r"^(\(.*\d\)|[\u2212\u2013]\D*\d.*|.*\d\s*-)$"), 'write a negative amount as in "-1234.56"'),
     (re.compile(r"^\+"), "leave out the plus sign"),
 )
 _FOR_TIMES = (
     (
         re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-](\d{4}|\d\d)\b"),
-        'write the year first, as in "2025-12-26", because day and month cannot be told apart',
+        'write the year first, as in "2025-12-26", because some files begin with the day and others with the month',
     ),
     (re.compile(r"\d{4}[/.]\d{1,2}[/.]\d{1,2}\b"), 'write hyphens, as in "2025-12-26"'),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d$"), 'write a T before the time, as in "2025-12-26T10:00Z"'),
@@ -34,11 +39,19 @@ _FOR_TIMES = (
 
 def shown(value: Any) -> str:
     """Return a value of a file as it can be printed: shortened, a text in quotes, without control characters."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    if len(text) > MAX_SHOWN_LENGTH:
-        text = f"{text[:MAX_SHOWN_LENGTH]}..."
+    text = _shortened(value if isinstance(value, str) else json.dumps(value), MAX_SHOWN_LENGTH)
     # Besides control characters repr() escapes those that change the direction of a text.
     return repr(text) if isinstance(value, str) else text
+
+
+def shown_cells(cells: list[str]) -> str:
+    """Return a row of a file as it can be printed, each of its cells shortened."""
+    rest = ["..."] if len(cells) > MAX_SHOWN_CELLS else []
+    return repr(",".join([_shortened(cell, MAX_SHOWN_CELL_LENGTH) for cell in cells[:MAX_SHOWN_CELLS]] + rest))
+
+
+def _shortened(text: str, maximum: int) -> str:
+    return f"{text[:maximum]}..." if len(text) > maximum else text
 
 
 def describe(field: ma.fields.Field[Any], value: Any) -> str:

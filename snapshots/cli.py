@@ -19,6 +19,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from schemas.fields import SOURCES, Instant, Uuid
+from schemas.hints import shown
 from snapshots import command_queries, erasing, files, importing, progress, rows
 from snapshots.importing import FaultsError, Outcome, RowFault
 
@@ -143,11 +144,13 @@ class _Faults:
 
     def add(self, fault: RowFault) -> None:
         self._count += 1
+        if fault.field and fault.field not in rows.ALL_COLUMNS:
+            # The name comes from the file: no terminal and no spreadsheet must obey it.
+            fault = fault._replace(field=shown(fault.field))
         self.write(fault)
         if self._count <= MAX_SHOWN_FAULTS:
-            # Escape field names: they come from the file.
-            field = fault.field if fault.field in rows.ALL_COLUMNS else fault.field and ascii(fault.field[:80])
-            self._say(f"{self._name}, line {fault.line}{field and ', ' + field}: {fault.message}")
+            field = f", {fault.field}" if fault.field else ""
+            self._say(f"{self._name}, line {fault.line}{field}: {fault.message}")
 
     def write(self, fault: RowFault) -> None:
         """Write to the --errors file only."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
 from schemas.fields import Text
-from schemas.hints import shown
+from schemas.hints import shown, shown_cells
 from schemas.importing import ImportItem
 from service import strict_json
 
@@ -89,9 +89,9 @@ class Lines:
 def csv_rows(lines: Lines) -> Iterator[Row]:
     """Yield the rows of a CSV file. Raises FileError."""
     try:
-        header = _read_header(lines)
+        header, width = _read_header(lines)
         for cells in csv.reader(lines, strict=True):
-            row = _csv_row(lines.row_start, header, cells)
+            row = _csv_row(lines.row_start, header, width, cells)
             lines.begin_row()
             if row:
                 yield row
@@ -99,16 +99,18 @@ def csv_rows(lines: Lines) -> Iterator[Row]:
         raise FileError(lines.row_start, f"The quotation marks of this row do not match: {error}.") from None
 
 
-def _csv_row(line: int, header: list[str], cells: list[str]) -> Row | None:
-    """Return the row of these cells; None if all are blank, as on lines that a spreadsheet appends."""
+def _csv_row(line: int, header: list[str], width: int, cells: list[str]) -> Row | None:
+    """Return the row of these cells; None if all are blank, as on lines that a spreadsheet appends.
+
+    `width` counts the cells of the header with the blank ones at its end. A row must not have more, not even blank
+    ones: in a file whose last columns are mostly blank, a decimal comma would make two amounts of one.
+    """
     if not any(cell.strip() for cell in cells):
         return None
-    nameless = "".join(cells[len(header) :]).strip()
-    if nameless or len(cells) < len(header):
-        hint = ": a cell that holds a comma must be in quotation marks" if nameless else ""
-        return Row(
-            line, fault=f"Has {len(cells)} cells; the header has {len(header)}{hint}. Found {shown(','.join(cells))}."
-        )
+    is_too_long = len(cells) > width or any(cell.strip() for cell in cells[len(header) :])
+    if is_too_long or len(cells) < len(header):
+        hint = ": a cell that holds a comma must be in quotation marks" if is_too_long else ""
+        return Row(line, fault=f"Has {len(cells)} cells; the header has {width}{hint}. Found {shown_cells(cells)}.")
     item: dict[str, str | None] = {}
     for name, cell in zip(header, cells, strict=False):
         value = cell if name in _TEXTS else cell.strip()
@@ -116,8 +118,8 @@ def _csv_row(line: int, header: list[str], cells: list[str]) -> Row | None:
     return Row(line, item)
 
 
-def _read_header(lines: Lines) -> list[str]:
-    """Read the row of names; return them as snapshots have them."""
+def _read_header(lines: Lines) -> tuple[list[str], int]:
+    """Read the row of names; return them as snapshots have them, and the number of its cells."""
     while (text := lines.peek()) and not text.strip():
         next(lines)
     if declared := _SEPARATOR_LINE.fullmatch(text):
@@ -133,13 +135,14 @@ def _read_header(lines: Lines) -> list[str]:
             found = shown(text.strip())
             raise FileError(lines.row_start, f"The columns are separated by {name}; {_EXPECTED}. Found {found}.")
     cells = next(csv.reader(lines, strict=True), [])
+    width = len(cells)
     # A spreadsheet appends empty columns too.
     while cells and not cells[-1].strip():
         cells.pop()
     header = [_column(cell) for cell in cells]
     _validate_header(lines.row_start, header, cells)
     lines.begin_row()
-    return header
+    return header, width
 
 
 def _column(cell: str) -> str:

@@ -94,7 +94,9 @@ def test_a_file_in_another_form_is_refused_with_what_was_found_and_what_is_expec
 AMOUNT = 'balance: Must be a string like "-1234.56": up to 15 digits before the point and up to 4 after it. Found '
 POINT = 'write a point before the decimals and nothing between the thousands, as in "1234.56".'
 TIME = "captured_at: Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z. Found "
-YEAR_FIRST = 'write the year first, as in "2025-12-26", because day and month cannot be told apart.'
+YEAR_FIRST = (
+    'write the year first, as in "2025-12-26", because some files begin with the day and others with the month.'
+)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,9 @@ YEAR_FIRST = 'write the year first, as in "2025-12-26", because day and month ca
         ("balance", "1.234.567", f"{AMOUNT}'1.234.567': {POINT}"),
         ("balance", "$5.00", f"{AMOUNT}'$5.00': leave out the currency."),
         ("balance", "5.00 EUR", f"{AMOUNT}'5.00 EUR': leave out the currency."),
+        ("balance", "5.00 kr.", f"{AMOUNT}'5.00 kr.': leave out the currency."),
+        ("balance", "US$ 5", f"{AMOUNT}'US$ 5': leave out the currency."),
+        ("balance", "2025-01-01T00:00:00Z", f"{AMOUNT}'2025-01-01T00:00:00Z'."),
         ("balance", "\N{EURO SIGN}5", f"{AMOUNT}'\N{EURO SIGN}5': leave out the currency."),
         ("balance", "$1,234.56", f"{AMOUNT}'$1,234.56': {POINT.rstrip('.')}; leave out the currency."),
         ("balance", "(5.00)", f"{AMOUNT}'(5.00)': write a negative amount as in \"-1234.56\"."),
@@ -164,6 +169,24 @@ def test_a_decimal_comma_that_splits_its_cell_is_refused_with_the_row(flask: Fla
     )
 
 
+@pytest.mark.parametrize("amount", ["1234,56", "1,234.56"])
+def test_a_comma_in_an_amount_is_refused_although_the_last_cells_are_blank(
+    flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, amount: str
+) -> None:
+    """If blank cells beyond the header were ignored, the row would be valid, with two amounts made of one."""
+    path = tmp_path / "real.csv"
+    path.write_text(
+        "user_id,account_id,currency,source,captured_at,balance,available_balance\n"
+        f"{user_id},{account_id},USD,account_sync,2025-01-01,{amount},\n"
+    )
+
+    done = flask("snapshots", "import", str(path))
+
+    assert "line 2: Has 8 cells; the header has 7: a cell that holds a comma must be in quotation marks." in done.stderr
+    assert f"2025-01-01,{amount},'." in done.stderr
+    assert stored() == []
+
+
 def test_a_value_of_an_ndjson_file_is_shown_as_json(
     flask: Flasks, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
@@ -176,7 +199,7 @@ def test_a_value_of_an_ndjson_file_is_shown_as_json(
     assert 'has a minor unit. Found ["USD"].\n' in done.stderr
 
 
-@pytest.mark.parametrize("place", ["value", "header", "row", "line of JSON"])
+@pytest.mark.parametrize("place", ["value", "header", "row", "line of JSON", "name of JSON"])
 def test_no_control_character_of_a_file_reaches_the_terminal(flask: Flasks, tmp_path: Path, place: str) -> None:
     evil = "\x1b[2J\x07\x9b\N{RIGHT-TO-LEFT OVERRIDE}\x7f"
     item = snapshot(USER, USER)
@@ -185,6 +208,7 @@ def test_no_control_character_of_a_file_reaches_the_terminal(flask: Flasks, tmp_
         "header": as_csv(columns=(*COLUMNS, evil)),
         "row": f"{as_csv(item)}{evil},{evil}\n",
         "line of JSON": f'{{"{evil}',
+        "name of JSON": as_ndjson({evil: 1}),
     }[place]
     path, errors = tmp_path / "real.csv", tmp_path / "errors.csv"
     path.write_text(content, encoding="utf-8")
