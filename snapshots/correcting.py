@@ -23,22 +23,28 @@ class ContradictionError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
     """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
 
-    Takes two statements in one transaction, whatever the batch's size, or one if all corrections are new. Raises
+    Takes two statements, whatever the batch's size, or one if all corrections are new. Raises
     ContradictionError and psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again.
     Two corrections of a snapshot are the same if their replacements have the same values; the first one's reason is
     kept.
     """
     batch = json.dumps([_flatten(item) for item in items], default=str)
+    users = list({item["user_id"] for item in items})
     with connection.transaction():
         moved = queries.supersede_snapshots(connection, items=batch, subject=_storable(subject))
         if len(moved) == len(items):
             return [_new(item, replaced_by) for item, (_, replaced_by) in zip(items, moved, strict=True)]
-        users = list({item["user_id"] for item in items})
-        places = [ordinality for ordinality, _ in moved]
-        matches = queries.match_corrections(connection, items=batch, users=users, moved=places)
-        contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
-        if contradictions:
-            raise ContradictionError(contradictions)
+        if moved:
+            return _match(connection, batch, users, [ordinality for ordinality, _ in moved])
+    # Nothing has changed. A cluster lets no other role read what the function's owner has deleted in a transaction.
+    return _match(connection, batch, users, [])
+
+
+def _match(connection: Connection[Any], batch: str, users: list[str], places: list[int]) -> list[CorrectionMatch]:
+    matches = queries.match_corrections(connection, items=batch, users=users, moved=places)
+    contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+    if contradictions:
+        raise ContradictionError(contradictions)
     return matches
 
 

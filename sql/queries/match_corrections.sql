@@ -1,5 +1,5 @@
 -- The outcome of each correction of a batch: one row for every correction, in the order of the batch. Second of the two
--- statements of a batch, with the accounts still locked.
+-- statements of a batch, with the accounts still locked if the first one moved a snapshot.
 --
 -- Parameters:
 --   items  json      [{"id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff", "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z", "reason": "Cents as dollars.", "balance": "1.20", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD"}]
