@@ -5,11 +5,9 @@ an empty cell is null.
 """
 
 import csv
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
@@ -56,7 +54,8 @@ class Lines:
     """Numbered lines of a text. Rejects a row that is too long before it fills the memory."""
 
     def __init__(self, text: TextIO) -> None:
-        self._lines = iter(partial(text.readline, MAX_ROW_LENGTH + 1), "")
+        self._text = text
+        self._peeked = ""
         self.number = 0
         self.row_start = 1
         """Number of the line on which the current row begins."""
@@ -64,21 +63,25 @@ class Lines:
 
     def peek(self) -> str:
         """Return the next line without consuming it."""
-        line = next(self._lines, "")
-        self._lines = itertools.chain([line] if line else [], self._lines)
-        return line
+        self._peeked = self._peeked or self._read()
+        return self._peeked
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
+        line, self._peeked = self._peeked or self._read(), ""
+        if not line:
+            raise StopIteration
         self.number += 1
         self._length += len(line)
         if self._length > MAX_ROW_LENGTH:
             reason = " A quotation mark may be open." if self.number > self.row_start else ""
             raise FileError(self.row_start, f"The row is longer than {MAX_ROW_LENGTH:,} characters.{reason}")
         return line
+
+    def _read(self) -> str:
+        return self._text.readline(MAX_ROW_LENGTH + 1)
 
     def begin_row(self) -> None:
         """Say that the next line begins a row."""
@@ -122,6 +125,7 @@ def _read_header(lines: Lines) -> tuple[list[str], int]:
     """Read the row of names; return them as snapshots have them, and the number of its cells."""
     while (text := lines.peek()) and not text.strip():
         next(lines)
+        lines.begin_row()
     if declared := _SEPARATOR_LINE.fullmatch(text):
         next(lines)
         if declared[1] != ",":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from snapshots.rows import MAX_ROW_LENGTH
 from tests.support.command_line import Flasks, Stored, as_csv, series
 
 
@@ -91,6 +92,18 @@ def test_a_fault_names_its_line_in_the_file_whatever_precedes_the_header(
     done = flask("snapshots", "import", str(path))
 
     assert f"line {first_lines.count(chr(10)) + 3}, balance: " in done.stderr
+
+
+def test_more_blank_lines_than_a_row_has_characters_may_precede_the_header(
+    flask: Flasks, tmp_path: Path, user_id: str, account_id: str
+) -> None:
+    """Each of them used to make the reading of the next ones slower."""
+    path = tmp_path / "real.csv"
+    path.write_text("\n" * (MAX_ROW_LENGTH + 1) + as_csv(*series(user_id, account_id)))
+
+    done = flask("snapshots", "import", str(path))
+
+    assert "3 rows, 3 new, 0 duplicates, 0 with faults" in done.stderr
 
 
 @pytest.mark.parametrize("spaces", ["  ", " \N{NO-BREAK SPACE}"])
