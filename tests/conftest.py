@@ -32,7 +32,7 @@ from tools import postgres
 from tools.migrate import migrate
 from tools.stack import Stack
 
-# Random examples of each test; .ci/run tries the larger number.
+# Random examples per test; .ci/run uses the larger number.
 EXAMPLES = {"quick": 30, "thorough": 150}
 for name, count in EXAMPLES.items():
     hypothesis.settings.register_profile(
@@ -44,8 +44,8 @@ MEMORY = Path("/dev/shm")
 MIN_FREE_BYTES = 4 * 2**30
 
 
-def is_fit_for_a_run(folder: Path) -> bool:
-    """Return whether a folder has room for temporary files, and may hold programs; TMPDIR takes precedence."""
+def can_hold_temporary_files(folder: Path) -> bool:
+    """Return whether a folder has room for temporary files and lets programs run; TMPDIR takes precedence."""
     if "TMPDIR" in os.environ or not folder.is_dir():
         return False
     mount = os.statvfs(folder)
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     servers = contextlib.ExitStack()
     config.add_cleanup(servers.close)
     # Short names: the path of a socket has at most 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="tests-", dir=MEMORY if is_fit_for_a_run(MEMORY) else None))
+    folder = Path(tempfile.mkdtemp(prefix="tests-", dir=MEMORY if can_hold_temporary_files(MEMORY) else None))
     servers.callback(shutil.rmtree, folder, ignore_errors=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     config.option.basetemp = config.option.basetemp or folder / "tmp"

@@ -12,7 +12,7 @@ from tests.support.contract import served
 
 @pytest.fixture(scope="session")
 def contract(app: Flask) -> dict[str, Any]:
-    """The contract that the service serves."""
+    """The contract as the service serves it."""
     return served(app)
 
 

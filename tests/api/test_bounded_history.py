@@ -6,7 +6,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import Answer, Caller, captured, faults, snapshot
+from tests.support import Caller, Response, captured, faults, snapshot
 
 TOO_LONG = "The range holds more than 10,000 snapshots; shorten it or ask for an interval."
 
@@ -31,7 +31,7 @@ def long_account(database_url: str, user_id: str) -> Iterator[str]:
         connection.execute("DELETE FROM balance_snapshots WHERE account_id = %s", [account_id])
 
 
-def assert_too_long(response: Answer) -> None:
+def assert_too_long(response: Response) -> None:
     assert response.status_code == 400, response.text[:200]
     assert faults(response) == {"end_date": [TOO_LONG]}
     assert "Retry-After" not in response.headers

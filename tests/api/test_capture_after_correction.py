@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import Answer, Caller, captured, correction, faults, snapshot, usd
+from tests.support import Caller, Response, captured, correction, faults, snapshot, usd
 
 OTHER_DAY = "2025-01-02T00:00:00Z"
 
@@ -20,7 +20,7 @@ def wrong(sync_job: Caller, item: dict[str, Any]) -> str:
     return str(captured(sync_job, item)[0]["id"])
 
 
-def answers(response: Answer) -> list[tuple[str, str]]:
+def outcomes(response: Response) -> list[tuple[str, str]]:
     assert response.status_code in (200, 201), response.text
     return [(each["status"], each["id"]) for each in response.json["snapshots"]]
 
@@ -43,7 +43,7 @@ def test_a_superseded_snapshot_that_is_captured_again_is_a_duplicate_and_stays_s
 
     response = sync_job.capture(item)
 
-    assert (response.status_code, answers(response)) == (200, [("duplicate", wrong)])
+    assert (response.status_code, outcomes(response)) == (200, [("duplicate", wrong)])
     assert (response.json["created_count"], response.json["duplicate_count"]) == (0, 1)
     assert balances(user, account_id) == (["100.00"] if replacement else [])
 
@@ -56,7 +56,7 @@ def test_new_snapshots_of_a_batch_are_stored_beside_superseded_ones(
     response = sync_job.capture(item, item | {"captured_at": OTHER_DAY}, item)
 
     assert response.status_code == 201
-    first, second, third = answers(response)
+    first, second, third = outcomes(response)
     assert first == third == ("duplicate", wrong)
     assert second[0] == "created"
     assert balances(user, account_id) == ["10000.00"]
@@ -67,7 +67,7 @@ def test_a_capture_with_the_values_of_a_replacement_is_a_duplicate_of_it(
 ) -> None:
     replaced_by = corrector.correct(correction(item, wrong, usd("100.00"))).json["corrections"][0]["replaced_by"]
 
-    assert answers(sync_job.capture(item | {"balance": "100"})) == [("duplicate", replaced_by)]
+    assert outcomes(sync_job.capture(item | {"balance": "100"})) == [("duplicate", replaced_by)]
 
 
 def test_values_of_neither_the_replacement_nor_a_superseded_snapshot_are_a_conflict(
@@ -90,12 +90,12 @@ def test_other_values_under_a_withdrawn_key_are_a_new_snapshot(
 ) -> None:
     corrector.correct(correction(item, wrong, None))
 
-    [(status, id_)] = answers(sync_job.capture(item | other))
+    [(status, id_)] = outcomes(sync_job.capture(item | other))
 
     assert status == "created"
     assert [each["id"] for each in user.recent(account_id).json["snapshots"]] == [id_]
-    assert answers(sync_job.capture(item)) == [("duplicate", wrong)]
-    assert answers(sync_job.capture(item | other)) == [("duplicate", id_)]
+    assert outcomes(sync_job.capture(item)) == [("duplicate", wrong)]
+    assert outcomes(sync_job.capture(item | other)) == [("duplicate", id_)]
 
 
 @pytest.mark.parametrize("superseded_first", [True, False])
@@ -111,7 +111,7 @@ def test_a_batch_may_hold_a_withdrawn_snapshot_and_other_values_under_its_key(
     corrector.correct(correction(item, wrong, None))
     other = item | {"balance": "100.00"}
 
-    found = answers(sync_job.capture(*([item, other] if superseded_first else [other, item])))
+    found = outcomes(sync_job.capture(*([item, other] if superseded_first else [other, item])))
 
     superseded, new = found if superseded_first else found[::-1]
     assert superseded == ("duplicate", wrong)
@@ -140,7 +140,7 @@ def test_each_snapshot_of_a_chain_of_corrections_stays_superseded(
 
     delivered = sync_job.capture(*(item | {"balance": balance} for balance in ("10000.00", "200.00", "300.00")))
 
-    assert answers(delivered) == [("duplicate", wrong), ("duplicate", second), ("duplicate", third)]
+    assert outcomes(delivered) == [("duplicate", wrong), ("duplicate", second), ("duplicate", third)]
     assert balances(user, account_id) == []
 
 
@@ -150,7 +150,7 @@ def test_a_duplicate_is_of_the_snapshot_that_stands_rather_than_a_superseded_one
     second = corrector.correct(correction(item, wrong, usd("200.00"))).json["corrections"][0]["replaced_by"]
     back = corrector.correct(correction(item, second, usd("10000.00"))).json["corrections"][0]["replaced_by"]
 
-    assert answers(sync_job.capture(item)) == [("duplicate", back)]
+    assert outcomes(sync_job.capture(item)) == [("duplicate", back)]
 
 
 def test_a_superseded_key_belongs_to_its_own_account_time_and_source(
@@ -160,7 +160,7 @@ def test_a_superseded_key_belongs_to_its_own_account_time_and_source(
 
     response = sync_job.capture(item | {"captured_at": OTHER_DAY}, item | {"source": "manual_sync"})
 
-    assert [status for status, _ in answers(response)] == ["created", "created"]
+    assert [status for status, _ in outcomes(response)] == ["created", "created"]
 
 
 def test_the_account_of_a_withdrawn_snapshot_still_belongs_to_its_user(

@@ -20,7 +20,7 @@ def test_a_batch_that_is_delivered_again_stores_nothing_new(
 
     assert response.status_code == 200
     assert (response.json["created_count"], response.json["duplicate_count"]) == (0, 3)
-    assert response.json["snapshots"] == [answer | {"status": "duplicate"} for answer in first]
+    assert response.json["snapshots"] == [result | {"status": "duplicate"} for result in first]
     assert user.history(account_id).json == before
 
 
@@ -92,4 +92,4 @@ def test_another_account_time_or_source_is_another_snapshot(
     others = {"account_id": str(uuid4()), "captured_at": "2025-01-01T00:00:00.000001Z", "source": "manual_sync"}
     other = item | {"balance": "7.00", member: others[member]}
 
-    assert [answer["status"] for answer in captured(sync_job, item, other)] == ["created", "created"]
+    assert [result["status"] for result in captured(sync_job, item, other)] == ["created", "created"]

@@ -94,7 +94,7 @@ def test_an_instant_further_ahead_is_refused(
 
 
 @pytest.mark.parametrize("instant", ["2025-06-15 10:00", "2025-06-15T10:00:00 01:00"])
-def test_a_body_is_not_told_how_to_write_a_url(instant: str, sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_fault_in_a_body_gives_no_advice_about_urls(instant: str, sync_job: Caller, item: dict[str, Any]) -> None:
     response = sync_job.capture(item | {"captured_at": instant})
 
     message = "Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z."

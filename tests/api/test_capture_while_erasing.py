@@ -15,7 +15,7 @@ import pytest
 
 from config import Settings
 from snapshots import command_queries, erasing
-from tests.support import Answer, Caller, captured, faults, snapshot, until, user_token
+from tests.support import Caller, Response, captured, faults, snapshot, until, user_token
 from tests.support.apps import serving
 from tests.support.citus import coordinator_url
 
@@ -45,7 +45,7 @@ class Race:
         self._observer.execute(_PAUSE)
         self._threads = stack.enter_context(ThreadPoolExecutor(2))
 
-    def capture(self, *items: dict[str, Any]) -> Answer:
+    def capture(self, *items: dict[str, Any]) -> Response:
         return self.sync_job.capture(*items)
 
     def erase(self, user_id: str) -> tuple[int, int]:
@@ -79,7 +79,7 @@ class Race:
 
     @contextlib.contextmanager
     def registering(self, item: dict[str, Any]) -> Iterator[Connection]:
-        """Register the item's account in a transaction, which is rolled back in the end."""
+        """Register the item's account in a transaction that is rolled back at the end."""
         with psycopg.connect(self._url) as connection:
             connection.execute(
                 "INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [item["account_id"], item["user_id"]]
@@ -87,8 +87,8 @@ class Race:
             yield connection
             connection.rollback()
 
-    def wait_until_it_waits_for(self, name: str, other: Connection) -> None:
-        """Wait until the session of this name waits for a lock of another one."""
+    def wait_until_blocked(self, name: str, other: Connection) -> None:
+        """Wait until the session of this name waits for a lock that the other one holds."""
         blocked = "SELECT FROM pg_stat_activity WHERE application_name = %s AND %s = any(pg_blocking_pids(pid))"
         until(lambda: self._observer.execute(blocked, [name, other.info.backend_pid]).rowcount == 1, 20)
 
@@ -109,10 +109,10 @@ def race(migrated_database_url: str, settings: Settings) -> Iterator[Race]:
         yield Race(sync_job, migrated_database_url, stack)
 
 
-def assert_retryable(answer: Answer) -> None:
-    assert answer.status_code == 503, answer.text
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert "erased" in answer.json["detail"]
+def assert_retryable(response: Response) -> None:
+    assert response.status_code == 503, response.text
+    assert int(response.headers["Retry-After"]) >= 1
+    assert "erased" in response.json["detail"]
 
 
 # The erasure comes first
@@ -177,7 +177,7 @@ def test_a_capture_whose_account_others_register_and_erase_meanwhile_fails_whole
         with race.erasing.transaction():
             accounts = race.lock_accounts(user_id)
             registration.rollback()
-            race.wait_until_it_waits_for(CAPTURE, race.erasing)
+            race.wait_until_blocked(CAPTURE, race.erasing)
             command_queries.delete_snapshots(race.erasing, user_id=user_id, account_ids=accounts)
             command_queries.delete_accounts(race.erasing, user_id=user_id, account_ids=accounts)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.compression import MAX_MEMBERS
-from tests.support import Answer, Caller, captured, correction, usd
+from tests.support import Caller, Response, captured, correction, usd
 from tests.support.captures import assert_refused, send
 
 MIB = 1024 * 1024
@@ -22,17 +22,17 @@ def batch(item: dict[str, Any]) -> bytes:
     return json.dumps({"snapshots": [item]}).encode()
 
 
-def send_compressed(sync_job: Caller, body: bytes, coding: str = "gzip") -> Answer:
+def send_compressed(sync_job: Caller, body: bytes, coding: str = "gzip") -> Response:
     return send(sync_job, body, headers={"Content-Encoding": coding})
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", " gzip "])
-def test_a_body_in_gzip_is_accepted(coding: str, sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_gzipped_body_is_accepted(coding: str, sync_job: Caller, item: dict[str, Any]) -> None:
     assert send_compressed(sync_job, gzip.compress(batch(item)), coding).status_code == 201
 
 
 @pytest.mark.parametrize("coding", ["identity", ""])
-def test_a_body_that_is_said_to_be_plain_is_accepted(coding: str, sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_body_that_is_declared_uncompressed_is_accepted(coding: str, sync_job: Caller, item: dict[str, Any]) -> None:
     assert send_compressed(sync_job, batch(item), coding).status_code == 201
 
 
@@ -46,7 +46,7 @@ def test_a_correction_may_be_compressed_too(sync_job: Caller, corrector: Caller,
     assert response.status_code == 200, response.text
 
 
-def test_several_members_of_gzip_are_one_body(sync_job: Caller, item: dict[str, Any]) -> None:
+def test_several_gzip_members_form_one_body(sync_job: Caller, item: dict[str, Any]) -> None:
     body = batch(item)
     parts = [body[start : start + 20] for start in range(0, len(body), 20)]
     assert 1 < len(parts) < MAX_MEMBERS
@@ -54,7 +54,7 @@ def test_several_members_of_gzip_are_one_body(sync_job: Caller, item: dict[str, 
     assert send_compressed(sync_job, b"".join(map(gzip.compress, parts))).status_code == 201
 
 
-def flipped(packed: bytes, position: int) -> bytes:
+def with_flipped_byte(packed: bytes, position: int) -> bytes:
     return packed[:position] + bytes([packed[position] ^ 0xFF]) + packed[position + 1 :]
 
 
@@ -68,11 +68,11 @@ def flipped(packed: bytes, position: int) -> bytes:
         pytest.param(lambda body: gzip.compress(body)[:5], id="cut in the header"),
         pytest.param(lambda body: gzip.compress(body)[:-20], id="cut in the data"),
         pytest.param(lambda body: gzip.compress(body)[:-1], id="cut in the length"),
-        pytest.param(lambda body: flipped(gzip.compress(body), -8), id="other checksum"),
-        pytest.param(lambda body: flipped(gzip.compress(body), -1), id="other length"),
-        pytest.param(lambda body: flipped(gzip.compress(body), 30), id="damaged"),
-        pytest.param(lambda body: gzip.compress(body) + b"\0", id="a zero behind it"),
-        pytest.param(lambda body: gzip.compress(body) + b"garbage", id="garbage behind it"),
+        pytest.param(lambda body: with_flipped_byte(gzip.compress(body), -8), id="wrong checksum"),
+        pytest.param(lambda body: with_flipped_byte(gzip.compress(body), -1), id="wrong length"),
+        pytest.param(lambda body: with_flipped_byte(gzip.compress(body), 30), id="damaged"),
+        pytest.param(lambda body: gzip.compress(body) + b"\0", id="trailing zero"),
+        pytest.param(lambda body: gzip.compress(body) + b"garbage", id="trailing garbage"),
         pytest.param(lambda body: gzip.compress(body) + gzip.compress(b" ")[:-1], id="second member cut"),
         pytest.param(lambda body: gzip.compress(body) + gzip.compress(body), id="two documents"),
         pytest.param(lambda body: gzip.compress(gzip.compress(body)), id="compressed twice"),
@@ -80,7 +80,7 @@ def flipped(packed: bytes, position: int) -> bytes:
         pytest.param(lambda _body: gzip.compress(b"{"), id="compressed nonsense"),
     ],
 )
-def test_a_body_that_is_not_gzip_of_json_to_its_end_is_a_400(
+def test_a_body_that_is_not_complete_gzip_of_json_is_a_400(
     damage: Callable[[bytes], bytes], sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     assert_refused(send_compressed(sync_job, damage(batch(item))), 400, user)
@@ -106,7 +106,7 @@ def test_another_media_type_is_a_415_that_names_no_coding(sync_job: Caller, item
     assert "Accept-Encoding" not in response.headers
 
 
-def test_a_body_may_hold_1_mib(sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_body_may_decompress_to_1_mib(sync_job: Caller, item: dict[str, Any]) -> None:
     assert send_compressed(sync_job, gzip.compress(batch(item).ljust(MIB))).status_code == 201
 
 
@@ -119,7 +119,7 @@ def test_a_body_may_hold_1_mib(sync_job: Caller, item: dict[str, Any]) -> None:
         pytest.param(lambda body: gzip.compress(body.ljust(MIB + 1)) + b"garbage", id="before garbage"),
     ],
 )
-def test_a_body_that_holds_more_is_a_413(
+def test_a_body_that_decompresses_to_more_is_a_413(
     pack: Callable[[bytes], bytes], sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     response = send_compressed(sync_job, pack(batch(item)))

@@ -127,15 +127,15 @@ def outcomes_of(matches: list[Match]) -> list[Outcome]:
 
 def assert_each_created_once(deliveries: Sequence[list[Outcome]], items: int, connection: Connection) -> None:
     """Fail unless one delivery created each snapshot, and all returned the id under which it is stored."""
-    answers = [answer for delivery in deliveries for answer in delivery]
-    assert {status for *_, status in answers} <= {"created", "duplicate"}
-    created = [snapshot for *snapshot, status in answers if status == "created"]
+    outcomes = [outcome for delivery in deliveries for outcome in delivery]
+    assert {status for *_, status in outcomes} <= {"created", "duplicate"}
+    created = [snapshot for *snapshot, status in outcomes if status == "created"]
     assert len(created) == items
-    assert {tuple(snapshot) for *snapshot, _ in answers} == {tuple(snapshot) for snapshot in created}
+    assert {tuple(snapshot) for *snapshot, _ in outcomes} == {tuple(snapshot) for snapshot in created}
     stored = connection.execute(
         "SELECT account_id::text, utc_iso8601(captured_at), source::text, id::text FROM balance_snapshots"
         " WHERE account_id = ANY(%s::uuid[])",
-        [list({account_id for account_id, *_ in answers})],
+        [list({account_id for account_id, *_ in outcomes})],
     ).fetchall()
     assert sorted(map(list, stored)) == sorted(created)
 

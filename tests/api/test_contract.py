@@ -61,7 +61,7 @@ def test_the_contract_holds_every_operation_of_the_api(app: Flask, contract: dic
     assert {(f"{API}{path}", method) for path, method, _ in operations(contract)} == routes
 
 
-def test_a_path_leads_to_its_operation_by_the_url_of_the_server(
+def test_the_server_url_and_a_path_lead_to_the_operation(
     contract: dict[str, Any], anonymous: FlaskClient, user: Caller
 ) -> None:
     (server,) = contract["servers"]

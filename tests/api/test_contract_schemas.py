@@ -28,7 +28,7 @@ def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def schemas_in(part: Any) -> Iterator[dict[str, Any]]:
-    """Every object of a part of the contract, but for its examples."""
+    """Yield every object in a part of the contract, except in its examples."""
     if isinstance(part, list):
         for item in part:
             yield from schemas_in(item)
@@ -57,7 +57,7 @@ def test_money_is_a_string_with_a_decimal_pattern_and_never_a_number(contract: d
 
 
 @pytest.mark.parametrize(("name", "values"), [("Source", SOURCES), ("Interval", INTERVALS)])
-def test_a_list_of_values_stands_in_one_schema(contract: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
+def test_a_list_of_values_has_a_schema_of_its_own(contract: dict[str, Any], name: str, values: tuple[str, ...]) -> None:
     lists = [schema["enum"] for schema in schemas_in(contract) if values[0] in schema.get("enum", [])]
 
     assert lists == [list(values)]

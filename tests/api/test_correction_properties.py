@@ -9,7 +9,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import Answer, Caller, correction, faults, snapshot, usd, user_token
+from tests.support import Caller, Response, correction, faults, snapshot, usd, user_token
 
 DAYS = 3
 # Few keys and few values, so that they meet again and again.
@@ -187,7 +187,7 @@ class Service:
         ]
 
 
-def assert_conflict(response: Answer, member: str, statuses: list[str]) -> None:
+def assert_conflict(response: Response, member: str, statuses: list[str]) -> None:
     assert response.status_code == 409, response.text
     assert list(faults(response)) == [f"/{member}/{n}" for n, status in enumerate(statuses) if status == "conflict"]
 

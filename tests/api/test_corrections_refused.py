@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from tests.support import Answer, Caller, assert_unauthorized, captured, correction, faults, snapshot, usd, user_token
+from tests.support import Caller, Response, assert_unauthorized, captured, correction, faults, snapshot, usd, user_token
 
 PATH = "/balance-snapshots/corrections"
 
@@ -22,7 +22,7 @@ def good(sync_job: Caller, item: dict[str, Any]) -> dict[str, Any]:
     return correction(item, captured(sync_job, item)[0]["id"], usd("100.00"))
 
 
-def refused(response: Answer, status: int) -> Answer:
+def refused(response: Response, status: int) -> Response:
     assert (response.status_code, response.content_type) == (status, "application/problem+json"), response.text
     return response
 

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from snapshots.csv_response import cell
-from tests.support import Answer, Caller, captured, snapshot
+from tests.support import Caller, Response, captured, snapshot
 
 RANGE = {"start_date": "2025-01-01", "end_date": "2025-12-31"}
 
@@ -23,7 +23,7 @@ def history(sync_job: Caller, user_id: str, account_id: str) -> str:
     return f"/accounts/{account_id}/balance-history"
 
 
-def rows(response: Answer) -> list[list[str]]:
+def rows(response: Response) -> list[list[str]]:
     assert response.status_code == 200, response.text
     return list(csv.reader(io.StringIO(response.text)))
 

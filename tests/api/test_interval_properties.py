@@ -71,8 +71,8 @@ def test_an_interval_keeps_the_last_snapshot_of_each_bucket(
     stored = captured(Caller(app, user_token("sync-job", scope="balance-snapshots:write")), *items)
     series = sorted(
         (
-            {"id": answer["id"], "at": NIGHTS[zone] + offset, "balance": n, "currency": currency}
-            for n, ((offset, of, currency), answer) in enumerate(zip(keys, stored, strict=True))
+            {"id": created["id"], "at": NIGHTS[zone] + offset, "balance": n, "currency": currency}
+            for n, ((offset, of, currency), created) in enumerate(zip(keys, stored, strict=True))
             if source in (None, of)
         ),
         key=lambda s: (s["at"], UUID(s["id"])),

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import Answer, Caller, captured, faults, snapshot
+from tests.support import Caller, Response, captured, faults, snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def portfolio(sync_job: Caller, user_id: str, account_id: str) -> None:
     )
 
 
-def shown(response: Answer) -> tuple[list[tuple[str, str | None]], dict[str, str]]:
+def shown(response: Response) -> tuple[list[tuple[str, str | None]], dict[str, str]]:
     body = response.json
     assert body["total_count"] == len(body["snapshots"])
     return [(s["balance"], s["change_amount"]) for s in body["snapshots"]], body["total_balance_by_currency"]

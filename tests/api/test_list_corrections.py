@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from schemas.responses import Corrections, Snapshot
-from tests.support import Answer, Caller, captured, correction, faults, snapshot, usd, user_token
+from tests.support import Caller, Response, captured, correction, faults, snapshot, usd, user_token
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def ids(sync_job: Caller, items: list[dict[str, Any]]) -> list[str]:
     return [each["id"] for each in captured(sync_job, *items)]
 
 
-def listed(response: Answer) -> list[dict[str, Any]]:
+def listed(response: Response) -> list[dict[str, Any]]:
     assert response.status_code == 200, response.text
     assert response.json["total_count"] == len(response.json["corrections"])
     return list(response.json["corrections"])
 
 
-def next_page(user: Caller, response: Answer) -> Answer | None:
+def next_page(user: Caller, response: Response) -> Response | None:
     if "Link" not in response.headers:
         return None
     target, relation = response.headers["Link"].split("; ")
@@ -119,7 +119,7 @@ def test_pages_hold_every_correction_once_even_while_new_ones_are_made(
     expected = [each["id"] for each in listed(user.corrections(account_id))]
     assert sorted(expected) == sorted(ids[:4])
 
-    response: Answer | None = user.corrections(account_id, limit=limit)
+    response: Response | None = user.corrections(account_id, limit=limit)
     corrector.correct(correction(items[4], ids[4], None))
     found = []
     while response:
@@ -137,7 +137,7 @@ def test_a_cursor_belongs_to_its_list_and_account(
     corrector.correct(*(correction(items[n], ids[n], None) for n in range(2)))
     captured(sync_job, snapshot(user_id, other := str(uuid4())))
 
-    def cursor(response: Answer) -> str:
+    def cursor(response: Response) -> str:
         return parse_qs(urlsplit(response.headers["Link"].split(">")[0]).query)["cursor"][0]
 
     mine, of_snapshots = cursor(user.corrections(account_id, limit=1)), cursor(user.recent(account_id, limit=1))

@@ -7,11 +7,11 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from tests.support import Answer, Caller, captured, day, snapshot, user_token
+from tests.support import Caller, Response, captured, day, snapshot, user_token
 
 
 @pytest.fixture
-def reads_of_account(account_id: str) -> list[Callable[[Caller], Answer]]:
+def reads_of_account(account_id: str) -> list[Callable[[Caller], Response]]:
     return [lambda caller: caller.history(account_id), lambda caller: caller.recent(account_id)]
 
 

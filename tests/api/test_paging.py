@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.fields import SOURCES
-from tests.support import API, Answer, Caller, captured, faults, snapshot
+from tests.support import API, Caller, Response, captured, faults, snapshot
 
 
-def next_path(response: Answer) -> str | None:
+def next_path(response: Response) -> str | None:
     """The path of the next page below the API's, as a client reads it from the header."""
     assert response.status_code == 200, response.text
     link = response.headers.get("Link")
@@ -26,7 +26,7 @@ def next_path(response: Answer) -> str | None:
     return match["path"]
 
 
-def pages(user: Caller, account_id: str, **query: Any) -> Iterator[Answer]:
+def pages(user: Caller, account_id: str, **query: Any) -> Iterator[Response]:
     page = user.recent(account_id, **query)
     yield page
     while path := next_path(page):
@@ -116,7 +116,7 @@ def cursor(user: Caller, sync_job: Caller, user_id: str, account_id: str) -> str
     return path.partition("cursor=")[2]
 
 
-def refusal(response: Answer) -> list[str]:
+def refusal(response: Response) -> list[str]:
     assert response.status_code == 400, response.text
     return faults(response)["cursor"]
 

@@ -77,12 +77,12 @@ def test_all_faults_of_a_query_are_reported_at_once(user: Caller, account_id: st
     assert set(faults(response)) == {"limit", "source", "page", "q"}
 
 
-def test_a_query_that_comes_again_is_loaded_as_the_first_time(
+def test_a_repeated_query_is_loaded_like_the_first_one(
     user: Caller, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, *(snapshot(user_id, account_id, captured_at=f"2025-01-0{day}T00:00:00Z") for day in (1, 2, 3)))
 
-    answers = [user.recent(account_id, limit=limit) for limit in ("1", "2", "x", "1", "2", "x")]
+    responses = [user.recent(account_id, limit=limit) for limit in ("1", "2", "x", "1", "2", "x")]
 
-    assert [answer.status_code for answer in answers] == [200, 200, 400] * 2
-    assert [answer.json.get("total_count") for answer in answers] == [1, 2, None] * 2
+    assert [response.status_code for response in responses] == [200, 200, 400] * 2
+    assert [response.json.get("total_count") for response in responses] == [1, 2, None] * 2

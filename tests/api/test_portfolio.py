@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import Answer, Caller, captured, faults, snapshot
+from tests.support import Caller, Response, captured, faults, snapshot
 
 
-def series(response: Answer) -> dict[str, list[dict[str, Any]]]:
+def series(response: Response) -> dict[str, list[dict[str, Any]]]:
     """Return the points of each currency."""
     assert response.status_code == 200, response.text
     return {s["currency"]: s["points"] for s in response.json["series"]}

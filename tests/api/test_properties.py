@@ -82,11 +82,11 @@ def change(previous: Captured | None, current: Captured) -> tuple[str | None, fl
 
 
 def as_shown(series: Sequence[Captured], shown: Sequence[Captured]) -> list[dict[str, Any]]:
-    answers = []
+    returned = []
     for current in shown:
         place = series.index(current)
         amount, share = change(series[place - 1] if place else None, current)
-        answers.append(
+        returned.append(
             {
                 "id": current.id,
                 "balance": in_digits(current.balance, digits_of(current)),
@@ -96,7 +96,7 @@ def as_shown(series: Sequence[Captured], shown: Sequence[Captured]) -> list[dict
                 "change_percent": share,
             }
         )
-    return answers
+    return returned
 
 
 def as_summary(shown: Sequence[Captured]) -> dict[str, Any]:
@@ -146,9 +146,9 @@ def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict
         )
         for s in history
     ]
-    answers = captured(captor, *items)
+    returned = captured(captor, *items)
     return sorted(
-        (replace(s, id=answer["id"]) for s, answer in zip(history, answers, strict=True)), key=lambda s: s.order
+        (replace(s, id=created["id"]) for s, created in zip(history, returned, strict=True)), key=lambda s: s.order
     )
 
 

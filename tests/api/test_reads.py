@@ -38,7 +38,7 @@ def test_a_snapshot_reads_back_as_it_was_captured(
         source="holdings_sync",
         captured_at="2025-12-26T12:00:00+02:00",
     )
-    (answered,) = captured(sync_job, sent)
+    (returned,) = captured(sync_job, sent)
 
     (read,) = user.latest().json["snapshots"]
     created_at = read["created_at"]
@@ -46,7 +46,7 @@ def test_a_snapshot_reads_back_as_it_was_captured(
     assert read == {
         **dict.fromkeys(Snapshot().fields),
         "created_at": created_at,
-        "id": answered["id"],
+        "id": returned["id"],
         "account_id": account_id,
         "balance": "25000.00",
         "available_balance": "24500.50",

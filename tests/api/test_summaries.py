@@ -5,10 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import Answer, Caller, captured, day, snapshot
+from tests.support import Caller, Response, captured, day, snapshot
 
 
-def summary(response: Answer) -> dict[str, Any]:
+def summary(response: Response) -> dict[str, Any]:
     return {name: value for name, value in response.json.items() if name != "snapshots"}
 
 

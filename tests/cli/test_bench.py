@@ -1,4 +1,4 @@
-"""What the benchmarks compute from their measurements; `make bench` itself takes too long for a test."""
+"""The computations of the benchmarks on their measurements; `make bench` itself takes too long for a test."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bench import tables, turns
 from bench.wrk import Load
 
 
-def test_each_round_begins_with_another_turn() -> None:
+def test_each_round_begins_with_a_different_turn() -> None:
     taken: list[str] = []
 
     turns.alternate({name: lambda name=name: taken.append(name) for name in "abc"}, 4)  # type: ignore[misc]
@@ -20,12 +20,12 @@ def test_the_results_of_turns_are_listed_by_name_in_the_order_of_the_rounds() ->
     assert turns.alternate({"a": lambda: next(count), "b": lambda: next(count)}, 3) == {"a": [0, 3, 4], "b": [1, 2, 5]}
 
 
-def test_a_ratio_is_the_median_of_the_rounds_and_not_that_of_medians() -> None:
+def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians() -> None:
     """In each round but the last, ours is half as fast; the load of the machine varies from round to round."""
     assert turns.paired_ratio([10, 100, 50], [20, 200, 25]) == (0.5, 0.5, 2.0)
 
 
-def test_the_rounds_of_a_ratio_are_as_many_on_both_sides() -> None:
+def test_a_ratio_needs_as_many_rounds_on_both_sides() -> None:
     with pytest.raises(ValueError, match="shorter"):
         turns.paired_ratio([1, 2], [1])
 

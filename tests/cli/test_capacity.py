@@ -1,4 +1,4 @@
-"""`python -m bench.capacity`: what a number of snapshots takes."""
+"""Capacity planning by `python -m bench.capacity`."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_the_command_prints_nodes_disk_wal_and_memory() -> None:
         (("1", "8", "1"), "required: YEARS"),
     ],
 )
-def test_the_command_refuses_what_is_no_demand(arguments: tuple[str, ...], fault: str) -> None:
+def test_the_command_refuses_invalid_arguments(arguments: tuple[str, ...], fault: str) -> None:
     done = run(*arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
@@ -68,7 +68,7 @@ def test_captures_between_two_checkpoints_write_no_page_twice() -> None:
         (Demand(users=1_000_000, accounts=8, per_day=24, years=0.01), "nodes_for_wal"),
     ],
 )
-def test_the_scarcest_resource_decides_on_the_number_of_nodes(demand: Demand, bound: str) -> None:
+def test_the_scarcest_resource_determines_the_number_of_nodes(demand: Demand, bound: str) -> None:
     large = plan(demand)
 
     assert large.nodes == getattr(large, bound) > 1

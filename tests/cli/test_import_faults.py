@@ -47,7 +47,7 @@ def test_every_fault_of_every_row_is_reported_and_nothing_is_stored(
     done = flask("snapshots", "import", str(path), "--errors", str(errors))
 
     assert done.returncode == DATA_FAULT
-    assert "Nothing of it was stored" in done.stderr
+    assert "None of it was stored" in done.stderr
     assert "... and 11 more faults" in done.stderr
     told = list(csv.DictReader(io.StringIO(errors.read_text())))
     assert len(told) == 31
@@ -58,7 +58,7 @@ def test_every_fault_of_every_row_is_reported_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize("instant", ["2025-06-15 10:00", "2025-06-15T10:00:00 01:00"])
-def test_a_file_is_not_told_how_to_write_a_url(
+def test_a_fault_in_a_file_gives_no_advice_about_urls(
     flask: Flasks, tmp_path: Path, user_id: str, account_id: str, instant: str
 ) -> None:
     path = tmp_path / "times.csv"

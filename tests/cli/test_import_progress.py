@@ -1,4 +1,4 @@
-"""What an import shows while it runs, on a terminal and elsewhere, and its rows per second."""
+"""The progress that an import shows, on a terminal and elsewhere, and its rows per second."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ from tests.support.command_line import Flasks, as_csv, command, environ
 from tests.support.databases import database
 
 
-def many(user_id: str, account_id: str, number: int) -> list[dict[str, Any]]:
-    """Return snapshots of as many accounts, of which the first is this one."""
+def many_snapshots(user_id: str, account_id: str, number: int) -> list[dict[str, Any]]:
+    """Return a snapshot for each of so many accounts, the first of which is this one."""
     first = UUID(account_id).int
     return [snapshot(user_id, str(UUID(int=first + n)), f"{n}.50") for n in range(number)]
 
 
-def on_a_terminal(database_url: str, *arguments: str) -> str:
+def run_on_terminal(database_url: str, *arguments: str) -> str:
     """Run a command with a terminal for its standard error; return what the terminal received."""
     ours, theirs = pty.openpty()
     received = b""
     with subprocess.Popen(command(*arguments), cwd=ROOT, env=environ(database_url), stderr=theirs) as running:
         os.close(theirs)
-        with contextlib.suppress(OSError):  # a terminal's end when nobody else has it open
+        with contextlib.suppress(OSError):  # The end of a terminal that nobody else has open.
             while part := os.read(ours, 65536):
                 received += part
         os.close(ours)
@@ -41,32 +41,32 @@ def on_a_terminal(database_url: str, *arguments: str) -> str:
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What a terminal receives during an import that stores its file in three slices."""
     path = tmp_path_factory.mktemp("import") / "many.csv"
-    path.write_text(as_csv(*many(str(uuid4()), str(uuid4()), 21_000)))
+    path.write_text(as_csv(*many_snapshots(str(uuid4()), str(uuid4()), 21_000)))
     with database() as url:
-        return on_a_terminal(url, "snapshots", "import", str(path))
+        return run_on_terminal(url, "snapshots", "import", str(path))
 
 
-def moves(terminal: str) -> list[tuple[str, int]]:
-    """Return what the bar showed: each label with the percentage."""
+def bar_moves(terminal: str) -> list[tuple[str, int]]:
+    """Return the labels and percentages that the bar showed."""
     return [
         (label, int(percent)) for label, percent in re.findall(r"many\.csv: ([^\r\[]+)  \[[#-]+\]  +(\d+)%", terminal)
     ]
 
 
 def test_the_bar_shows_how_much_of_the_whole_is_done_while_rows_are_checked(terminal: str) -> None:
-    *shares, _ = [percent for label, percent in moves(terminal) if "/s" in label]
+    *shares, _ = [percent for label, percent in bar_moves(terminal) if "/s" in label]
 
     assert shares == sorted(shares)
     assert shares[-1] in range(20, 40)
 
 
 def test_the_bar_moves_while_snapshots_are_stored(terminal: str) -> None:
-    steps = [(label, percent) for label, percent in moves(terminal)[1:-1] if "/s" not in label]
+    steps = [(label, percent) for label, percent in bar_moves(terminal)[1:-1] if "/s" not in label]
     shares = [percent for _, percent in steps]
 
     assert [label for label, _ in steps] == [
         "comparing with stored snapshots",
-        "preparing what is new",
+        "preparing new snapshots",
         "0 of 21,000 snapshots stored",
         "10,000 of 21,000 snapshots stored",
         "20,000 of 21,000 snapshots stored",
@@ -77,9 +77,9 @@ def test_the_bar_moves_while_snapshots_are_stored(terminal: str) -> None:
     assert shares[-1] in range(90, 100)
 
 
-def test_the_bar_is_full_when_all_is_stored_and_ends_with_the_rows_per_second(terminal: str) -> None:
-    assert [percent for _, percent in moves(terminal)].count(100) == 1
-    label, share = moves(terminal)[-1]
+def test_the_bar_is_full_when_everything_is_stored_and_ends_with_the_rows_per_second(terminal: str) -> None:
+    assert [percent for _, percent in bar_moves(terminal)].count(100) == 1
+    label, share = bar_moves(terminal)[-1]
 
     assert re.fullmatch(r"21,000 rows, [\d,]+/s", label)
     assert share == 100
@@ -92,26 +92,26 @@ def test_the_bar_shows_the_time_left(terminal: str) -> None:
     assert re.search(r"\[[#-]+\]  +\d+%  00:00:\d\d", terminal)
 
 
-def test_a_fault_stands_on_a_line_of_its_own_above_the_bar(
+def test_a_fault_is_printed_on_its_own_line_above_the_bar(
     database_url: str, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
     path = tmp_path / "many.csv"
     path.write_text(as_csv(snapshot(user_id, account_id) | {"currency": "?"}))
 
-    terminal = on_a_terminal(database_url, "snapshots", "import", str(path))
+    terminal = run_on_terminal(database_url, "snapshots", "import", str(path))
 
     [line] = re.findall(r"\r\x1b\[K([^\r\n]*)\r?\n", terminal)
     assert line.startswith(f"{path}, line 2, currency: ")
     assert line.endswith("Found '?'.")
 
 
-def test_without_a_terminal_progress_is_lines(
+def test_without_a_terminal_progress_is_printed_as_lines(
     flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
 ) -> None:
     monkeypatch.setattr(progress, "ROWS_PER_LINE", 10)
-    monkeypatch.setattr(importing, "MIN_SLICE", 10)
+    monkeypatch.setattr(importing, "MIN_SLICE_ROWS", 10)
     path = tmp_path / "many.csv"
-    path.write_text(as_csv(*many(user_id, account_id, 25)))
+    path.write_text(as_csv(*many_snapshots(user_id, account_id, 25)))
 
     done = flask("snapshots", "import", str(path))
 
@@ -122,7 +122,7 @@ def test_without_a_terminal_progress_is_lines(
             "10 rows checked",
             "20 rows checked",
             "comparing with stored snapshots",
-            "preparing what is new",
+            "preparing new snapshots",
             "0 of 25 snapshots stored",
             "10 of 25 snapshots stored",
             "20 of 25 snapshots stored",
@@ -136,7 +136,7 @@ def test_without_a_terminal_a_small_file_has_one_line(
     flask: Flasks, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
     path = tmp_path / "few.csv"
-    path.write_text(as_csv(*many(user_id, account_id, 3)))
+    path.write_text(as_csv(*many_snapshots(user_id, account_id, 3)))
 
     done = flask("snapshots", "import", str(path))
 
@@ -156,11 +156,11 @@ def test_only_the_first_faults_are_printed(flask: Flasks, tmp_path: Path, user_i
 def test_snapshots_are_stored_once_and_in_one_order_whatever_the_size_of_a_slice(
     flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
 ) -> None:
-    """Repeated rows at the ends of slices, and a file whose rows come in another order than that of storing."""
-    items = many(user_id, account_id, 7)
+    """Rows are repeated at the ends of slices, and the file is not in the order of storing."""
+    items = many_snapshots(user_id, account_id, 7)
     path = tmp_path / "many.csv"
     path.write_text(as_csv(*reversed(items), *items))
-    monkeypatch.setattr(importing, "MIN_SLICE", 3)
+    monkeypatch.setattr(importing, "MIN_SLICE_ROWS", 3)
     monkeypatch.setattr(importing, "MAX_SLICES", 100)
 
     done = flask("snapshots", "import", str(path))

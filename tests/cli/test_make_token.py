@@ -1,4 +1,4 @@
-"""`make token`: tokens that the service accepts, and a refusal of those that no operation would."""
+"""`make token`: tokens that the service accepts; it refuses to make one that no operation would accept."""
 
 import subprocess
 import sys

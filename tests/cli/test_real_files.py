@@ -1,4 +1,4 @@
-"""Files as spreadsheets and other programs write them: imported where they leave no doubt."""
+"""Files as spreadsheets and other programs write them: imported if they are unambiguous."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from snapshots.rows import MAX_ROW_LENGTH
 from tests.support.command_line import Flasks, Stored, as_csv, series
 
 
-def spread(text: str, form: str) -> bytes:
+def rewrite(text: str, form: str) -> bytes:
     """Return a CSV file of ours as another program would have written it."""
     lines = text.splitlines()
     quoted = io.StringIO()
@@ -65,11 +65,11 @@ def spread(text: str, form: str) -> bytes:
         "a byte order mark",
     ],
 )
-def test_a_file_that_leaves_no_doubt_is_imported(
+def test_an_unambiguous_file_is_imported(
     flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, form: str
 ) -> None:
     path = tmp_path / "real.csv"
-    path.write_bytes(spread(as_csv(*series(user_id, account_id)), form))
+    path.write_bytes(rewrite(as_csv(*series(user_id, account_id)), form))
 
     done = flask("snapshots", "import", str(path))
 
@@ -107,7 +107,7 @@ def test_more_blank_lines_than_a_row_has_characters_may_precede_the_header(
 
 
 @pytest.mark.parametrize("spaces", ["  ", " \N{NO-BREAK SPACE}"])
-def test_an_optional_amount_of_spaces_is_null(
+def test_a_blank_optional_amount_is_null(
     flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, spaces: str
 ) -> None:
     item: dict[str, Any] = series(user_id, account_id, 1)[0] | {"cash_value": spaces}

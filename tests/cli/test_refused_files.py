@@ -1,4 +1,4 @@
-"""Files that leave a doubt: each is refused with what was found, on which line, and what is expected."""
+"""Ambiguous files: each is refused with what was found, on which line, and what is expected."""
 
 import gzip
 from pathlib import Path
@@ -55,7 +55,7 @@ EXPECTED = "expected commas, as in user_id,account_id,balance,currency,source,ca
             TEXT.encode("utf-16"), "line 1: The file is UTF-16; save it as CSV in UTF-8.", id="UTF-16 with a mark"
         ),
         pytest.param(
-            TEXT.encode("utf-16-le"), "line 1: The file is UTF-16 or not a text; save it", id="UTF-16 without a mark"
+            TEXT.encode("utf-16-le"), "line 1: The file is UTF-16 or not text; save it", id="UTF-16 without a mark"
         ),
         pytest.param(
             b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xff\xff", "line 1: The file is an Excel workbook", id="a workbook"

@@ -9,18 +9,18 @@ import pytest
 from flask.testing import FlaskClient
 
 from config import Settings
-from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
 from tests.support.contract import docs_assets
 
 
 @pytest.fixture
 def many(sync_job: Caller, user_id: str) -> None:
-    """Snapshots of so many accounts that they are worth compressing."""
+    """Snapshots of enough accounts that their response is worth compressing."""
     captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(20)))
 
 
-def latest(user: Caller, accepted: str | None, method: str = "GET") -> Answer:
+def latest(user: Caller, accepted: str | None, method: str = "GET") -> Response:
     headers = {} if accepted is None else {"Accept-Encoding": accepted}
     return user.send(method, "/balance-snapshots", headers=headers)
 
@@ -60,7 +60,7 @@ def test_a_short_response_is_not_compressed(user: Caller) -> None:
     assert response.headers["Vary"] == "Accept-Encoding"
 
 
-def test_a_problem_varies_too(user: Caller) -> None:
+def test_a_problem_varies_by_coding_too(user: Caller) -> None:
     assert user.latest(x="1").headers["Vary"] == "Accept-Encoding"
 
 
@@ -76,7 +76,7 @@ def test_the_csv_of_a_history_is_compressed(user: Caller, sync_job: Caller, user
 
 
 @pytest.mark.parametrize("path", ["swagger-ui.css", "/docs"])
-def test_files_are_not_compressed_so_that_their_etags_stay_theirs(anonymous: FlaskClient, path: str) -> None:
+def test_files_are_not_compressed_and_keep_their_etags(anonymous: FlaskClient, path: str) -> None:
     url = docs_assets(anonymous).get(path, path)
     response = anonymous.get(url, headers={"Accept-Encoding": "gzip"})
 
@@ -85,9 +85,7 @@ def test_files_are_not_compressed_so_that_their_etags_stay_theirs(anonymous: Fla
 
 
 @pytest.mark.usefixtures("many")
-def test_behind_the_proxy_that_compresses_the_service_does_not(
-    settings: Settings, tmp_path: Path, user_id: str
-) -> None:
+def test_the_service_does_not_compress_behind_the_proxy(settings: Settings, tmp_path: Path, user_id: str) -> None:
     with serving(replace(settings, socket=str(tmp_path / "service.sock"))) as app:
         response = latest(Caller(app, user_token(user_id)), "gzip")
 

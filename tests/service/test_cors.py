@@ -1,4 +1,4 @@
-"""CORS: what a page of another web origin may do and read, and what no setting changes."""
+"""CORS: what a page of another web origin may send and read; without the setting, the origin changes nothing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -47,8 +47,8 @@ def reader(open_app: Flask, user_id: str) -> Caller:
     return Caller(open_app, user_token(user_id))
 
 
-def words(response: TestResponse, header: str) -> set[str]:
-    """The members of a list in a header."""
+def list_members(response: TestResponse, header: str) -> set[str]:
+    """Return the members of a list in a header."""
     return {word.strip() for line in response.headers.getlist(header) for word in line.split(",")} - {""}
 
 
@@ -57,9 +57,9 @@ def cors_headers(response: TestResponse) -> dict[str, str]:
 
 
 def preflight(app: Flask, origin: str, method: str = "GET", headers: str = "authorization") -> TestResponse:
-    """What a browser asks before it sends a request with a token: without the token."""
-    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
-    return app.test_client().options(LATEST, headers={"Origin": origin, **asked})
+    """Send what a browser sends before a request with a token; it has no token itself."""
+    requested = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
+    return app.test_client().options(LATEST, headers={"Origin": origin, **requested})
 
 
 @pytest.mark.parametrize("origin", [ALLOWED, OTHER_ALLOWED])
@@ -71,15 +71,15 @@ def preflight(app: Flask, origin: str, method: str = "GET", headers: str = "auth
         ("POST", "authorization,content-encoding,content-type"),
     ],
 )
-def test_a_preflight_of_an_allowed_origin_permits_what_the_api_takes(
+def test_a_preflight_of_an_allowed_origin_permits_the_methods_and_headers_of_the_api(
     open_app: Flask, origin: str, method: str, headers: str
 ) -> None:
     response = preflight(open_app, origin, method, headers)
 
     assert (response.status_code, response.data) == (204, b"")
     assert response.headers["Access-Control-Allow-Origin"] == origin
-    assert method in words(response, "Access-Control-Allow-Methods")
-    assert {name.lower() for name in words(response, "Access-Control-Allow-Headers")} == set(headers.split(","))
+    assert method in list_members(response, "Access-Control-Allow-Methods")
+    assert {name.lower() for name in list_members(response, "Access-Control-Allow-Headers")} == set(headers.split(","))
     assert int(response.headers["Access-Control-Max-Age"]) > 0
     assert "Access-Control-Allow-Credentials" not in response.headers
 
@@ -89,12 +89,12 @@ def test_a_preflight_of_another_origin_permits_nothing(open_app: Flask, origin: 
     response = preflight(open_app, origin)
 
     assert cors_headers(response) == {}
-    assert words(response, "Vary") >= {"Origin"}
+    assert list_members(response, "Vary") >= {"Origin"}
 
 
-def test_a_preflight_permits_no_other_method_and_no_other_header(open_app: Flask) -> None:
+def test_a_preflight_permits_no_other_method_or_header(open_app: Flask) -> None:
     assert "Access-Control-Allow-Methods" not in preflight(open_app, ALLOWED, "DELETE").headers
-    assert words(preflight(open_app, ALLOWED, "GET", "x-other"), "Access-Control-Allow-Headers") == set()
+    assert list_members(preflight(open_app, ALLOWED, "GET", "x-other"), "Access-Control-Allow-Headers") == set()
 
 
 def test_a_preflight_costs_no_read(open_app: Flask, reader: Caller) -> None:
@@ -114,17 +114,17 @@ def test_a_page_of_an_allowed_origin_may_read_the_headers_of_a_response(reader: 
 
     assert response.status_code == 200
     assert response.headers.getlist("Access-Control-Allow-Origin") == [ALLOWED]
-    assert words(response, "Access-Control-Expose-Headers") == EXPOSED
+    assert list_members(response, "Access-Control-Expose-Headers") == EXPOSED
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 @pytest.mark.parametrize("origin", [*REFUSED, None])
-def test_a_page_of_no_allowed_origin_may_read_nothing(reader: Caller, origin: str | None) -> None:
+def test_a_page_of_another_origin_may_read_nothing(reader: Caller, origin: str | None) -> None:
     response = reader.send("GET", "/balance-snapshots", headers={"Origin": origin} if origin else {})
 
     assert response.status_code == 200
     assert cors_headers(response) == {}
-    assert words(response, "Vary") >= {"Origin"}
+    assert list_members(response, "Vary") >= {"Origin"}
 
 
 def fail(error: Exception) -> Callable[..., None]:
@@ -169,17 +169,17 @@ def test_every_refusal_of_the_service_can_be_read_by_a_page(
     assert [response.status_code for response in responses] == [401, 400, 403, 404, 429, 405, 400, 415]
     for response in responses:
         assert response.headers["Access-Control-Allow-Origin"] == ALLOWED
-        assert words(response, "Access-Control-Expose-Headers") == EXPOSED
+        assert list_members(response, "Access-Control-Expose-Headers") == EXPOSED
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_without_the_setting_the_origin_changes_nothing(app: Flask, method: str, user_id: str) -> None:
-    def answer(**headers: str) -> Any:
+    def respond(**headers: str) -> Any:
         token = {"Authorization": f"Bearer {user_token(user_id)}"} if method == "GET" else {}
-        asked = {"Access-Control-Request-Method": "GET", "X-Trace-Id": "same", **token}
-        response = app.test_client().open(LATEST, method=method, headers=asked | headers)
+        requested = {"Access-Control-Request-Method": "GET", "X-Trace-Id": "same", **token}
+        response = app.test_client().open(LATEST, method=method, headers=requested | headers)
         rest = {name: value for name, value in response.headers if not name.startswith("X-RateLimit")}
         return response.status_code, response.data, rest
 
-    assert answer(Origin=ALLOWED) == answer()
-    assert "Origin" not in answer(Origin=ALLOWED)[2].get("Vary", "")
+    assert respond(Origin=ALLOWED) == respond()
+    assert "Origin" not in respond(Origin=ALLOWED)[2].get("Vary", "")

@@ -14,7 +14,7 @@ LOADED = {"swagger-ui.css", "swagger-ui-bundle.js", "docs.css", "docs.js", "favi
 
 
 @pytest.mark.parametrize("path", ["/docs", "asset", "/openapi.json"])
-def test_a_setting_turns_the_documents_off(settings: Settings, anonymous: FlaskClient, path: str) -> None:
+def test_a_setting_turns_the_documentation_off(settings: Settings, anonymous: FlaskClient, path: str) -> None:
     url = docs_assets(anonymous)["swagger-ui.css"] if path == "asset" else path
     with serving(replace(settings, docs=False)) as app:
         response = app.test_client().get(url)
@@ -23,7 +23,7 @@ def test_a_setting_turns_the_documents_off(settings: Settings, anonymous: FlaskC
     assert response.content_type == "application/problem+json"
 
 
-def test_the_docs_page_has_all_files_that_it_needs_and_may_run_nothing_else(anonymous: FlaskClient) -> None:
+def test_the_docs_page_gets_all_files_that_it_needs_and_may_run_nothing_else(anonymous: FlaskClient) -> None:
     page = anonymous.get("/docs")
 
     assert "//" not in page.text

@@ -92,7 +92,7 @@ def misbehave(publisher: Publisher, trouble: str) -> None:
         case "redirect":
             publisher.status = 302
         case "hangs":
-            publisher.answers.clear()
+            publisher.responding.clear()
         case "drips":
             publisher.drips = True
         case "garbage":
@@ -177,11 +177,11 @@ def test_unknown_key_ids_leave_threads_for_known_keys(publisher: Publisher, monk
     monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 30)
     keys = KeySet(publisher.url, "ES256", cooldown=0)
     assert has(keys, "first")
-    publisher.answers.clear()
+    publisher.responding.clear()
     with ThreadPoolExecutor(2) as threads:
         made_up = [threads.submit(has, keys, str(uuid4())) for _ in range(20)]
         is_known = threads.submit(has, keys, "first").result(5)
-        publisher.answers.set()
+        publisher.responding.set()
         assert is_known
         assert not any(lookup.result() for lookup in made_up)
 
@@ -195,10 +195,10 @@ def test_nobody_waits_for_an_unknown_key_after_a_failed_fetch(
     assert has(keys, "first")
     publisher.status = 500
     assert not has(keys, "second")
-    publisher.answers.clear()
+    publisher.responding.clear()
     with ThreadPoolExecutor(1) as thread:
         assert not thread.submit(has, keys, "second").result(5)
-        publisher.answers.set()
+        publisher.responding.set()
 
 
 def test_a_withdrawn_key_stops_working(publisher: Publisher) -> None:
@@ -239,13 +239,13 @@ def test_a_publisher_that_recovers_is_used_again(publisher: Publisher, trouble: 
 
 def test_concurrent_requests_share_one_fetch(publisher: Publisher) -> None:
     keys = KeySet(publisher.url, "ES256", cooldown=60)
-    publisher.answers.clear()
+    publisher.responding.clear()
     found: list[bool] = []
     threads = [threading.Thread(target=lambda: found.append(has(keys, "first"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     assert eventually(lambda: publisher.fetches > 0)
-    publisher.answers.set()
+    publisher.responding.set()
     for thread in threads:
         thread.join()
     assert found == [True] * 4

@@ -93,7 +93,9 @@ def test_the_store_is_named_by_url(settings: Settings, server: ValkeyServer, url
         ("valkey+unix:///run/redis.sock", valkey.UnixDomainSocketConnection, {"path": "/run/redis.sock"}),
     ],
 )
-def test_a_url_says_where_the_store_is_and_whether_by_tls(url: str, kind: type, place: dict[str, object]) -> None:
+def test_the_url_determines_where_the_store_is_and_whether_tls_is_used(
+    url: str, kind: type, place: dict[str, object]
+) -> None:
     pool = limits.connect(url).connection_pool
 
     assert pool.connection_class is kind
@@ -137,9 +139,9 @@ def test_a_store_in_trouble_fails_no_read_and_limits_from_memory(
 
     with trouble(server):
         assert reads(sharing, user_id, 6) == [200] * 5 + [429]
-        answer = Caller(sharing, user_token(user_id)).latest()
-        assert answer.headers["X-RateLimit-Remaining"] == "0"
-        assert int(answer.headers["Retry-After"]) > 700
+        response = Caller(sharing, user_token(user_id)).latest()
+        assert response.headers["X-RateLimit-Remaining"] == "0"
+        assert int(response.headers["Retry-After"]) > 700
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda t: t.__name__)

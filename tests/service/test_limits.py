@@ -10,7 +10,7 @@ from flask import Flask
 
 from config import Settings
 from snapshots import queries
-from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
 
 LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
@@ -28,7 +28,7 @@ def reader(limited: Flask, user_id: str) -> Caller:
     return Caller(limited, user_token(user_id))
 
 
-def remaining(response: Answer) -> int:
+def remaining(response: Response) -> int:
     return int(response.headers["X-RateLimit-Remaining"])
 
 
@@ -39,10 +39,10 @@ def test_the_documented_limit_is_the_default() -> None:
 
 
 def test_all_reads_of_a_user_draw_on_one_limit(reader: Caller, account_id: str) -> None:
-    answers = [reader.latest(), reader.history(account_id), reader.recent(account_id), reader.latest()]
+    responses = [reader.latest(), reader.history(account_id), reader.recent(account_id), reader.latest()]
 
-    assert [a.status_code for a in answers] == [200, 404, 404, 429]
-    assert [remaining(a) for a in answers] == [2, 1, 0, 0]
+    assert [a.status_code for a in responses] == [200, 404, 404, 429]
+    assert [remaining(a) for a in responses] == [2, 1, 0, 0]
 
 
 def test_a_refusal_is_a_problem_that_says_when_to_retry(reader: Caller) -> None:
@@ -92,15 +92,15 @@ def test_every_response_to_an_authenticated_read_states_the_limit(
     captured(sync_job, snapshot(str(uuid4()), account_id))
     with serving(replace(settings, api_read_limit="9/hour")) as app:
         reader = Caller(app, user_token(user_id))
-        answers = [reader.latest(x="1"), reader.recent(account_id), reader.recent(str(uuid4()))]
+        responses = [reader.latest(x="1"), reader.recent(account_id), reader.recent(str(uuid4()))]
         monkeypatch.setattr(queries, "get_latest_snapshots", fail)
-        answers.append(reader.latest())
+        responses.append(reader.latest())
 
-    assert [answer.status_code for answer in answers] == [400, 403, 404, 500]
-    assert [remaining(answer) for answer in answers] == [8, 7, 6, 5]
-    for answer in answers:
-        assert set(answer.headers.keys()) >= LIMIT_HEADERS
-        assert "Retry-After" not in answer.headers
+    assert [response.status_code for response in responses] == [400, 403, 404, 500]
+    assert [remaining(response) for response in responses] == [8, 7, 6, 5]
+    for response in responses:
+        assert set(response.headers.keys()) >= LIMIT_HEADERS
+        assert "Retry-After" not in response.headers
 
 
 def test_users_do_not_share_a_limit(limited: Flask, reader: Caller) -> None:

@@ -72,11 +72,11 @@ def test_an_exception_is_logged_with_where_it_was_raised(raising: Flask, output:
 
 
 def test_a_log_that_cannot_be_written_fails_no_request(user: Caller) -> None:
-    answers = []
+    statuses = []
     # Closing the file fails as well.
     with contextlib.suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full, printing_to(full):
-        answers.append(user.latest().status_code)
-    assert answers == [200]
+        statuses.append(user.latest().status_code)
+    assert statuses == [200]
 
 
 @pytest.mark.parametrize("bearer", ["valid", "expired", "of another key", "garbage"])

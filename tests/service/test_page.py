@@ -105,12 +105,12 @@ def test_no_other_file_is_served(anonymous: FlaskClient, path: str) -> None:
     assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_the_setting_of_the_documents_turns_the_page_off(settings: Settings, anonymous: FlaskClient) -> None:
+def test_the_setting_of_the_documentation_turns_the_page_off(settings: Settings, anonymous: FlaskClient) -> None:
     urls = ["/", *assets(anonymous).values()]
     with serving(replace(settings, docs=False)) as app:
-        answers = [app.test_client().get(url) for url in urls]
+        responses = [app.test_client().get(url) for url in urls]
 
-    assert {(answer.status_code, answer.content_type) for answer in answers} == {(404, "application/problem+json")}
+    assert {(r.status_code, r.content_type) for r in responses} == {(404, "application/problem+json")}
 
 
 def test_the_chart_library_is_the_one_that_its_authors_published() -> None:

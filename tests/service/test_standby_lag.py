@@ -1,12 +1,12 @@
-"""The age of what a standby has replayed, computed from what the primary had written at each check."""
+"""The lag of a standby, computed from the primary's positions at earlier checks."""
 
 from service.standbys import Lag
 
 
-def lag_after(*written: int) -> Lag:
-    """Return the lag after checks that were a second apart."""
+def lag_after(*positions: int) -> Lag:
+    """Return the lag after checks that were a second apart and found these positions of the primary."""
     lag = Lag()
-    for number, position in enumerate(written):
+    for number, position in enumerate(positions):
         lag.add(float(number), position)
     return lag
 
@@ -15,11 +15,11 @@ def test_a_standby_that_has_replayed_everything_does_not_lag() -> None:
     assert lag_after(100, 200, 300).seconds(300) == 0
 
 
-def test_an_idle_primary_makes_no_lag() -> None:
+def test_an_idle_primary_causes_no_lag() -> None:
     assert lag_after(*[100] * 600).seconds(100) == 0
 
 
-def test_a_write_after_a_long_idle_time_makes_a_short_lag() -> None:
+def test_a_write_after_a_long_idle_time_causes_a_short_lag() -> None:
     assert lag_after(*[100] * 600, 200).seconds(100) == 1
 
 
@@ -27,7 +27,7 @@ def test_the_lag_is_the_time_since_the_primary_was_where_the_standby_is() -> Non
     assert lag_after(100, 200, 300, 400).seconds(250) == 2
 
 
-def test_what_was_written_before_the_first_check_is_at_least_as_old_as_that() -> None:
+def test_writes_before_the_first_check_count_as_old_as_that_check() -> None:
     assert lag_after(100, 200, 300).seconds(50) == 2
 
 

@@ -1,4 +1,4 @@
-"""Every file of sql/queries: its head is true, and a request costs no more round trips than it must."""
+"""Every file of sql/queries: its head is true, and requests take no more round trips than they need."""
 
 import inspect
 import json
@@ -17,7 +17,7 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from config import Settings
 from snapshots import command_queries, queries
 from snapshots.statements import DIRECTORY, statement
-from tests.support import Answer, Caller, captured, snapshot, user_token
+from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
 from tools import demo, sql
 
@@ -92,7 +92,7 @@ def test_a_file_holds_one_statement_that_casts_every_parameter(path: Path) -> No
 
 
 def conditions(name: str) -> list[str]:
-    """The conditions on which a statement reads or deletes snapshots, one for each place where it names a table."""
+    """Return the conditions of a statement on snapshots, one for each place where it reads or deletes some."""
     code = re.sub(r"--.*", "", sql.read(DIRECTORY / f"{name}.sql").statement)
     _, *places = re.split(r"(?:FROM|JOIN) (?:balance|superseded)_snapshots\b", code)
     return [re.split(r"ORDER BY|UNION|RETURNING|SELECT", place)[0] for place in places]
@@ -195,7 +195,7 @@ def traced(settings: Settings, tmp_path: Path) -> Iterator[tuple[Flask, Path]]:
 
 
 def round_trips(trace: Path) -> int:
-    """How often the client waited for the server: each Sync and each simple Query is answered before the next."""
+    """Return the number of round trips: the server responds to each Sync and each simple Query before the next."""
     return len(re.findall(r"\tF\t\d+\t(?:Sync|Query)\b", trace.read_text()))
 
 
@@ -205,7 +205,7 @@ def test_a_read_is_one_round_trip(traced: tuple[Flask, Path], sync_job: Caller, 
     user = Caller(app, user_token(user_id))
 
     history, recent = partial(user.history, account_id), partial(user.recent, account_id)
-    reads: list[Callable[[], Answer]] = [user.latest, history, recent]
+    reads: list[Callable[[], Response]] = [user.latest, history, recent]
     for read in reads:
         before = round_trips(trace)
         assert read().status_code == 200

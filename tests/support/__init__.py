@@ -50,7 +50,7 @@ def private_key(algorithm: str, name: str = "first") -> Any:
     }[algorithm]()
 
 
-class Answer(TestResponse):
+class Response(TestResponse):
     """A response whose JSON has any type, for the type checker."""
 
     @property
@@ -64,37 +64,37 @@ class Caller:
         self._client = app.test_client()
         self.authorization = {"Authorization": f"Bearer {bearer}"}
 
-    def get(self, path: str, **query: Any) -> Answer:
+    def get(self, path: str, **query: Any) -> Response:
         return self.send("GET", path, query_string=query)
 
-    def latest(self, **query: Any) -> Answer:
+    def latest(self, **query: Any) -> Response:
         return self.get("/balance-snapshots", **query)
 
-    def history(self, account_id: str, start: str = "0001-01-01", end: str = "9999-12-31", **query: Any) -> Answer:
+    def history(self, account_id: str, start: str = "0001-01-01", end: str = "9999-12-31", **query: Any) -> Response:
         return self.get(f"/accounts/{account_id}/balance-history", start_date=start, end_date=end, **query)
 
-    def portfolio(self, start: str, end: str, **query: Any) -> Answer:
+    def portfolio(self, start: str, end: str, **query: Any) -> Response:
         return self.get("/balance-history", start_date=start, end_date=end, **query)
 
-    def recent(self, account_id: str, **query: Any) -> Answer:
+    def recent(self, account_id: str, **query: Any) -> Response:
         return self.get(f"/accounts/{account_id}/balance-snapshots", **query)
 
-    def capture(self, *items: Mapping[str, Any]) -> Answer:
+    def capture(self, *items: Mapping[str, Any]) -> Response:
         return self.post({"snapshots": list(items)})
 
-    def post(self, body: Any, **headers: str) -> Answer:
+    def post(self, body: Any, **headers: str) -> Response:
         return self.send("POST", "/balance-snapshots", json=body, headers=headers)
 
-    def correct(self, *items: Mapping[str, Any]) -> Answer:
+    def correct(self, *items: Mapping[str, Any]) -> Response:
         return self.send("POST", "/balance-snapshots/corrections", json={"corrections": list(items)})
 
-    def corrections(self, account_id: str, **query: Any) -> Answer:
+    def corrections(self, account_id: str, **query: Any) -> Response:
         return self.get(f"/accounts/{account_id}/corrections", **query)
 
-    def send(self, method: str, path: str, **request: Any) -> Answer:
+    def send(self, method: str, path: str, **request: Any) -> Response:
         """Send any request with the caller's token."""
         headers = self.authorization | request.pop("headers", {})
-        return cast("Answer", self._client.open(API + path, method=method, headers=headers, **request))
+        return cast("Response", self._client.open(API + path, method=method, headers=headers, **request))
 
 
 def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
@@ -150,7 +150,7 @@ def captured(sync_job: Caller, *items: Mapping[str, Any]) -> list[dict[str, Any]
     return list(response.json["snapshots"])
 
 
-def faults(response: Answer) -> dict[str, list[str]]:
+def faults(response: Response) -> dict[str, list[str]]:
     """Return the messages of a problem's `errors`, by field."""
     found: dict[str, list[str]] = {}
     for error in response.json["errors"]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support import Answer, Caller
+from tests.support import Caller, Response
 
 PATH = "/balance-snapshots"
 TOO_LARGE = b'{"snapshots": [' + b" " * 1024 * 1024 + b"]}"
@@ -11,7 +11,7 @@ REQUIRED = ("user_id", "account_id", "balance", "currency", "source", "captured_
 VALUES: dict[str, Any] = {"available_balance": "1.00", "holdings_value": "2.00", "cash_value": None}
 
 
-def send(sync_job: Caller, body: bytes | str, **request: Any) -> Answer:
+def send(sync_job: Caller, body: bytes | str, **request: Any) -> Response:
     """Send these bytes as the body of a capture."""
     return sync_job.send("POST", PATH, data=body, **{"content_type": "application/json", **request})
 
@@ -27,7 +27,7 @@ def stored_count(user: Caller) -> int:
     return int(user.latest().json["total_count"])
 
 
-def assert_refused(response: Answer, status: int, user: Caller) -> None:
+def assert_refused(response: Response, status: int, user: Caller) -> None:
     """Fail unless the response is this problem and the user has no snapshots."""
     assert (response.status_code, response.content_type) == (status, "application/problem+json")
     assert stored_count(user) == 0

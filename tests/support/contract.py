@@ -1,4 +1,4 @@
-"""The contract and its page, as tests look things up in them."""
+"""Look-ups in the contract and its page."""
 
 import json
 import re
@@ -21,30 +21,31 @@ READS = [LATEST, PORTFOLIO, HISTORY, HISTORY_CSV, RECENT, AUDIT]
 
 
 def served(app: Flask) -> Json:
+    """Return the contract that an app serves."""
     document: Json = json.loads(app.test_client().get("/openapi.json").text)
     return document
 
 
 def responses(contract: Json, path: str, method: str = "get") -> Json:
-    """The responses of an operation by status."""
+    """Return the responses of an operation by status."""
     found: Json = contract["paths"][path][method]["responses"]
     return found
 
 
 def operations(contract: Json) -> Iterator[tuple[str, str, Json]]:
-    """Path, method and operation of each operation."""
+    """Yield path, method and content of each operation."""
     for path, item in contract["paths"].items():
         for method, operation in item.items():
             yield path, method, operation
 
 
 def all_responses(contract: Json) -> Iterator[tuple[str, str, Json]]:
-    """Path, status and response of each response of each operation."""
+    """Yield path, status and content of each response of each operation."""
     for path, _, operation in operations(contract):
         for status, response in operation["responses"].items():
             yield path, status, response
 
 
 def docs_assets(client: FlaskClient) -> dict[str, str]:
-    """The URLs that /docs loads, by file name."""
+    """Return the URLs that /docs loads, by file name."""
     return {url.rpartition("/")[2]: url for url in re.findall(r'(?:src|href)="([^"]+)"', client.get("/docs").text)}

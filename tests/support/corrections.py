@@ -1,15 +1,15 @@
 """Corrections and their outcomes."""
 
-from tests.support import Answer, Caller, faults
+from tests.support import Caller, Response, faults
 
 
-def outcomes(response: Answer) -> list[tuple[str, str, str | None]]:
+def outcomes(response: Response) -> list[tuple[str, str, str | None]]:
     """Return status, id and replacement of each correction of a batch, which must succeed."""
     assert response.status_code == 200, response.text
     return [(each["status"], each["id"], each["replaced_by"]) for each in response.json["corrections"]]
 
 
-def replacement_of(response: Answer) -> str:
+def replacement_of(response: Response) -> str:
     """Return the id of the replacement after a batch of one correction, which must succeed."""
     [(_, _, replaced_by)] = outcomes(response)
     assert replaced_by is not None
@@ -21,7 +21,7 @@ def balances(user: Caller, account_id: str) -> list[str]:
     return [each["balance"] for each in user.recent(account_id).json["snapshots"]]
 
 
-def conflicts(response: Answer) -> dict[str, list[str]]:
+def conflicts(response: Response) -> dict[str, list[str]]:
     """Return the messages of a response, which must be a conflict, by field."""
     assert (response.status_code, response.content_type) == (409, "application/problem+json"), response.text
     return faults(response)

@@ -18,7 +18,7 @@ from tools import processes
 from tools.processes import free_port, wait_until_up
 
 
-class Reply:
+class GunicornResponse:
     """A response that has been read to its end."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -46,11 +46,11 @@ class Gunicorn:
         """Everything that it has logged."""
         return self._log.read_text()
 
-    def send(self, request: bytes) -> Reply:
+    def send(self, request: bytes) -> GunicornResponse:
         """Send exactly these bytes and read one response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
             connection.sendall(request)
-            return Reply(connection)
+            return GunicornResponse(connection)
 
 
 @contextlib.contextmanager

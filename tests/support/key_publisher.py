@@ -30,15 +30,15 @@ class Publisher:
         self.fetches = 0
         self.status = 200
         self.body = b""
-        self.answers = threading.Event()
-        self.answers.set()
+        self.responding = threading.Event()
+        self.responding.set()
         self.drips = False
         publisher = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.fetches += 1
-                publisher.answers.wait(10)
+                publisher.responding.wait(10)
                 with contextlib.suppress(OSError):  # a client that stopped waiting
                     self.send_response(publisher.status)
                     self.end_headers()
@@ -60,7 +60,7 @@ class Publisher:
 
     def close(self) -> None:
         self.drips = False
-        self.answers.set()
+        self.responding.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()

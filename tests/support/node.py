@@ -1,4 +1,4 @@
-"""The tools from npm that tests use, installed once for all tests and runs."""
+"""The npm packages that tests use, installed once for all tests and runs."""
 
 import fcntl
 import hashlib
@@ -16,7 +16,7 @@ needs_node = pytest.mark.skipif(not shutil.which("npm"), reason="there is no Nod
 
 
 def installed() -> Path:
-    """Install what package-lock.json names; return the folder of its node_modules."""
+    """Install the packages of package-lock.json; return the folder that holds node_modules."""
     lock = (CLIENTS / "package-lock.json").read_bytes()
     folder = ROOT / ".local" / "npm" / hashlib.sha256(lock).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def installed() -> Path:
 
 
 def run(folder: Path, *command: str, **environ: str) -> str:
-    """Run a command there, with the installed tools on PATH; return what it printed. Fails if it fails."""
+    """Run a command in the folder, with the installed tools on PATH; return its output. Fails if the command fails."""
     path = f"{folder / 'node_modules' / '.bin'}:{os.environ['PATH']}"
     done = subprocess.run(
         command,

@@ -79,7 +79,7 @@ class Standby(PostgresServer):
 
     @contextlib.contextmanager
     def impatient(self) -> Iterator[None]:
-        """Cancel queries at once that conflict with what is to be replayed."""
+        """Let the replay cancel conflicting queries at once."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
             connection.execute("SELECT pg_reload_conf()")

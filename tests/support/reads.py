@@ -1,8 +1,8 @@
 """What reads return, in short forms."""
 
-from tests.support import Answer
+from tests.support import Response
 
 
-def changes(response: Answer) -> list[tuple[str, str | None, float | None]]:
+def changes(response: Response) -> list[tuple[str, str | None, float | None]]:
     """Return the balance, change_amount and change_percent of each snapshot."""
     return [(s["balance"], s["change_amount"], s["change_percent"]) for s in response.json["snapshots"]]

@@ -52,7 +52,7 @@ def started(state: Path, **settings: str) -> Iterator[Stack]:
         kill(running.gunicorn)
 
 
-class Reply:
+class StackResponse:
     def __init__(self, response: http.client.HTTPResponse) -> None:
         self.status = response.status
         self.headers = response.headers
@@ -63,20 +63,20 @@ class Reply:
         return json.loads(self.body)
 
 
-def ask(running: Stack, path: str, method: str = "GET", body: Any = None, **headers: str) -> Reply:
+def send_request(running: Stack, path: str, method: str = "GET", body: Any = None, **headers: str) -> StackResponse:
     connection = http.client.HTTPConnection(running.base.removeprefix("http://"), timeout=15)
     with contextlib.closing(connection):
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-        return Reply(connection.getresponse())
+        return StackResponse(connection.getresponse())
 
 
-def read(running: Stack, user_id: str, **headers: str) -> Reply:
-    return ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
+def read(running: Stack, user_id: str, **headers: str) -> StackResponse:
+    return send_request(running, f"{API}/balance-snapshots", Authorization=f"Bearer {user_token(user_id)}", **headers)
 
 
-def capture(running: Stack, *items: dict[str, Any], **headers: str) -> Reply:
+def capture(running: Stack, *items: dict[str, Any], **headers: str) -> StackResponse:
     bearer = user_token("sync-job", scope="balance-snapshots:write")
-    return ask(
+    return send_request(
         running,
         f"{API}/balance-snapshots",
         "POST",
@@ -87,22 +87,22 @@ def capture(running: Stack, *items: dict[str, Any], **headers: str) -> Reply:
     )
 
 
-def raw(running: Stack, request: bytes) -> Reply:
+def raw(running: Stack, request: bytes) -> StackResponse:
     host, port = running.base.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
-        return Reply(response)
+        return StackResponse(response)
 
 
-def past_nginx(running: Stack, request: bytes) -> Reply:
+def past_nginx(running: Stack, request: bytes) -> StackResponse:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(running.environment["SOCKET"])
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
-        return Reply(response)
+        return StackResponse(response)
 
 
 @contextlib.contextmanager
@@ -129,16 +129,16 @@ def unreachable_service(running: Stack) -> Iterator[None]:
         away.rename(socket_path)
 
 
-def assert_problem(reply: Reply, status: int) -> None:
+def assert_problem(response: StackResponse, status: int) -> None:
     """Check a problem and its headers against the contract."""
-    assert reply.status == status, reply.body
-    assert reply.headers.get_all("Content-Type") == ["application/problem+json"]
-    validate(reply.json, _problem_schema(status))
+    assert response.status == status, response.body
+    assert response.headers.get_all("Content-Type") == ["application/problem+json"]
+    validate(response.json, _problem_schema(status))
     for name, header in _REQUIRED_HEADERS.items():
-        (value,) = reply.headers.get_all(name, [])
+        (value,) = response.headers.get_all(name, [])
         validate(value, header["schema"])
-    assert reply.headers["X-Trace-Id"] == reply.json["trace_id"]
-    assert reply.headers.get_all("Retry-After") == (["1"] if status in (429, 502, 503, 504) else None)
+    assert response.headers["X-Trace-Id"] == response.json["trace_id"]
+    assert response.headers.get_all("Retry-After") == (["1"] if status in (429, 502, 503, 504) else None)
 
 
 def _problem_schema(status: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Apps that read from standbys, and which database they read from."""
+"""Apps that read from standbys, and checks of the database that answers."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from tests.support.apps import serving
 from tests.support.postgres_server import PostgresServer
 
 THREADS = 4
-# What a busy machine may add to a limit of the service.
+# The delay that a busy machine may add to a limit of the service.
 SLACK_SECONDS = 1.5
 
 
@@ -48,17 +48,17 @@ def is_read_from_standby(app: Flask, **headers: str) -> bool:
 
 
 @contextmanager
-def no_read_failing(app: Flask) -> Iterator[None]:
-    """Read over all threads until the block ends, and fail unless each read succeeded within its deadline."""
+def no_failed_reads(app: Flask) -> Iterator[None]:
+    """Read over all threads until the context ends, and fail unless each read succeeded within its deadline."""
     ended = threading.Event()
 
     def reads(_: int) -> list[tuple[int, float]]:
         user = Caller(app, user_token(str(uuid4())))
-        answers = []
+        responses = []
         while not ended.is_set():
             started_at = time.monotonic()
-            answers.append((user.latest().status_code, time.monotonic() - started_at))
-        return answers
+            responses.append((user.latest().status_code, time.monotonic() - started_at))
+        return responses
 
     with ThreadPoolExecutor(THREADS) as threads:
         readers = [threads.submit(reads, n) for n in range(THREADS)]
@@ -66,6 +66,6 @@ def no_read_failing(app: Flask) -> Iterator[None]:
             yield
         finally:
             ended.set()
-    answers = [answer for reader in readers for answer in reader.result()]
-    assert {status for status, _ in answers} == {200}
-    assert max(seconds for _, seconds in answers) < db.DEADLINE_SECONDS + SLACK_SECONDS
+    responses = [response for reader in readers for response in reader.result()]
+    assert {status for status, _ in responses} == {200}
+    assert max(seconds for _, seconds in responses) < db.DEADLINE_SECONDS + SLACK_SECONDS

@@ -200,7 +200,7 @@ def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) ->
 
 
 def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, secrets: Path) -> None:
-    """There is none: each of the two workers says that it has lost them."""
+    """There are none here, so each of the two workers logs that it has lost them."""
     subprocess.run(["cp", "--archive", str(secrets), str(tmp_path)], check=True)
     subprocess.run(["bash", "-euc", example("Standbys", "sh")], cwd=tmp_path, check=True)
     (tmp_path / "state").mkdir()

@@ -20,12 +20,12 @@ from tests.support import API, LATEST, ROOT, SCOPE, SECRET, snapshot, user_token
 from tests.support.browser import needs_browser, opened
 from tests.support.stack_client import (
     BASE_URL,
-    ask,
     assert_problem,
     capture,
     frozen_service,
     needs_nginx,
     read,
+    send_request,
     unreachable_service,
 )
 from tools import stack
@@ -36,7 +36,7 @@ pytestmark = needs_nginx
 
 ALLOWED = "https://app.example.com"
 LONG = f"https://{'long.' * 40}example.com"
-# Sends a request as a page would, and returns what the page can read of the response.
+# Sends a request as a page would, and returns the parts of the response that the page can read.
 FETCH = """async ([url, options, names]) => {
     const response = await fetch(url, options);
     const headers = Object.fromEntries(names.map((name) => [name, response.headers.get(name)]));
@@ -44,7 +44,7 @@ FETCH = """async ([url, options, names]) => {
 }"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of another web server, which serves a page at two origins: 127.0.0.1 and localhost."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "index.html").write_text("<!DOCTYPE html><link rel=icon href=data:,><title>Another origin</title>")
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield server.server_port
         server.shutdown()
@@ -72,7 +72,7 @@ def shared(site: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
 
 @pytest.fixture
 def page(browser: Browser, site: int) -> Iterator[Page]:
-    """A page of the allowed origin; what is loaded into it must report no error."""
+    """A page of the allowed origin, which must report no error."""
     with opened(browser) as page:
         page.goto(f"http://127.0.0.1:{site}/")
         yield page
@@ -162,13 +162,16 @@ def test_a_page_of_another_origin_reads_nothing_and_captures_nothing(
 
 
 def test_a_preflight_needs_no_token_and_passes_nginx(shared: Stack) -> None:
-    asked = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization,content-type"}
+    requested = {
+        "Access_Control_Request_Method": "POST",
+        "Access_Control_Request_Headers": "authorization,content-type",
+    }
 
-    reply = ask(shared, LATEST, "OPTIONS", Origin=ALLOWED, **asked)
+    response = send_request(shared, LATEST, "OPTIONS", Origin=ALLOWED, **requested)
 
-    assert (reply.status, reply.body) == (204, b"")
-    assert reply.headers["Access-Control-Allow-Origin"] == ALLOWED
-    assert "POST" in reply.headers["Access-Control-Allow-Methods"]
+    assert (response.status, response.body) == (204, b"")
+    assert response.headers["Access-Control-Allow-Origin"] == ALLOWED
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
 
 
 @pytest.mark.parametrize(("origin", "allowed"), [(ALLOWED, True), (LONG, True), ("https://other.example.com", False)])
@@ -177,26 +180,26 @@ def test_a_problem_of_nginx_has_the_headers_of_the_services_responses(
 ) -> None:
     of_service = read(shared, str(uuid4()), Origin=origin)
 
-    reply = ask(shared, "/metrics", Origin=origin)
+    response = send_request(shared, "/metrics", Origin=origin)
 
-    assert_problem(reply, 404)
-    assert reply.headers.get_all("Access-Control-Allow-Origin") == ([origin] if allowed else None)
-    assert reply.headers.get_all("Vary") == ["Origin"]
+    assert_problem(response, 404)
+    assert response.headers.get_all("Access-Control-Allow-Origin") == ([origin] if allowed else None)
+    assert response.headers.get_all("Vary") == ["Origin"]
     for name in ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Access-Control-Allow-Credentials"):
-        assert reply.headers.get_all(name) == of_service.headers.get_all(name)
+        assert response.headers.get_all(name) == of_service.headers.get_all(name)
 
 
-def test_a_page_can_read_that_the_service_is_away_and_that_the_caller_reads_too_much(shared: Stack) -> None:
+def test_a_page_can_read_that_the_service_is_down_and_that_the_caller_sends_too_many_reads(shared: Stack) -> None:
     headers = {"Authorization": f"Bearer {user_token(str(uuid4()))}", "Origin": ALLOWED}
     with unreachable_service(shared):
-        replies = [capture(shared, Origin=ALLOWED)]
+        responses = [capture(shared, Origin=ALLOWED)]
     with frozen_service(shared), ThreadPoolExecutor(5) as threads:
-        replies += threads.map(lambda _: ask(shared, LATEST, **headers), range(5))
+        responses += threads.map(lambda _: send_request(shared, LATEST, **headers), range(5))
 
-    assert sorted(reply.status for reply in replies) == [429, 502, 504, 504, 504, 504]
-    for reply in replies:
-        assert reply.headers["Access-Control-Allow-Origin"] == ALLOWED
-        assert "Retry-After" in reply.headers["Access-Control-Expose-Headers"]
+    assert sorted(response.status for response in responses) == [429, 502, 504, 504, 504, 504]
+    for response in responses:
+        assert response.headers["Access-Control-Allow-Origin"] == ALLOWED
+        assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
 
 
 def check_nginx(folder: Path, origins: str) -> subprocess.CompletedProcess[str]:
@@ -209,7 +212,7 @@ def check_nginx(folder: Path, origins: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("origins", ['https://a.example"; }', "https://a.example;", "$host", "*"])
-def test_nginx_refuses_origins_that_it_would_take_for_something_else(tmp_path: Path, origins: str) -> None:
+def test_nginx_refuses_origins_that_it_would_misread(tmp_path: Path, origins: str) -> None:
     done = check_nginx(tmp_path, origins)
 
     assert done.returncode == 1

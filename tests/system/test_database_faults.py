@@ -17,7 +17,7 @@ from flask import Flask
 
 from config import Settings
 from service import db
-from tests.support import Answer, Caller, captured, snapshot, until, user_token
+from tests.support import Caller, Response, captured, snapshot, until, user_token
 from tests.support.apps import serving
 from tests.support.postgres_server import Network, PostgresServer
 
@@ -48,10 +48,10 @@ def app(settings: Settings, server: PostgresServer) -> Iterator[Flask]:
         yield app
 
 
-def assert_unavailable(answer: Answer) -> None:
-    assert answer.status_code == 503, answer.text
-    assert answer.content_type == "application/problem+json"
-    assert int(answer.headers["Retry-After"]) >= 1
+def assert_unavailable(response: Response) -> None:
+    assert response.status_code == 503, response.text
+    assert response.content_type == "application/problem+json"
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, server: PostgresServer) -> None:
@@ -59,10 +59,10 @@ def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, 
 
     def reads(_: int) -> list[tuple[float, int, float]]:
         user = Caller(app, user_token(str(uuid4())))
-        answers = []
+        responses = []
         while not ended.is_set():
-            answers.append((time.monotonic(), user.latest().status_code, time.monotonic()))
-        return answers
+            responses.append((time.monotonic(), user.latest().status_code, time.monotonic()))
+        return responses
 
     with ThreadPoolExecutor(THREADS) as threads:
         readers = [threads.submit(reads, n) for n in range(THREADS)]
@@ -77,13 +77,13 @@ def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, 
             time.sleep(0.2)
         finally:
             ended.set()
-        answers = [answer for reader in readers for answer in reader.result()]
+        responses = [response for reader in readers for response in reader.result()]
 
     # On a machine too slow to restart within a second, the reads of that outage are not judged.
     slow = [(began, began + took) for began, took in outages if took > 0.9]
     judged = [
         status
-        for started_at, status, ended_at in answers
+        for started_at, status, ended_at in responses
         if not any(started_at <= end and ended_at >= began for began, end in slow)
     ]
     assert len(judged) > 10
@@ -133,14 +133,14 @@ def test_a_frozen_database_holds_no_request_beyond_the_deadline(app: Flask, serv
     assert user.latest().status_code == 200
 
     with server.frozen():
-        asks: list[Callable[[], Answer]] = [
+        calls: list[Callable[[], Response]] = [
             user.latest,
             partial(sync_job.capture, snapshot(str(uuid4()), str(uuid4()))),
         ]
-        for ask in asks:
-            began = time.monotonic()
-            assert_unavailable(ask())
-            assert time.monotonic() - began < db.DEADLINE_SECONDS + SLACK_SECONDS
+        for call in calls:
+            started_at = time.monotonic()
+            assert_unavailable(call())
+            assert time.monotonic() - started_at < db.DEADLINE_SECONDS + SLACK_SECONDS
 
     assert user.latest().status_code == 200
 
@@ -151,24 +151,24 @@ def test_a_network_that_swallows_packets_holds_no_request_beyond_the_deadline(
     sync_job_token = user_token("sync-job", scope="balance-snapshots:write")
     with serving(replace(settings, database_url=network.url, web_threads=THREADS)) as app:
         user = Caller(app, user_token(str(uuid4())))
-        asks: list[Callable[[], Answer]] = [
+        calls: list[Callable[[], Response]] = [
             user.latest,
             lambda: Caller(app, sync_job_token).capture(snapshot(str(uuid4()), str(uuid4()))),
         ] * THREADS
         assert user.latest().status_code == 200
 
-        with network.swallowing(), ThreadPoolExecutor(len(asks)) as threads:
+        with network.swallowing(), ThreadPoolExecutor(len(calls)) as threads:
             for _ in range(2):
-                for answer, seconds in threads.map(_timed, asks):
-                    assert_unavailable(answer)
+                for response, seconds in threads.map(_timed, calls):
+                    assert_unavailable(response)
                     assert seconds < db.DEADLINE_SECONDS + SLACK_SECONDS
 
         until(lambda: user.latest().status_code == 200, 5)
 
 
-def _timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
-    began = time.monotonic()
-    return ask(), time.monotonic() - began
+def _timed(call: Callable[[], Response]) -> tuple[Response, float]:
+    started_at = time.monotonic()
+    return call(), time.monotonic() - started_at
 
 
 def test_a_result_that_comes_too_late_is_not_given_to_another_request(

@@ -12,8 +12,8 @@ from tests.support.running import Run
 
 pytestmark = needs_browser
 
-# What an answer to the values that are filled in contains.
-FILLED_IN = {
+# Status and part of the response to the prefilled values of each operation.
+PREFILLED = {
     "latest_snapshots": ("200", "total_balance_by_currency"),
     "portfolio_history": ("200", '"interval": "day"'),
     "balance_history": ("200", '"total_count": 31'),
@@ -22,7 +22,7 @@ FILLED_IN = {
     "account_corrections": ("200", '"total_count": 0'),
     "capture_snapshots": ("20", '"status": '),
 }
-OPERATIONS = [*FILLED_IN, "correct_snapshots"]
+OPERATIONS = [*PREFILLED, "correct_snapshots"]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
 
@@ -35,7 +35,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def operation(page: Page, name: str) -> Locator:
-    """An operation of the documentation, opened."""
+    """Open an operation of the documentation and return it."""
     found = page.locator(f".opblock[id$='-{name}']")
     found.locator(".opblock-summary-control").click()
     found.locator(".responses-wrapper").wait_for()
@@ -59,11 +59,11 @@ def authorize(page: Page, run: Run) -> None:
 
 
 def execute(opened_operation: Locator) -> Locator:
-    """Execute an operation that is being tried out; return its answer."""
+    """Execute an operation that is being tried out; return the response as the page shows it."""
     opened_operation.get_by_role("button", name="Execute").click()
-    answer = opened_operation.locator(".live-responses-table .response")
-    answer.wait_for()
-    return answer
+    response = opened_operation.locator(".live-responses-table .response")
+    response.wait_for()
+    return response
 
 
 def test_the_printed_link_shows_the_demo_portfolio(run: Run, page: Page) -> None:
@@ -81,26 +81,26 @@ def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(ru
     authorize(page, run)
     latest = operation(page, "latest_snapshots")
     latest.get_by_role("button", name="Try it out").click()
-    answer = execute(latest)
+    response = execute(latest)
 
-    expect(answer.locator(".response-col_status")).to_contain_text("200")
+    expect(response.locator(".response-col_status")).to_contain_text("200")
     assert f"{run.base}{API}/balance-snapshots" in asked
     assert [url for url in asked if not url.startswith((run.base, "data:"))] == []
 
 
-def test_what_is_filled_in_works_with_the_demo_portfolio(run: Run, page: Page) -> None:
+def test_the_prefilled_values_work_with_the_demo_portfolio(run: Run, page: Page) -> None:
     page.goto(f"{run.base}/docs")
     authorize(page, run)
-    for name, (status, text) in FILLED_IN.items():
+    for name, (status, text) in PREFILLED.items():
         tried = operation(page, name)
         tried.get_by_role("button", name="Try it out").click()
-        answer = execute(tried)
+        response = execute(tried)
 
-        expect(answer.locator(".response-col_status")).to_contain_text(status)
-        expect(answer).to_contain_text(text)
+        expect(response.locator(".response-col_status")).to_contain_text(status)
+        expect(response).to_contain_text(text)
 
 
-def test_a_correction_works_with_the_id_that_the_answer_to_the_example_names(run: Run, page: Page) -> None:
+def test_a_correction_works_with_the_id_that_the_refused_example_names(run: Run, page: Page) -> None:
     page.goto(f"{run.base}/docs")
     authorize(page, run)
     captured = operation(page, "capture_snapshots")
@@ -125,8 +125,8 @@ def test_an_offset_is_typed_as_it_is_and_encoded_by_the_page(run: Run, page: Pag
     history.get_by_role("button", name="Try it out").click()
     history.get_by_placeholder("start_date").fill("2025-12-31T00:00:00+01:00")
 
-    answer = execute(history)
-    expect(answer).to_contain_text('"total_count": 1')
+    response = execute(history)
+    expect(response).to_contain_text('"total_count": 1')
     expect(history.locator(".request-url")).to_contain_text("2025-12-31T00%3A00%3A00%2B01%3A00")
 
 
@@ -139,13 +139,13 @@ def test_the_dialog_for_the_token_says_where_one_comes_from(run: Run, page: Page
     expect(dialog.locator("code", has_text="make token SUB=")).to_be_visible()
 
 
-def test_operations_stand_under_their_tags(run: Run, page: Page) -> None:
+def test_operations_are_grouped_by_tag(run: Run, page: Page) -> None:
     page.goto(f"{run.base}/docs")
 
     expect(page.locator(".opblock-tag a.nostyle")).to_have_text(["Balances", "Capture", "Corrections"])
 
 
-def test_an_operation_with_its_errors_folded_is_three_screens_long_at_most(run: Run, browser: Browser) -> None:
+def test_an_operation_with_folded_errors_is_at_most_three_screens_long(run: Run, browser: Browser) -> None:
     with opened(browser, viewport=DESKTOP) as page:
         page.goto(f"{run.base}/docs")
         open_all(page)
@@ -170,7 +170,7 @@ def test_an_error_is_unfolded_by_the_keyboard_and_folded_again(run: Run, page: P
     expect(history.locator(".response[data-code='404']")).to_have_count(0)
 
 
-def test_markdown_is_rendered_wherever_it_stands(run: Run, page: Page) -> None:
+def test_markdown_is_rendered_wherever_it_is_used(run: Run, page: Page) -> None:
     page.goto(f"{run.base}/docs")
     open_all(page)
     page.evaluate("document.querySelectorAll('.fold').forEach(each => each.click())")

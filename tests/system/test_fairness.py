@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.support import LATEST, SECRET, children_of, until, user_token
-from tests.support.stack_client import Reply, ask, assert_problem, needs_nginx, read, started
+from tests.support.stack_client import StackResponse, assert_problem, needs_nginx, read, send_request, started
 from tools import greedy
 from tools.stack import Stack
 
@@ -26,7 +26,7 @@ MAX_MEBIBYTES = 150
 # A busy machine delays everything now and then; a stack without bounds fails every round.
 ROUNDS = 4
 READS = 15
-# Enough for each worker to have answered several.
+# Enough for each worker to have served several.
 MIN_GREEDY_READS = 20
 
 
@@ -39,7 +39,7 @@ def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @dataclass
 class Greed:
-    """What was seen while one user sent the most expensive reads without a pause."""
+    """Measurements made while one user sent the most expensive reads without a pause."""
 
     greedy: set[int]
     """The statuses of that user's reads."""
@@ -95,11 +95,11 @@ def test_a_worker_stays_small_under_the_most_expensive_reads(greed: Greed) -> No
     assert max(greed.peak_mebibytes) < MAX_MEBIBYTES
 
 
-def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[Reply]:
+def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[StackResponse]:
     """Send reads at once, while a lock keeps those that are not refused in progress."""
 
-    def send(authorization: str) -> Reply:
-        return ask(running, LATEST, Authorization=authorization)
+    def send(authorization: str) -> StackResponse:
+        return send_request(running, LATEST, Authorization=authorization)
 
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(authorizations)) as threads:
         other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
@@ -119,30 +119,30 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
 ) -> None:
     bearer = f"Bearer {user_token(str(uuid4()), **claims)}"
 
-    replies = send_while_locked(unlimited, [bearer] * (MAX_UNDER_WAY + 3), refused=3)
+    responses = send_while_locked(unlimited, [bearer] * (MAX_UNDER_WAY + 3), refused=3)
 
-    refused = [reply for reply in replies if reply.status == 429]
-    assert [reply.status for reply in replies if reply not in refused] == [200] * MAX_UNDER_WAY
-    for reply in refused:
-        assert_problem(reply, 429)
-        assert "instance" not in reply.json
-        assert reply.json["detail"].startswith("Four reads of this token are under way already")
-        assert reply.json["detail"].endswith(f"Try again in {reply.headers['Retry-After']} second.")
-    assert ask(unlimited, LATEST, Authorization=bearer).status == 200
+    refused = [response for response in responses if response.status == 429]
+    assert [response.status for response in responses if response not in refused] == [200] * MAX_UNDER_WAY
+    for response in refused:
+        assert_problem(response, 429)
+        assert "instance" not in response.json
+        assert response.json["detail"].startswith("Four reads of this token are under way already")
+        assert response.json["detail"].endswith(f"Try again in {response.headers['Retry-After']} second.")
+    assert send_request(unlimited, LATEST, Authorization=bearer).status == 200
 
 
 def test_a_token_counts_as_one_however_its_header_is_written(unlimited: Stack) -> None:
     token = user_token(str(uuid4()))
     written = [f"{scheme} {token}{padding}" for scheme in ("Bearer", "bearer", "BEARER ") for padding in ("", "=")]
 
-    replies = send_while_locked(unlimited, written, refused=2)
+    responses = send_while_locked(unlimited, written, refused=2)
 
-    assert sorted(reply.status for reply in replies) == [200] * MAX_UNDER_WAY + [429] * 2
+    assert sorted(response.status for response in responses) == [200] * MAX_UNDER_WAY + [429] * 2
 
 
 def test_the_reads_of_different_callers_are_not_counted_together(unlimited: Stack) -> None:
     bearers = [f"Bearer {user_token(str(uuid4()))}" for _ in range(2)] * MAX_UNDER_WAY
 
-    replies = send_while_locked(unlimited, bearers, refused=0)
+    responses = send_while_locked(unlimited, bearers, refused=0)
 
-    assert {reply.status for reply in replies} == {200}
+    assert {response.status for response in responses} == {200}

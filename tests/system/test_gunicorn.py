@@ -27,9 +27,9 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
 
 @pytest.mark.parametrize("header", [b"SCRIPT_NAME: /elsewhere", b"SCRIPT_NAME: /healthz", b"PATH_INFO: /elsewhere"])
 def test_a_header_cannot_set_a_variable_of_the_wsgi_environment(gunicorn: Gunicorn, header: bytes) -> None:
-    reply = gunicorn.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+    response = gunicorn.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
 
-    assert (reply.status, reply.json) == (200, {"status": "ok"})
+    assert (response.status, response.json) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_a_header_cannot_set_a_variable_of_the_wsgi_environment(gunicorn: Gunico
     ],
 )
 def test_a_request_that_gunicorn_refuses_is_a_problem(gunicorn: Gunicorn, request_head: bytes) -> None:
-    reply = gunicorn.send(request_head + b"\r\nHost: x\r\n\r\n")
+    response = gunicorn.send(request_head + b"\r\nHost: x\r\n\r\n")
 
-    assert reply.status == 400
-    assert reply.headers.get_all("Content-Type") == ["application/problem+json"]
-    assert (reply.json["title"], reply.json["status"]) == ("Bad Request", 400)
-    assert reply.json["type"] == "https://api.dashtam.com/errors/bad_request"
-    assert reply.headers.get_all("X-Trace-Id") == [reply.json["trace_id"]]
+    assert response.status == 400
+    assert response.headers.get_all("Content-Type") == ["application/problem+json"]
+    assert (response.json["title"], response.json["status"]) == ("Bad Request", 400)
+    assert response.json["type"] == "https://api.dashtam.com/errors/bad_request"
+    assert response.headers.get_all("X-Trace-Id") == [response.json["trace_id"]]
 
 
 @pytest.mark.parametrize(

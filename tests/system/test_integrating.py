@@ -18,8 +18,8 @@ from tools.processes import free_port
 
 PAGE = (ROOT / "docs" / "integrating.md").read_text()
 EXAMPLES = examples(PAGE)
-# They leave a file for each other, and need jq.
-OF_DATA_TOOLS = examples(PAGE[PAGE.index("### With jq") : PAGE.index("## Capture")])
+# They share a file, and need jq.
+DATA_TOOL_EXAMPLES = examples(PAGE[PAGE.index("### With jq") : PAGE.index("## Capture")])
 PROGRAMS = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed: apt-get install jq")
 
@@ -27,15 +27,15 @@ needs_jq = pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installe
 @needs_jq
 def test_the_examples_of_data_tools_print_what_the_page_shows(run: Run, tmp_path: Path) -> None:
     environ = run.environ | PROGRAMS
-    assert len(OF_DATA_TOOLS) == 4
-    for example, printed in paste(OF_DATA_TOOLS, tmp_path, environ, run.address):
+    assert len(DATA_TOOL_EXAMPLES) == 4
+    for example, printed in paste(DATA_TOOL_EXAMPLES, tmp_path, environ, run.address):
         assert_shown(example, printed)
 
 
 def test_every_other_example_prints_what_the_page_shows(run: Run, tmp_path: Path) -> None:
     with postgres.running(run.state / "postgres") as database_url:
         environ = run.environ | PROGRAMS | {"DATABASE_URL": database_url}
-        others = [example for example in EXAMPLES if example not in OF_DATA_TOOLS]
+        others = [example for example in EXAMPLES if example not in DATA_TOOL_EXAMPLES]
         for example, printed in paste(others, checkout(tmp_path / "checkout"), environ, run.address):
             assert_shown(example, printed)
 

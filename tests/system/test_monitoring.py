@@ -112,10 +112,10 @@ def use_every_endpoint(running: Stack) -> None:
 
 
 def overload(running: Stack) -> None:
-    """Hold the service up behind a lock for three times a request's deadline, while 40 callers go on asking."""
+    """Hold the service up behind a lock for three times a request's deadline, while 40 callers keep reading."""
     is_over = threading.Event()
 
-    def ask() -> None:
+    def keep_reading() -> None:
         bearer = user_token(str(uuid4()))
         while not is_over.is_set():
             if send(running, "/balance-snapshots", bearer) == 503:
@@ -125,7 +125,7 @@ def overload(running: Stack) -> None:
         try:
             other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
             for _ in range(40):
-                callers.submit(ask)
+                callers.submit(keep_reading)
             time.sleep(3 * DEADLINE_SECONDS)
         finally:
             is_over.set()

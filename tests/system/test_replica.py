@@ -53,16 +53,16 @@ def test_a_replica_answers_reads_of_what_is_captured_on_the_primary(app: Flask, 
     user = Caller(app, user_token(user_id))
 
     until(lambda: user.latest().json["total_count"] == 1, 30)
-    for answer in (user.history(account_id), user.recent(account_id)):
-        assert (answer.status_code, answer.json["total_count"]) == (200, 1)
+    for response in (user.history(account_id), user.recent(account_id)):
+        assert (response.status_code, response.json["total_count"]) == (200, 1)
 
 
 def test_a_replica_refuses_captures_for_the_time_being(app: Flask) -> None:
-    answer = sync_job(app).capture(snapshot(str(uuid4()), str(uuid4())))
+    response = sync_job(app).capture(snapshot(str(uuid4()), str(uuid4())))
 
-    assert answer.status_code == 503, answer.text
-    assert answer.content_type == "application/problem+json"
-    assert int(answer.headers["Retry-After"]) >= 1
+    assert response.status_code == 503, response.text
+    assert response.content_type == "application/problem+json"
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_a_replica_is_ready(app: Flask) -> None:
@@ -83,7 +83,7 @@ def test_a_replica_that_is_promoted_takes_captures_without_a_restart_of_the_serv
     assert Caller(app, user_token(user_id)).latest().json["total_count"] == 1
 
 
-def test_captures_and_reads_go_on_after_a_failover_if_both_variables_name_both_hosts(
+def test_captures_and_reads_continue_after_a_failover_if_both_variables_name_both_hosts(
     settings: Settings, tmp_path: Path
 ) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())

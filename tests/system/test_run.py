@@ -38,12 +38,12 @@ def curl(line: str) -> Any:
 def test_every_printed_line_works_when_pasted(run: Run) -> None:
     latest, history, recent, capture = run.lines("curl ")
 
-    assert Latest().validate(answer := curl(latest)) == {}
-    assert answer["total_count"] == len(demo.ACCOUNTS)
-    assert History().validate(answer := curl(history)) == {}
-    assert answer["total_count"] == 8
-    assert History().validate(answer := curl(recent)) == {}
-    assert answer["total_count"] == 5
+    assert Latest().validate(body := curl(latest)) == {}
+    assert body["total_count"] == len(demo.ACCOUNTS)
+    assert History().validate(body := curl(history)) == {}
+    assert body["total_count"] == 8
+    assert History().validate(body := curl(recent)) == {}
+    assert body["total_count"] == 5
     first, again = curl(capture), curl(capture)
     assert (first["created_count"], again["created_count"], again["duplicate_count"]) == (1, 0, 1)
     assert curl(recent)["snapshots"][0]["id"] == first["snapshots"][0]["id"]
@@ -202,7 +202,7 @@ def test_a_database_of_ones_own_is_migrated_and_left_empty(
         line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
         assert curl(line)["total_count"] == 0
         assert len(store.execute("KEYS", "*")) == 1
-        # It is ready as soon as one worker answers; the other may still start.
+        # It is ready as soon as one worker responds; the other may still be starting.
         until(lambda: len(re.findall("Booting worker", run.output)) == 2, 10)
     with psycopg.connect(empty_database_url) as connection:
         assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)

@@ -31,7 +31,7 @@ def workers(database_url: str, server: ValkeyServer, tmp_path: Path) -> Iterator
         yield f"http://127.0.0.1:{gunicorn.port}{API}"
 
 
-def answered(url: str, bearer: str = "") -> int:
+def status_of(url: str, bearer: str = "") -> int:
     """Return the status, from a client that keeps no connection, so that the workers take turns."""
     command = ["curl", "-s", "-o", os.devnull, "-w", "%{http_code}", "-H", f"Authorization: Bearer {bearer}", url]
     return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
@@ -65,7 +65,7 @@ def test_workers_together_admit_what_one_bucket_holds(workers: str) -> None:
 def test_concurrent_users_do_not_use_each_others_limit(workers: str) -> None:
     def first_reads(_: int) -> list[int]:
         bearer = user_token(str(uuid4()))
-        return [answered(f"{workers}/balance-snapshots", bearer) for _ in range(5)]
+        return [status_of(f"{workers}/balance-snapshots", bearer) for _ in range(5)]
 
     with ThreadPoolExecutor(10) as threads:
         assert list(threads.map(first_reads, range(10))) == [[200] * 5] * 10

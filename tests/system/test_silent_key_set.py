@@ -43,7 +43,7 @@ def read(gunicorn: Gunicorn, bearer: str) -> int:
 def test_made_up_key_ids_do_not_delay_tokens_of_known_keys(gunicorn: Gunicorn, publisher: Publisher) -> None:
     known = published("first")
     assert read(gunicorn, known) == 200
-    publisher.answers.clear()
+    publisher.responding.clear()
     time.sleep(COOLDOWN_SECONDS)
     ends = threading.Event()
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.support import API, snapshot, until, user_token
-from tests.support.stack_client import ask, needs_nginx, raw, read
+from tests.support.stack_client import needs_nginx, raw, read, send_request
 from tools.stack import Stack
 
 pytestmark = needs_nginx
@@ -25,10 +25,10 @@ pytestmark = needs_nginx
     ],
 )
 def test_a_query_in_an_unusual_request_line_is_not_logged(running: Stack, target: bytes, status: int) -> None:
-    reply = raw(running, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    response = raw(running, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert reply.status == status
-    until(lambda: reply.headers["X-Trace-Id"] in running.log("nginx"), 10)
+    assert response.status == status
+    until(lambda: response.headers["X-Trace-Id"] in running.log("nginx"), 10)
     for part in ("nginx", "gunicorn"):
         assert "needle" not in running.log(part)
         assert "secret" not in running.log(part)
@@ -99,9 +99,9 @@ def test_the_line_of_a_read_names_the_process_whose_lines_are_in_the_databases_l
     trace_id = f"sql-{uuid4().hex}"
 
     bearer = f"Bearer {user_token(str(uuid4()))}"
-    reply = ask(talkative, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
+    response = send_request(talkative, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
 
-    assert reply.status in (200, 404)
+    assert response.status in (200, 404)
     until(lambda: any(f"-- {query}" in line for line in database_lines(talkative, trace_id)), 5)
 
 
@@ -110,7 +110,7 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
     item = snapshot(str(uuid4()), str(uuid4()), balance="271828.18")
     bearer = f"Bearer {user_token('sync-job', scope='balance-snapshots:write')}"
 
-    reply = ask(
+    response = send_request(
         talkative,
         f"{API}/balance-snapshots",
         "POST",
@@ -121,7 +121,7 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
         Content_Type="application/json",
     )
 
-    assert reply.status == 201
+    assert response.status == 201
     for name in ("insert_accounts", "insert_snapshots", "match_snapshots"):
         until(lambda name=name: any(f"-- {name}" in line for line in database_lines(talkative, trace_id)), 5)  # type: ignore[misc]
     assert "271828.18" not in talkative.log("postgres")
@@ -129,8 +129,8 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
 
 def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:
     bearer = user_token(str(uuid4()))
-    ask(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
-    ask(running, f"{API}/balance-snapshots?hush{'x' * 9000}")
+    send_request(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
+    send_request(running, f"{API}/balance-snapshots?hush{'x' * 9000}")
 
     for part in ("nginx", "gunicorn"):
         for line in running.log(part).splitlines():

@@ -13,7 +13,15 @@ import psycopg
 import pytest
 
 from tests.support import API, snapshot, until, user_token
-from tests.support.stack_client import ask, capture, frozen_service, needs_nginx, read, started, unreachable_service
+from tests.support.stack_client import (
+    capture,
+    frozen_service,
+    needs_nginx,
+    read,
+    send_request,
+    started,
+    unreachable_service,
+)
 from tools import processes, stack
 from tools.processes import free_port
 from tools.stack import Stack
@@ -50,7 +58,7 @@ def test_the_internal_port_serves_nothing_of_the_api(running: Stack) -> None:
         get(f"{running.internal_base}{API}/balance-snapshots")
 
 
-def responses(running: Stack, status: int, origin: str) -> float:
+def count_responses(running: Stack, status: int, origin: str) -> float:
     """Return the number of responses of this status that nginx has sent."""
     for line in get(f"{running.nginx_metrics_base}/metrics").splitlines():
         if line.startswith(f'nginx_responses_total{{origin="{origin}",status="{status}"}}'):
@@ -66,24 +74,24 @@ def expect_more(running: Stack) -> Iterator[Expect]:
     """Wait until nginx has counted this many more responses of a status than when the test began."""
     keys = [(status, origin) for status in (200, 401, 429, 502, 503, 504) for origin in ("nginx", "service")]
     # The lines of earlier requests are counted when this one's is.
-    not_found = responses(running, 404, "service")
-    ask(running, f"/{uuid4()}")
-    until(lambda: responses(running, 404, "service") == not_found + 1, 10)
-    before = {key: responses(running, *key) for key in keys}
+    not_found = count_responses(running, 404, "service")
+    send_request(running, f"/{uuid4()}")
+    until(lambda: count_responses(running, 404, "service") == not_found + 1, 10)
+    before = {key: count_responses(running, *key) for key in keys}
     expected = dict.fromkeys(keys, 0)
 
     def expect(count: int, status: int, origin: str) -> None:
         expected[status, origin] = count
 
     yield expect
-    until(lambda: {key: responses(running, *key) - before[key] for key in keys} == expected, 10)
+    until(lambda: {key: count_responses(running, *key) - before[key] for key in keys} == expected, 10)
 
 
 @needs_mtail
 def test_responses_of_the_service_are_counted_as_its_own(running: Stack, expect_more: Expect) -> None:
     for _ in range(3):
         assert read(running, str(uuid4())).status == 200
-    assert ask(running, f"{API}/balance-snapshots").status == 401
+    assert send_request(running, f"{API}/balance-snapshots").status == 401
 
     expect_more(3, 200, "service")
     expect_more(1, 401, "service")
@@ -111,11 +119,11 @@ def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(40) as threads:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
         under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(40)]
-        replies = [attempt.result() for attempt in under_way]
+        responses = [attempt.result() for attempt in under_way]
         other.rollback()
 
-    busy = [reply for reply in replies if "busy" in reply.json["detail"]]
-    assert {reply.status for reply in replies} == {503}
+    busy = [response for response in responses if "busy" in response.json["detail"]]
+    assert {response.status for response in responses} == {503}
     assert 0 < len(busy) < 40
     expect_more(len(busy), 503, "nginx")
     expect_more(40 - len(busy), 503, "service")
@@ -126,7 +134,9 @@ def test_a_read_beyond_the_bound_of_a_caller_is_counted_as_nginxs(running: Stack
     bearer = f"Bearer {user_token(str(uuid4()))}"
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(6) as threads:
         other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
-        under_way = [threads.submit(ask, running, f"{API}/balance-snapshots", Authorization=bearer) for _ in range(6)]
+        under_way = [
+            threads.submit(send_request, running, f"{API}/balance-snapshots", Authorization=bearer) for _ in range(6)
+        ]
         until(lambda: sum(attempt.done() for attempt in under_way) == 2, 1.5)
         other.rollback()
 

@@ -15,7 +15,7 @@ import pytest
 
 from service.db import DEADLINE_SECONDS
 from tests.support import API, snapshot, until, user_token
-from tests.support.stack_client import ask, assert_problem, capture, needs_nginx, read
+from tests.support.stack_client import assert_problem, capture, needs_nginx, read, send_request
 from tools import stack
 from tools.processes import free_port
 from tools.stack import Stack
@@ -39,7 +39,7 @@ def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(ru
 
     def timed(bearer: str) -> tuple[int, float]:
         began = time.monotonic()
-        status = ask(running, f"{API}/balance-snapshots", Authorization=f"Bearer {bearer}").status
+        status = send_request(running, f"{API}/balance-snapshots", Authorization=f"Bearer {bearer}").status
         return status, time.monotonic() - began
 
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(24) as threads:
@@ -60,14 +60,14 @@ def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> 
         under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(90)]
         until(lambda: sum(attempt.done() for attempt in under_way) >= 20, 10)
         other.rollback()
-        replies = [attempt.result() for attempt in under_way]
+        responses = [attempt.result() for attempt in under_way]
 
-    shed = [reply for reply in replies if reply.status == 503 and "busy" in reply.json["detail"]]
+    shed = [response for response in responses if response.status == 503 and "busy" in response.json["detail"]]
     assert len(shed) >= 20
-    for reply in shed:
-        assert_problem(reply, 503)
-        assert reply.headers["Retry-After"] == "1"
-    assert {reply.status for reply in replies} <= {200, 201, 503}
+    for response in shed:
+        assert_problem(response, 503)
+        assert response.headers["Retry-After"] == "1"
+    assert {response.status for response in responses} <= {200, 201, 503}
     assert read(running, str(uuid4())).status == 200
 
 

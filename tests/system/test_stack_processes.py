@@ -18,7 +18,15 @@ import pytest
 
 from tests.support import ROOT, children_of, snapshot, until
 from tests.support.running import clean_environ
-from tests.support.stack_client import Reply, assert_problem, capture, frozen_service, needs_nginx, read, started
+from tests.support.stack_client import (
+    StackResponse,
+    assert_problem,
+    capture,
+    frozen_service,
+    needs_nginx,
+    read,
+    started,
+)
 from tools.processes import free_port
 from tools.stack import Stack
 
@@ -45,11 +53,11 @@ def test_a_service_that_was_frozen_serves_again_at_once(running: Stack) -> None:
 def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
     ended = threading.Event()
 
-    def reads(_: int) -> list[Reply]:
-        replies = []
+    def reads(_: int) -> list[StackResponse]:
+        responses = []
         while not ended.is_set():
-            replies.append(read(running, str(uuid4())))
-        return replies
+            responses.append(read(running, str(uuid4())))
+        return responses
 
     before = set(children_of(running.gunicorn.pid))
     with ThreadPoolExecutor(4) as threads:
@@ -60,21 +68,21 @@ def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
             time.sleep(0.3)
         finally:
             ended.set()
-        replies = [reply for reader in readers for reply in reader.result()]
+        responses = [response for reader in readers for response in reader.result()]
 
-    assert len(replies) > 10
-    assert [(reply.status, reply.body) for reply in replies if reply.status != 200] == []
+    assert len(responses) > 10
+    assert [(response.status, response.body) for response in responses if response.status != 200] == []
 
 
 @dataclass
 class Stopped:
-    """What a stack left whose service was stopped during a capture, before it was stopped itself."""
+    """The outcome of stopping a stack's service during a capture, and then the stack."""
 
     state: Path
     user_id: str
-    captured: Reply
+    captured: StackResponse
     exit_status: int
-    read_afterwards: Reply
+    read_afterwards: StackResponse
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +136,9 @@ def test_make_stack_prints_its_address_and_stops_on_a_signal(tmp_path: Path) -> 
             process.send_signal(signal.SIGTERM)
         assert process.stdout.read().endswith("Stopped.\n")
     assert process.returncode == 0
-    assert not stack_answers(ports["PORT"])
+    assert not stack_responds(ports["PORT"])
 
 
-def stack_answers(port: str) -> bool:
+def stack_responds(port: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0

@@ -14,7 +14,17 @@ from uuid import uuid4
 import pytest
 
 from tests.support import API, snapshot, until, user_token
-from tests.support.stack_client import BASE_URL, Reply, ask, assert_problem, capture, needs_nginx, past_nginx, raw, read
+from tests.support.stack_client import (
+    BASE_URL,
+    StackResponse,
+    assert_problem,
+    capture,
+    needs_nginx,
+    past_nginx,
+    raw,
+    read,
+    send_request,
+)
 from tools import processes, stack
 from tools.processes import free_port
 from tools.stack import Stack
@@ -26,17 +36,17 @@ def test_a_capture_is_read_back_through_the_proxy(running: Stack) -> None:
     user_id = str(uuid4())
 
     assert capture(running, snapshot(user_id, str(uuid4()))).status == 201
-    reply = read(running, user_id)
-    assert reply.json["total_count"] == 1
-    assert reply.headers["Cache-Control"] == "private, no-store"
-    assert reply.headers["X-RateLimit-Remaining"] == "99"
+    response = read(running, user_id)
+    assert response.json["total_count"] == 1
+    assert response.headers["Cache-Control"] == "private, no-store"
+    assert response.headers["X-RateLimit-Remaining"] == "99"
 
 
 @pytest.mark.parametrize("length", [5000, 7900])
 def test_a_long_url_that_passes_the_proxy_is_answered_by_the_service(running: Stack, length: int) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
 
-    assert_problem(ask(running, f"{API}/balance-snapshots?{'x' * length}", Authorization=bearer), 400)
+    assert_problem(send_request(running, f"{API}/balance-snapshots?{'x' * length}", Authorization=bearer), 400)
 
 
 @pytest.fixture
@@ -80,7 +90,7 @@ def test_a_capture_whose_worker_ends_is_delivered_once_and_left_to_its_sender_to
     connection = http.client.HTTPConnection(address, timeout=10)
     with contextlib.closing(connection):
         connection.request("POST", f"{API}/balance-snapshots", b"{}")
-        assert_problem(Reply(connection.getresponse()), 502)
+        assert_problem(StackResponse(connection.getresponse()), 502)
 
     assert len(delivered) == 1
 
@@ -134,8 +144,8 @@ def test_long_responses_are_compressed_on_request(running: Stack) -> None:
     user_id = str(uuid4())
     capture(running, *(snapshot(user_id, str(uuid4())) for _ in range(20)))
 
-    reply = read(running, user_id, Accept_Encoding="gzip")
+    response = read(running, user_id, Accept_Encoding="gzip")
 
-    assert reply.headers["Content-Encoding"] == "gzip"
-    assert json.loads(gzip.decompress(reply.body))["total_count"] == 20
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(response.body))["total_count"] == 20
     assert "Content-Encoding" not in read(running, user_id).headers

@@ -22,7 +22,7 @@ from tests.support import Caller, captured, correction, snapshot, until, usd, us
 from tests.support.apps import serving
 from tests.support.postgres_server import PostgresServer, Standby
 from tests.support.printed_log import printing
-from tests.support.standby_reads import is_read_from_standby, no_read_failing, read_with, reading_from
+from tests.support.standby_reads import is_read_from_standby, no_failed_reads, read_with, reading_from
 
 STRONG = {"Prefer": "consistency=strong"}
 
@@ -93,8 +93,8 @@ def test_an_account_that_a_lagging_standby_does_not_have_yet_is_found(app: Flask
     with standby.lagging():
         captured(sync_job(app), snapshot(user_id, account_id))
 
-        for answer in (user.history(account_id), user.recent(account_id), user.corrections(account_id)):
-            assert answer.status_code == 200, answer.text
+        for response in (user.history(account_id), user.recent(account_id), user.corrections(account_id)):
+            assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_an_account_that_a_lagging_standby_does_not_have_yet_is_found(app: Flask
         (",;=", False),
     ],
 )
-def test_a_preference_is_read_as_rfc_7240_has_it(app: Flask, value: str, is_strong: bool) -> None:
+def test_a_preference_is_parsed_as_rfc_7240_defines_it(app: Flask, value: str, is_strong: bool) -> None:
     assert is_read_from_standby(app, Prefer=value) is not is_strong
 
 
@@ -152,7 +152,7 @@ def test_without_its_primary_the_service_is_not_ready_and_answers_reads(settings
 
 
 def test_no_read_fails_while_a_standby_is_down_and_reads_return_to_it(app: Flask, standby: Standby) -> None:
-    with no_read_failing(app):
+    with no_failed_reads(app):
         time.sleep(0.3)
         standby.kill()
         try:
@@ -165,7 +165,7 @@ def test_no_read_fails_while_a_standby_is_down_and_reads_return_to_it(app: Flask
 
 
 def test_no_read_fails_while_a_standby_is_frozen_and_reads_return_to_it(app: Flask, standby: Standby) -> None:
-    with no_read_failing(app):
+    with no_failed_reads(app):
         time.sleep(0.3)
         with standby.frozen():
             time.sleep(db.DEADLINE_SECONDS)
@@ -193,7 +193,7 @@ def test_no_read_fails_or_becomes_stale_once_a_standby_is_promoted(
     user_id, account_id = str(uuid4()), str(uuid4())
     try:
         with reading_from(settings, primary, standby.host) as app:
-            with no_read_failing(app):
+            with no_failed_reads(app):
                 time.sleep(0.3)
                 with psycopg.connect(standby.url) as connection:
                     assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
@@ -235,18 +235,18 @@ def test_a_read_that_the_standby_cancels_for_a_conflict_with_recovery_is_answere
     assert "canceling statement due to conflict with recovery" in standby.log()
 
 
-def test_reads_go_on_from_the_standby_that_is_left(
+def test_reads_continue_from_the_remaining_standby(
     settings: Settings, primary: PostgresServer, standby: Standby
 ) -> None:
     hosts = f"/nowhere,{standby.host}"
-    with reading_from(settings, primary, hosts, load_balance_hosts="random") as app, no_read_failing(app):
+    with reading_from(settings, primary, hosts, load_balance_hosts="random") as app, no_failed_reads(app):
         time.sleep(0.5)
         assert is_read_from_standby(app)
 
 
-def test_the_primary_answers_where_it_is_named_and_no_standby_is(settings: Settings, primary: PostgresServer) -> None:
+def test_the_primary_answers_if_it_is_named_in_place_of_a_standby(settings: Settings, primary: PostgresServer) -> None:
     url = f"{primary.url}&target_session_attrs=prefer-standby"
-    with serving(replace(settings, database_url=primary.url, read_database_url=url)) as app, no_read_failing(app):
+    with serving(replace(settings, database_url=primary.url, read_database_url=url)) as app, no_failed_reads(app):
         time.sleep(0.3)
         assert not is_read_from_standby(app)
 

@@ -18,7 +18,7 @@ import pytest
 from config import Settings
 from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token
 from tests.support.apps import serving as serving_app
-from tests.support.gunicorn_server import Gunicorn, Reply, serving
+from tests.support.gunicorn_server import Gunicorn, GunicornResponse, serving
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 
@@ -41,14 +41,14 @@ def gunicorn(tmp_path: Path, database_url: str, store: ValkeyServer) -> Iterator
         yield gunicorn
 
 
-def read(gunicorn: Gunicorn) -> Reply:
+def read(gunicorn: Gunicorn) -> GunicornResponse:
     bearer = user_token(str(uuid4()))
     return gunicorn.send(
         f"GET {API}/balance-snapshots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n".encode()
     )
 
 
-def capture(gunicorn: Gunicorn, user_id: str, account_id: str) -> Reply:
+def capture(gunicorn: Gunicorn, user_id: str, account_id: str) -> GunicornResponse:
     bearer = user_token("sync-job", scope="balance-snapshots:write")
     body = json.dumps({"snapshots": [snapshot(user_id, account_id)]})
     head = f"POST {API}/balance-snapshots HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"

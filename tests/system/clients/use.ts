@@ -1,4 +1,4 @@
-// Uses the types that openapi-typescript makes of the contract. tsc checks them; the test compares what is printed.
+// Uses the types that openapi-typescript generates from the contract. tsc checks them; the test compares the output.
 
 import createClient from "openapi-fetch";
 

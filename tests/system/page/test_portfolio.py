@@ -20,7 +20,7 @@ def is_history(response: Response) -> bool:
     return urlsplit(response.url).path == HISTORY
 
 
-def answer(page: Page, action: Callable[[], Any]) -> tuple[dict[str, str], dict[str, Any]]:
+def request_history(page: Page, action: Callable[[], Any]) -> tuple[dict[str, str], dict[str, Any]]:
     """Do something that reads the portfolio's history; return the parameters and the body of the last such read."""
     # The range "all" reads a history by year first, to find where it begins.
     with page.expect_response(lambda response: is_history(response) and "start_date=1900" not in response.url) as read:
@@ -31,7 +31,7 @@ def answer(page: Page, action: Callable[[], Any]) -> tuple[dict[str, str], dict[
 
 
 def choose(page: Page, label: str) -> tuple[dict[str, str], dict[str, Any]]:
-    return answer(page, lambda: page.get_by_label(label, exact=True).check(force=True))
+    return request_history(page, lambda: page.get_by_label(label, exact=True).check(force=True))
 
 
 def card(page: Page, currency: str) -> Any:
@@ -97,7 +97,7 @@ def test_a_stale_portfolio_says_so_and_can_be_continued_to_today(page: Page) -> 
     notice = page.locator("#stale")
     expect(notice).to_contain_text("Nothing was captured since 31 Dec 2025")
 
-    _, history = answer(page, notice.get_by_role("button", name="Continue to today").click)
+    _, history = request_history(page, notice.get_by_role("button", name="Continue to today").click)
 
     assert {point["observed_count"] for point in history["series"][-1]["points"][60:]} == {0}
     expect(notice).to_contain_text("carried forward to today")
@@ -106,7 +106,7 @@ def test_a_stale_portfolio_says_so_and_can_be_continued_to_today(page: Page) -> 
 
 def test_an_interval_divides_the_range(page: Page) -> None:
     choose(page, "All")
-    parameters, history = answer(page, lambda: page.get_by_label("by").select_option("quarter"))
+    parameters, history = request_history(page, lambda: page.get_by_label("by").select_option("quarter"))
 
     assert parameters["interval"] == "quarter"
     card(page, "USD").get_by_text("Figures as a table").click()
@@ -142,7 +142,7 @@ def test_intervals_of_more_points_than_the_api_returns_are_not_offered(
 
 
 def test_pointing_at_the_chart_shows_the_exact_figures_of_that_day_in_every_currency(page: Page) -> None:
-    _, history = answer(page, page.get_by_role("button", name="Refresh").click)
+    _, history = request_history(page, page.get_by_role("button", name="Refresh").click)
     usd = card(page, "USD")
     usd.locator(".u-over").hover()
 

@@ -1,4 +1,4 @@
-"""The page when there is nothing to show, or the service does not answer as hoped."""
+"""The page when there is nothing to show, or when the service fails or refuses a request."""
 
 import re
 import time
