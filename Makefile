@@ -19,7 +19,7 @@ stack: $(VENV)/dev ## run the service as in production: nginx (a system package)
 	@exec $(PY) -m tools.stack
 
 .PHONY: test
-# Hundreds of processes import the same modules; without bytecode each compiles them anew.
+# Hundreds of processes import the same modules; without bytecode files each would compile them again.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/dev ## run the tests, on TEST_DATABASE_URL or an embedded PostgreSQL: [ARGS="-k history"]
 	@$(PY) -m pytest $(ARGS)

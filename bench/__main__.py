@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     parts = options.parts or DEFAULT_PARTS
     if unknown := set(parts) - set(tables.TABLES):
-        parser.error(f"{', '.join(unknown)} is none of {', '.join(tables.TABLES)}")
+        parser.error(f"{', '.join(unknown)}: the parts are {', '.join(tables.TABLES)}")
     try:
         for part in parts:
             started_at = time.monotonic()
@@ -79,7 +79,7 @@ def _measure(part: str, options: argparse.Namespace) -> Any:
 
 
 def _report(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows, and show meanwhile how far the run is."""
+    """Return the rows; print each when it has been measured, to show the progress."""
     listed = []
     for row in rows:
         listed.append(row)

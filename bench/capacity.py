@@ -1,9 +1,9 @@
-"""What a number of snapshots takes: machines, disk, WAL and memory, from measured unit costs.
+"""Capacity planning: the machines, disk, WAL and memory for a number of snapshots, from measured unit costs.
 
 python -m bench.capacity USERS ACCOUNTS PER_DAY YEARS
 
-ACCOUNTS of each user are captured PER_DAY times a day, for YEARS. docs/scaling.md says how the unit costs were
-measured, and what is only assumed.
+Each of USERS has ACCOUNTS, each of which is captured PER_DAY times a day for YEARS. docs/scaling.md describes how the
+unit costs were measured, and what is only assumed.
 """
 
 import argparse
@@ -17,7 +17,7 @@ DISK_BYTES_OF_ACCOUNT = 205
 WAL_BYTES = 482
 WAL_BYTES_OF_FIRST_WRITE = 12_600
 PAGES_OF_ACCOUNT = 2.1
-"""Pages that a capture changes: one of the table or a part of it, and one of each index."""
+"""Pages that a capture changes: one of each index, and a part of the last one of the table, which captures share."""
 SERVICE_READS_PER_CORE = 800
 DATABASE_READS_PER_CORE = 7500
 
@@ -56,7 +56,7 @@ class Demand(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """What the demand takes; the disk and the memory are those of one copy of the data."""
+    """The resources for a demand; disk and memory are those of one copy of the data."""
 
     snapshots: float
     captures_per_second: float
@@ -78,12 +78,12 @@ class Capacity(NamedTuple):
 
     @property
     def machines(self) -> int:
-        """The nodes, with more than one the coordinator, and a standby of each."""
+        """The nodes, a coordinator if there is more than one, and a standby of each."""
         return 2 * (self.nodes + (self.nodes > 1))
 
 
 def plan(demand: Demand) -> Capacity:
-    """Compute what a demand takes. Rates are those of the peak."""
+    """Compute the resources for a demand. Rates are those of the peak."""
     captures_per_second = PEAK * demand.snapshots_per_day / _SECONDS_PER_DAY
     reads_per_second = PEAK * demand.users * READS_OF_USER_PER_DAY / _SECONDS_PER_DAY
     accounts = demand.users * demand.accounts

@@ -22,7 +22,7 @@ def name(scenario: Scenario) -> str:
 
 
 def load(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
-    """Run a scenario without a service. pgbench tells no percentiles: its mean stands for them."""
+    """Run a scenario without a service. pgbench reports no percentiles, so its mean replaces them."""
     run = _pgbench if scenario.query else _copy
     return run(database_url, scenario, connections, seconds)
 
@@ -48,7 +48,7 @@ def _pgbench(database_url: str, scenario: Scenario, connections: int, seconds: f
 
 
 def _copy(database_url: str, scenario: Scenario, connections: int, seconds: float) -> wrk.Load:
-    """Store the rows of a capture with COPY, one transaction at a time, each with another instant."""
+    """Store the rows of a capture with COPY, one transaction at a time, each with a different instant."""
     items = json.loads(scenario.request.partition("\r\n\r\n")[2])["snapshots"]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(

@@ -1,4 +1,4 @@
-"""The load of `make overload`: what many users and sync jobs send, in random order."""
+"""The load of `make overload`: requests of many users and sync jobs, in random order."""
 
 import json
 import random
@@ -21,9 +21,9 @@ LATEST, LISTS, MONTHS, YEARS, CAPTURES = 200, 80, 60, 18, 40
 
 
 def store_and_mix(database_url: str) -> list[str]:
-    """Store accounts, and return 400 requests that concern them, two of which are the most expensive that may be sent.
+    """Store accounts, and return 400 requests about them; two of these are the most expensive that are permitted.
 
-    More of those would be all that the stack does: one costs as much as a hundred of the others.
+    More of those would take up the whole stack: one costs as much as a hundred of the others.
     """
     choice = random.Random(1)
     users = [str(uuid4()) for _ in range(USERS)]

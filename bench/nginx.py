@@ -1,7 +1,7 @@
-"""What nginx costs: the service through nginx as deployed, and gunicorn by itself with the same settings, in turns.
+"""The cost of nginx: the service through nginx as deployed, and gunicorn alone with the same settings, in turns.
 
-The requests are of many users, because nginx bounds the reads of one token, and over fewer connections than the number
-of requests beyond which nginx sheds.
+The requests come from many users, because nginx limits the concurrent reads of one token, over too few connections for
+nginx to shed any.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def measure(database_url: str, rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def _accounts(database_url: str) -> list[tuple[str, str]]:
-    """Return the owners and ids of accounts with a year of daily snapshots, each of another user."""
+    """Return the owners and ids of accounts with a year of daily snapshots, each of a different user."""
     with psycopg.connect(database_url) as connection:
         return connection.execute(
             """

@@ -1,7 +1,7 @@
 """`make overload`: offer the stack twice the load that it can serve (docs/reliability.md), until its alerts fire.
 
-The load is a mix of cheap reads, captures and, once in two hundred requests, one of the most expensive reads that are
-permitted. The stack and the load run on different cores, so that neither slows the other down. The peak is measured
+The load is a mix of cheap reads, captures and, once in two hundred requests, one of the most expensive reads permitted.
+The stack and the load run on different cores, so that neither slows the other down. The peak is measured
 with a few connections that send requests without pause; twice the peak comes from many connections that pause. Both
 alternate, and the throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus
 on the load's core scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
             shares, p99s, connections = _measure(load, rounds)
             print(
                 f"\nServed at twice the peak's load, relative to the peak: median {statistics.median(shares):.2f} of"
-                f" {rounds} rounds; p99 of what is served: median {statistics.median(p99s):.0f} ms."
+                f" {rounds} rounds; p99 of the served requests: median {statistics.median(p99s):.0f} ms."
             )
             has_fired = _wait_for_alerts(watching, partial(load, connections=connections, pause_ms=PAUSE_MS))
     except (stack.StackError, wrk.WrkError, prometheus.PrometheusError) as error:

@@ -1,4 +1,4 @@
-"""The requests that are measured, and what they are for the database alone."""
+"""The requests that are measured, and the queries that they run in the database."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -12,7 +12,7 @@ from config import with_overrides
 from tools import local, processes, stack, valkey_server
 
 ROOT = Path(__file__).parent.parent
-# Serving processes of each service. Those of their own port get an even share of the connections.
+# Serving processes of each service. If each has a port of its own, the connections are spread evenly.
 PROCESSES = 2
 LIMIT = "100000000/minute"
 START_SECONDS = 30
@@ -25,7 +25,7 @@ class Process(NamedTuple):
 
 
 Launch = Callable[[int, Path], list[Process]]
-"""The processes that serve a port together; they may keep files in a folder."""
+"""Returns the processes that serve a port together; they may keep files in the folder."""
 
 
 class Service(NamedTuple):
@@ -60,7 +60,7 @@ def peer(name: str) -> Launch:
 
 @contextlib.contextmanager
 def running(database_url: str, launches: Mapping[str, Sequence[Launch]]) -> Iterator[dict[str, Service]]:
-    """Run each service, every one of its launches on a port, with a rate limit too high to be reached.
+    """Run each service, one port for each of its launches, with a rate limit too high to be reached.
 
     Raises tools.stack.StackError.
     """

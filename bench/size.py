@@ -16,7 +16,7 @@ from snapshots import batch
 from tools import postgres
 
 BATCH_SIZES = (1, 100, 1000)
-# Each captured once after a checkpoint and once more, in batches of every size.
+# Each is captured right after a checkpoint and once more, for every batch size.
 ACCOUNTS = 2000
 # Later than every snapshot of the database, as new snapshots are.
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,7 +48,7 @@ def _bytes_on_disk(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 def _accounts(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
-    """Return the owners and ids of accounts all over the table, without those that the other parts read."""
+    """Return the owners and ids of accounts from all over the table, except those that the other parts read."""
     accounts: list[tuple[str, str]] = connection.execute(
         "SELECT user_id::text, id::text FROM accounts WHERE user_id <> ALL(%s::uuid[]) ORDER BY md5(id::text) LIMIT %s",
         [[data.USER, data.SHORT_USER, data.LONG_USER, data.DENSE_USER], ACCOUNTS],

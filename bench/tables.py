@@ -7,8 +7,8 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results.json"
 
-# What the ratio to another service should be for the scenarios whose names begin like this, at more than one
-# connection: at least this for the throughput, at most for the p99.
+# The ratios to other services that we aim for, by the beginning of a scenario's name, at more than one connection:
+# minimums for the throughput, maximums for the p99.
 AIMS = {
     "throughput": {
         "tuned": {"latest": 1.1, "": 1.0},
@@ -27,12 +27,12 @@ def store(part: str, result: dict[str, Any]) -> None:
 
 
 def stored(part: str) -> str:
-    """Return how a part was measured last, and its tables."""
+    """Return the latest stored result of a part: how it was measured, and its tables."""
     return text(part, json.loads(RESULTS.read_text())[part])
 
 
 def text(part: str, result: dict[str, Any]) -> str:
-    """Return how a part was measured, and its tables."""
+    """Return a result as Markdown: how it was measured, and its tables."""
     how = [f"`make bench PARTS={part}`", result["date"], f"{result['minutes']:.0f} min"]
     if "rounds" in result:
         how.append(f"median of {result['rounds']} rounds" if result["rounds"] > 1 else "1 round")
@@ -136,7 +136,7 @@ def _growth(rows: list[dict[str, Any]]) -> list[str]:
 def _size(figures: dict[str, Any]) -> list[str]:
     on_disk = [[place, size] for place, size in figures["on_disk"].items() if place != "snapshots"]
     wal = [list(row.values()) for row in figures["wal"]]
-    wal_head = ["Snapshots per capture", "Right after a checkpoint", "Until the next one"]
+    wal_head = ["Snapshots per capture", "Right after a checkpoint", "Again before the next one"]
     return [_table(["On disk", "Bytes per snapshot"], on_disk), _table(wal_head, wal)]
 
 

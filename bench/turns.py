@@ -1,4 +1,4 @@
-"""Comparisons that take turns, so that a change of the machine's load does not pass for a difference."""
+"""Comparisons in turns, so that a change of the machine's load is not mistaken for a difference."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ ROUNDS = 5
 
 
 class Spread(NamedTuple):
-    """The median of some values, and their extremes."""
+    """The median, minimum and maximum of some values."""
 
     median: float
     low: float
@@ -27,7 +27,7 @@ class Spread(NamedTuple):
 
 
 def alternate(turns: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Take all turns in each round, and return their results by name. Each round begins with another turn."""
+    """Take all turns in each round, and return their results by name. Each round begins with a different turn."""
     names = list(turns)
     results: dict[str, list[T]] = {name: [] for name in names}
     for number in range(rounds):
@@ -38,7 +38,7 @@ def alternate(turns: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, li
 
 
 def paired_ratio(ones: Sequence[float], others: Sequence[float]) -> Spread:
-    """Return the ratios of the ones to the others, each of the two turns of one round."""
+    """Return the ratios of the ones to the others, one ratio for each round."""
     return Spread.of([one / other for one, other in zip(ones, others, strict=True)])
 
 

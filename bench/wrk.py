@@ -28,7 +28,7 @@ class Load(NamedTuple):
     successes: float
     """Responses per second that were 2xx."""
     p50_ms: float
-    """Of the successes; refusals count as faster."""
+    """Of the successes, provided that refusals are faster."""
     p99_ms: float
 
 
@@ -94,7 +94,7 @@ def load(
 
 
 def load_successfully(bases: Sequence[str], requests: Sequence[str], *, connections: int, seconds: float) -> Load:
-    """Send these requests like `load`. Raises WrkError if one of them fails, because failures are faster."""
+    """Send these requests like `load`. Raises WrkError if one fails, because failures would improve the figures."""
     measured = load(bases, requests, connections=connections, seconds=seconds)
     if measured.successes < measured.requests:
         raise WrkError(f"{bases[0]} refused some requests, the first of which is:\n{requests[0][:300]}")

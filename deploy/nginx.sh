@@ -5,8 +5,8 @@
 #   UPSTREAM          gunicorn: unix:/run/service/service.sock
 #   PROBLEM_BASE_URL  the same as the service's
 #   STATUS_LOG        a file for nginx.mtail, or /dev/null
-#   CORS_ORIGINS      the same as the service's; may be missing
-#   WORKERS           of gunicorn; if missing, one for each core, as is the service's own default
+#   CORS_ORIGINS      the same as the service's; optional
+#   WORKERS           workers of gunicorn; one for each core by default, as in the service
 set -euf
 : "${LISTEN:?}" "${INTERNAL_LISTEN:?}" "${UPSTREAM:?}" "${PROBLEM_BASE_URL:?}" "${STATUS_LOG:?}"
 deploy=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,7 @@ workers=${WORKERS:-$(nproc)}
 export MAX_READS=$((12 * workers)) MAX_CAPTURES=$((4 * workers))
 export CORS_ORIGIN_MAP="" CORS_VARY=""
 for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
-    # The service refuses these too, but nginx may start first, and would take them for directives.
+    # The service refuses these too, but nginx may start first, and would read them as directives.
     case $origin in *[!a-z0-9.:/_-]*)
         echo "CORS_ORIGINS: '$origin' is not an origin like https://app.example.com." >&2
         exit 1

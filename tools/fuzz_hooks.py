@@ -47,7 +47,7 @@ def no_undocumented_header(_context: Any, response: schemathesis.Response, case:
 
 @schemathesis.check
 def no_undocumented_member(_context: Any, response: schemathesis.Response, case: schemathesis.Case[Any]) -> None:
-    """Fail on a member that the contract does not name, and on a problem that is not the one of its status."""
+    """Fail on a member that the contract does not name, and on a problem that belongs to another status."""
     documented = case.operation.definition.raw["responses"].get(str(response.status_code))
     if documented and response.content and "json" in response.headers["content-type"][0]:
         schema = strict_schema(case.operation.schema.raw_schema, response.status_code, documented)
@@ -72,14 +72,14 @@ def before_call(_context: Any, case: schemathesis.Case[Any], _options: Any) -> N
         case.query["cursor"] = cursor.encode()
     is_valid = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
     if is_valid and case.query.get("time_zone", "UTC") not in TIME_ZONES:
-        # Schemathesis now and then takes any string for a valid one, whatever its format.
+        # Schemathesis occasionally considers any string valid, whatever its format.
         case.query["time_zone"] = "UTC"
     if is_valid:
         _mend_currencies(case.body)
 
 
 def _mend_currencies(part: Any) -> None:
-    """Replace what has the form of a currency code and is none, anywhere in a part of a body."""
+    """Replace unknown currency codes anywhere in a part of a body."""
     members = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
     for member in members:
         _mend_currencies(member)

@@ -92,7 +92,7 @@ def replica(primary_url: str, data: Path) -> Iterator[str]:
 
 
 def copy_as_replica(primary_url: str, data: Path) -> None:
-    """Copy a running server into this new data directory, to run there as its streaming replica.
+    """Copy a running server into a new data directory, so that it can run there as a streaming replica.
 
     Raises PostgresError.
     """

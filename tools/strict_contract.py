@@ -1,4 +1,4 @@
-"""The contract read strictly, for tests: what the service may send today, and nothing that a later version may add."""
+"""A strict reading of the contract for tests: what the service may send today, without what later versions may add."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ Json = dict[str, Any]
 def strict_schema(contract: Json, status: int, response: Json) -> Json:
     """Return a JSON Schema for the body of a documented response.
 
-    It admits only the members that the contract names; and of problems, which share one schema in the contract, only
-    those with the type and the title that the contract's example has for this status.
+    It admits only the members that the contract names. Problems share one schema in the contract; here they must have
+    the type and the title of the contract's example for this status.
     """
     (content,) = response["content"].values()
     parts = [content["schema"]]

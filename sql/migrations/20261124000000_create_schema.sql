@@ -186,9 +186,9 @@ BEGIN ATOMIC
     );
 END;
 
--- Where to find rows that other conditions select: among those of these users. On one server it is always true, and
--- costs nothing. On a cluster, deploy/citus.sql makes it the condition that a statement is routed by, and that no server
--- chooses an index by (docs/decisions/0003-plans.md).
+-- Names the users whose rows other conditions select. On one server it is always true and costs nothing. On a cluster,
+-- deploy/citus.sql turns it into a condition that routes the statement, and that no index supports
+-- (docs/decisions/0003-plans.md).
 CREATE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN TRUE;

@@ -26,8 +26,8 @@ WITH bucket AS (
 ),
 
 thinned AS (
-    -- Over all sources or one: the parameter disables the other branch. CASE, which no index serves, keeps the
-    -- planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    -- Over all sources or one: the parameter disables the other branch. CASE, which no index supports, keeps the planner
+    -- from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     SELECT
         bucket.number,
         snapshot.*

@@ -1,4 +1,4 @@
--- The user of an account. No row: there is no such account.
+-- The owner of an account; no row if there is no such account.
 --
 -- Parameters:
 --   account_id  uuid  d3300000-0000-4000-8000-00000000000a

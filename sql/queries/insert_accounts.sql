@@ -4,7 +4,7 @@
 -- Parameters:
 --   owners  json  {"d3300000-0000-4000-8000-0000000000fa": "d3300000-0000-4000-8000-000000000001"}  users by account
 -- Columns:
---   id  uuid  an account that is new
+--   id  uuid  a new account
 
 INSERT INTO accounts (id, user_id)
 SELECT

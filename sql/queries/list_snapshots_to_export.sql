@@ -56,7 +56,7 @@ SELECT
     replaced_by::text AS replaced_by
 FROM snapshot
 WHERE
-    -- Conditions stand here and not in the branches, which PostgreSQL then merges in the order of their indexes.
+    -- The conditions are here and not in the branches, so that PostgreSQL merges these in the order of their indexes.
     user_id = %(user_id)s::uuid
     AND (%(with_superseded)s::boolean OR superseded_at IS NULL)
     AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s::uuid)

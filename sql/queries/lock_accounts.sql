@@ -4,7 +4,7 @@
 -- Parameters:
 --   account_ids  uuid[]  {d3300000-0000-4000-8000-00000000000a}
 -- Columns:
---   id  uuid  an account that exists
+--   id  uuid  an existing account
 
 SELECT id
 FROM lock_accounts(%(account_ids)s::uuid[]) AS locked (id)

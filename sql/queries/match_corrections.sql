@@ -4,7 +4,7 @@
 -- Parameters:
 --   items  json      [{"id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff", "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z", "reason": "Cents as dollars.", "balance": "1.20", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD"}]
 --   users  uuid[]    {d3300000-0000-4000-8000-000000000001}  those of the items
---   moved  bigint[]  {}  the places that the first statement returned
+--   moved  bigint[]  {}  the places that supersede_snapshots returned
 -- Columns:
 --   status       text  corrected, withdrawn, duplicate, contradicts_stored, contradicts_batch or not_stored
 --   id           text  of the snapshot
@@ -49,7 +49,7 @@ standing AS (
 ),
 
 replacement AS (
-    -- It stands, unless it was superseded too.
+    -- A replacement stands unless it was superseded too.
     SELECT
         superseded.ordinality,
         standing.currency,
