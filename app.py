@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> Flask:
     problems.init_app(app, settings.problem_base_url)
     cors.init_app(app, settings.cors_origins)
     if not settings.socket:
-        # Behind the reverse proxy, the proxy compresses.
+        # Otherwise the reverse proxy compresses.
         compression.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)

@@ -132,7 +132,7 @@ class Settings(CommandSettings):
 
     read_database_url: str | None = _setting(
         ma.fields.String(load_default=None, validate=_validate_database_url),
-        "Standbys of that database, from which reads are answered; like DATABASE_URL, with one or several hosts.",
+        "Standbys of that database, which answer reads; a URL like DATABASE_URL, with one or more hosts.",
         is_secret=True,
     )
     jwt_algorithm: str = _setting(

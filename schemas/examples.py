@@ -4,7 +4,7 @@ from typing import Any
 
 from schemas.responses import Snapshot
 
-# A user and an account of the demo portfolio, so that a request that is tried out finds something.
+# A user and an account of the demo portfolio, so that requests tried out in the documentation find something.
 _USER_ID = "d3300000-0000-4000-8000-000000000001"
 DEMO_ACCOUNT_ID = "d3300000-0000-4000-8000-00000000000b"
 ACCOUNT_ID = "123e4567-e89b-12d3-a456-426614174000"
@@ -181,21 +181,21 @@ def _invalid(detail: str, field: str, message: str) -> dict[str, Any]:
 
 
 UNKNOWN_PARAMETER = _invalid("The query is not valid.", "limit", "Unknown field.")
-_OF_ACCOUNTS = {403: {"detail": "Not authorized to access this account"}, 404: {"detail": "Account not found"}}
-PROBLEMS_OF_HISTORY = _OF_ACCOUNTS | {
+_ACCOUNT_PROBLEMS = {403: {"detail": "Not authorized to access this account"}, 404: {"detail": "Account not found"}}
+HISTORY_PROBLEMS = _ACCOUNT_PROBLEMS | {
     400: _invalid("The query is not valid.", "start_date", "Must be before end_date.")
 }
-PROBLEMS_OF_PORTFOLIO = {
+PORTFOLIO_PROBLEMS = {
     400: _invalid(
         "The query is not valid.",
         "interval",
         "The range has more than 1,100 intervals; shorten it or ask for a longer interval.",
     )
 }
-PROBLEMS_OF_LIST = _OF_ACCOUNTS | {
+LIST_PROBLEMS = _ACCOUNT_PROBLEMS | {
     400: _invalid("The query is not valid.", "limit", "Must be a whole number from 1 to 100.")
 }
-PROBLEMS_OF_CORRECTION = {
+CORRECTION_PROBLEMS = {
     400: _invalid("The body is not valid.", "/corrections/0/reason", "Must be a text of 1 to 500 characters."),
     403: {"detail": "The token lacks the scope balance-snapshots:correct."},
     409: _invalid(
@@ -205,7 +205,7 @@ PROBLEMS_OF_CORRECTION = {
     ),
     415: {"detail": "Send the body as application/json."},
 }
-PROBLEMS_OF_CAPTURE = {
+CAPTURE_PROBLEMS = {
     400: _invalid("The body is not valid.", "/snapshots/0/captured_at", "Must not be in the future."),
     403: {"detail": "The token lacks the scope balance-snapshots:write."},
     409: _invalid(

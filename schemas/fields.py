@@ -55,8 +55,8 @@ class Money(ma.fields.Field[Decimal]):
 class Currency(ma.fields.Field[str]):
     """A current ISO 4217 code that has a minor unit, in upper case (rule 20).
 
-    The contract lists no codes: one that leaves ISO's list stays in the snapshots that are stored, and a client
-    generated from a list would fail on them.
+    The contract lists no codes: a code that ISO withdraws remains in stored snapshots, and a client generated from a
+    list would fail on them.
     """
 
     json_schema_name: ClassVar[str] = "Currency"
@@ -154,7 +154,7 @@ class Instant(ma.fields.Field[datetime]):
             raise ma.ValidationError("Must be a date and time that exists.") from None
 
     def describe_form(self, value: Any) -> str:
-        """Return the message about a value in none of the forms."""
+        """Return the message about a value that has none of the forms."""
         return "Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z."
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What an import says about a value that it refuses: the value itself, and how to write it instead."""
+"""Hints about the values that an import refuses: the value itself, and how to write it instead."""
 
 import json
 import re
@@ -9,13 +9,13 @@ import marshmallow as ma
 from schemas.fields import MINOR_UNITS, SOURCES, Currency, Instant, Money, Source
 
 MAX_SHOWN_LENGTH = 60
-# Of a row, so that two ids at its beginning leave room for what follows them.
+# For a row: two ids at its beginning leave room for the cells after them.
 MAX_SHOWN_CELLS, MAX_SHOWN_CELL_LENGTH = 20, 12
 
 _CURRENCY = r"([^\W\d_]{0,4}[$\u00a2-\u00a5\u20a0-\u20cf]|[^\W\d_]{1,4}\.?)"
 _NUMBER = r"-?\d[\d.,'\u2019\s]*"
 
-_FOR_AMOUNTS = (
+_AMOUNT_HINTS = (
     (
         re.compile(r"\d[,'\u2019\s]+\d|\.\d+\."),
         'write a point before the decimals and nothing between the thousands, as in "1234.56"',
@@ -25,7 +25,7 @@ _FOR_AMOUNTS = (
     (re.compile(r"^(\(.*\d\)|[\u2212\u2013]\D*\d.*|.*\d\s*-)$"), 'write a negative amount as in "-1234.56"'),
     (re.compile(r"^\+"), "leave out the plus sign"),
 )
-_FOR_TIMES = (
+_TIME_HINTS = (
     (
         re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-](\d{4}|\d\d)\b"),
         'write the year first, as in "2025-12-26", because some files begin with the day and others with the month',
@@ -37,15 +37,15 @@ _FOR_TIMES = (
 )
 
 
-def shown(value: Any) -> str:
-    """Return a value of a file as it can be printed: shortened, a text in quotes, without control characters."""
+def printable(value: Any) -> str:
+    """Return a value from a file in printable form: shortened, text in quotes, without control characters."""
     text = _shortened(value if isinstance(value, str) else json.dumps(value), MAX_SHOWN_LENGTH)
-    # Besides control characters repr() escapes those that change the direction of a text.
+    # repr() escapes control characters, and those that change the direction of text.
     return repr(text) if isinstance(value, str) else text
 
 
-def shown_cells(cells: list[str]) -> str:
-    """Return a row of a file as it can be printed, each of its cells shortened."""
+def printable_row(cells: list[str]) -> str:
+    """Return a row of a file in printable form, with each cell shortened."""
     rest = ["..."] if len(cells) > MAX_SHOWN_CELLS else []
     return repr(",".join([_shortened(cell, MAX_SHOWN_CELL_LENGTH) for cell in cells[:MAX_SHOWN_CELLS]] + rest))
 
@@ -55,19 +55,19 @@ def _shortened(text: str, maximum: int) -> str:
 
 
 def describe(field: ma.fields.Field[Any], value: Any) -> str:
-    """Return the sentence about a refused value that follows the message of its field."""
+    """Return a sentence about a refused value, to follow the message of its field."""
     if isinstance(value, str) and not value.strip():
         return "It is empty."
     hints = _hints(field, value.strip()[:MAX_SHOWN_LENGTH]) if isinstance(value, str) else []
-    return f"Found {shown(value)}{': ' if hints else ''}{'; '.join(hints)}."
+    return f"Found {printable(value)}{': ' if hints else ''}{'; '.join(hints)}."
 
 
 def _hints(field: ma.fields.Field[Any], value: str) -> list[str]:
     match field:
         case Money():
-            return [hint for pattern, hint in _FOR_AMOUNTS if pattern.search(value)]
+            return [hint for pattern, hint in _AMOUNT_HINTS if pattern.search(value)]
         case Instant():
-            return [hint for pattern, hint in _FOR_TIMES if pattern.match(value)]
+            return [hint for pattern, hint in _TIME_HINTS if pattern.match(value)]
         case Currency() if value.upper() in MINOR_UNITS:
             return [f'write "{value.upper()}"']
         case Source() if "_".join(value.lower().split()) in SOURCES:

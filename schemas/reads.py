@@ -17,7 +17,7 @@ _SOURCE = {"description": "Restrict to one source; changes are computed within i
 
 
 class QueryInstant(Instant):
-    """An instant in a URL, where a + that is not escaped is a space (rule 8)."""
+    """An instant in a URL, where an unescaped + is a space (rule 8)."""
 
     _SPACE_FOR_PLUS = re.compile(r".*\d \d\d(:?\d\d)?", re.ASCII | re.DOTALL)
 

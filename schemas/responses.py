@@ -102,7 +102,7 @@ class PortfolioPoint(_Response):
         "Sum of the accounts' last balances, however old. Null if no account is in this currency.", allow_none=True
     )
     change_amount = _amount(
-        "Balance minus the balance of the point before; of the first point, minus the value before the range.",
+        "Balance minus the previous point's balance; for the first point, minus the value just before the range.",
         allow_none=True,
     )
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})

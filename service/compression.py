@@ -7,19 +7,19 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-# As deploy/nginx.conf has it.
+# The same as in deploy/nginx.conf.
 MIN_BYTES = 1024
 LEVEL = 1
 _MEDIA_TYPES = {"application/json", "application/problem+json", "text/csv"}
 
-# RFC 9110 has recipients take x-gzip for gzip.
+# By RFC 9110, x-gzip means gzip.
 _GZIP = ("gzip", "x-gzip")
-# Each costs a copy of the rest of the body. Programs that compress in blocks, such as bgzip, make 17 of 1 MiB.
+# Each costs a copy of the rest of the body. Programs that compress in blocks, such as bgzip, write 17 for 1 MiB.
 MAX_MEMBERS = 100
 
 
 class UnsupportedCoding(UnsupportedMediaType):
-    """A 415 that says which content coding to use; RFC 9110 forbids that header on any other 415."""
+    """A 415 whose Accept-Encoding names the coding to use; RFC 9110 forbids that header on any other 415."""
 
     description = "Send the body as it is or compressed by gzip, with Content-Encoding: gzip."
 
@@ -43,7 +43,7 @@ def init_app(app: Flask) -> None:
 
 
 def is_compressed() -> bool:
-    """Return whether the request's body is compressed by gzip. Raises UnsupportedCoding for any other coding."""
+    """Return whether the request's body is gzipped. Raises UnsupportedCoding for any other coding."""
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     if coding in _GZIP:
         return True
@@ -53,10 +53,10 @@ def is_compressed() -> bool:
 
 
 def decompress(body: bytes, maximum: int) -> bytes:
-    """Decompress a body, of one gzip member or several, that holds `maximum` bytes at most.
+    """Decompress a body of one or more gzip members, to `maximum` bytes at most.
 
-    Raises RequestEntityTooLarge if it holds more, before it is decompressed any further, and BadRequest if it is not
-    gzip to its end.
+    Raises RequestEntityTooLarge beyond that, without decompressing the rest, and BadRequest if the body is not
+    complete gzip.
     """
     inflated = bytearray()
     for _ in range(MAX_MEMBERS):

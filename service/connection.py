@@ -18,18 +18,18 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     deadline: float | None = None
     """On the monotonic clock; None: wait for ever."""
-    was_to_standby: bool = False
+    server_was_standby: bool = False
     """Whether the server was a standby when the connection was made."""
 
     @property
-    def is_to_standby(self) -> bool:
-        """Whether the server was a standby at the end of the last statement; it says so when that changes."""
+    def server_is_standby(self) -> bool:
+        """Whether the server was a standby at the end of the last statement; it reports when that changes."""
         return self.info.parameter_status("in_hot_standby") == "on"
 
     @property
-    def is_to_promoted_standby(self) -> bool:
-        """Whether the server has been promoted: it may no longer receive what the primary writes."""
-        return self.was_to_standby and not self.is_to_standby
+    def server_was_promoted(self) -> bool:
+        """Whether the server was promoted since: then it may not have what the primary writes."""
+        return self.server_was_standby and not self.server_is_standby
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         if self.deadline is None:
@@ -38,6 +38,6 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             return super().wait(gen, interval, self.deadline - time.monotonic())
         except psycopg.OperationalError:
             if time.monotonic() >= self.deadline:
-                # The late response must not be taken for that to the next query.
+                # The late response must not be taken for the next query's.
                 self.close()
             raise

@@ -1,13 +1,13 @@
 """Cross-origin requests from pages of other web origins (CORS), as the Fetch standard defines them.
 
-Pages send a bearer token, which they hold themselves, so no credentials of the browser are allowed.
+Pages send a bearer token that they hold themselves, so the browser's credentials are not allowed.
 """
 
 from flask import Flask, Response, request
 from flask_cors import CORS
 
 METHODS = ("GET", "HEAD", "POST")
-# What a page may send beyond the headers that need no permission.
+# Headers that a page may send, beyond those that need no permission.
 REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
@@ -17,7 +17,7 @@ REQUEST_HEADERS = (
     "tracestate",
     "X-Trace-Id",
 )
-# What a page may read beyond the headers that every page may read; deploy/nginx.conf has the same.
+# Headers that a page may read, beyond those that every page may read; the same as in deploy/nginx.conf.
 EXPOSED_HEADERS = (
     "Content-Disposition",
     "Link",
@@ -27,8 +27,8 @@ EXPOSED_HEADERS = (
     "X-RateLimit-Reset",
     "X-Trace-Id",
 )
-_OF_PREFLIGHT = ("Origin", "Access-Control-Request-Method")
-# How long a browser may keep the answer to a preflight; Chromium keeps none for longer.
+_PREFLIGHT_HEADERS = ("Origin", "Access-Control-Request-Method")
+# How long a browser may cache the response to a preflight: the longest that Chromium accepts.
 MAX_AGE_SECONDS = 7200
 
 
@@ -41,8 +41,8 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
         return
 
     @app.before_request
-    def _answer_preflight() -> Response | None:
-        if request.method != "OPTIONS" or not all(name in request.headers for name in _OF_PREFLIGHT):
+    def _respond_to_preflight() -> Response | None:
+        if request.method != "OPTIONS" or not all(name in request.headers for name in _PREFLIGHT_HEADERS):
             return None
         response = Response(status=204)
         del response.headers["Content-Type"]
@@ -50,7 +50,7 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
 
     @app.after_request
     def _vary_by_origin(response: Response) -> Response:
-        # The library does so only for an origin that it allows.
+        # The library does this only for an origin that it allows.
         response.vary.add("Origin")
         return response
 
@@ -62,7 +62,7 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
         expose_headers=list(EXPOSED_HEADERS),
         max_age=MAX_AGE_SECONDS,
         supports_credentials=False,
-        # By default a request without an Origin is answered with all origins.
+        # By default the response to a request without an Origin names all origins.
         always_send=False,
         vary_header=False,
     )

@@ -22,11 +22,11 @@ from service import tracing
 from service.connection import IN_USE, Connection
 from service.standbys import FROM_PRIMARY, FROM_STANDBY, Standbys
 
-# How long after its arrival a request goes on waiting for a connection, and repeating a read.
+# How long after its arrival a request keeps waiting for a connection and retrying a read.
 WAIT_SECONDS = 1.0
-# How often the pool tries to connect meanwhile.
+# Interval of the attempts to connect meanwhile.
 RETRY_SECONDS = 0.1
-# How long after its arrival a request goes on waiting for a response of the database.
+# How long after its arrival a request keeps waiting for a response from the database.
 DEADLINE_SECONDS = 2.5
 CONNECT_SECONDS = 2
 
@@ -59,8 +59,8 @@ def init_app(app: Flask, settings: Settings, application_name: str) -> None:
     if settings.read_database_url is None:
         app.extensions["pool"] = create(settings.database_url, _SESSION, 1, settings.web_threads)
         return
-    # One connection more, for the thread that watches the standbys. Theirs are all open before they are needed,
-    # because a read does not wait for one.
+    # One more connection, for the thread that watches the standbys. Those to the standbys are all opened in advance,
+    # because reads do not wait for them.
     app.extensions["pool"] = primary = create(settings.database_url, _SESSION, 1, settings.web_threads + 1)
     size = settings.web_threads + 1
     pool = create(settings.read_database_url, _SESSION | _STANDBY_SESSION, size, size)
@@ -91,9 +91,9 @@ def _create_pool(
 
 
 def wait_until_connected(app: Flask) -> None:
-    """Wait for the first connection, for CONNECT_SECONDS at most: the app starts while the database is down, too.
+    """Wait up to CONNECT_SECONDS for the first connection; without one, the app starts all the same.
 
-    Requests that arrived while a worker started have little time left to wait for it.
+    Requests that arrived while a worker started have little time left to wait for a connection.
     """
     with app.app_context(), suppress(PoolTimeout):
         _pool().putconn(_pool().getconn(CONNECT_SECONDS))
@@ -109,8 +109,8 @@ def close(app: Flask) -> None:
 def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Return the query's result, from a standby if there are any and the caller does not prefer strong consistency.
 
-    The primary has the last word about what a standby does not find: a result of None. Raises
-    psycopg.OperationalError when the primary does not respond either.
+    If a standby returns None, the primary is asked too, because the standby may lag. Raises psycopg.OperationalError
+    when the primary does not respond either.
     """
     standbys: Standbys | None = current_app.extensions["standbys"]
     if standbys is None:
@@ -221,4 +221,4 @@ def _configure(connection: Connection, session: dict[str, str]) -> None:
         [list(session), list(session.values())],
     )
     connection.execute(_PLANS)
-    connection.was_to_standby = connection.is_to_standby
+    connection.server_was_standby = connection.server_is_standby

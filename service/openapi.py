@@ -27,7 +27,7 @@ class Documentation(NamedTuple):
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]
     """The schema of each success, and an example of it."""
     problems: Mapping[int, Json]
-    """By status, the members of an example that differ from every other problem's."""
+    """By status, the members of an example that differ from the default."""
     request_example: Json | None
     media_type: str
     headers: Json
@@ -58,8 +58,8 @@ def documented(
 _ALWAYS = (400, 401, 413, 414, 431, 500, 502, 503, 504)
 _WITH_BODY = (415,)
 _LIMITED = (429,)
-# Usually sent by the proxy, which leaves `instance` out.
-_OF_PROXY = (413, 414, 431, 502, 504)
+# Usually sent by the proxy, which omits `instance`.
+_FROM_PROXY = (413, 414, 431, 502, 504)
 _EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 _RETRYABLE = (429, 502, 503, 504)
 # Statuses that only follow the rate limit, and those that can also come before it or from the proxy.
@@ -68,7 +68,7 @@ _SOMETIMES_LIMITED = (400, 429, 500, 503)
 
 
 class _Converter(OpenAPIConverter):
-    """apispec's converter, which leaves out a default of None: generators take such a member for a required one."""
+    """apispec's converter, without defaults of None, which generators misread as "required"."""
 
     def field2default(self, field: ma.fields.Field[Any], **kwargs: Any) -> Json:
         return {name: value for name, value in super().field2default(field, **kwargs).items() if value is not None}
@@ -92,7 +92,7 @@ def contract(
 ) -> Json:
     """Return the contract.
 
-    `base_path`: what the paths of all operations begin with; the server's URL in the contract. `tags`: the groups of
+    `base_path`: the common prefix of all paths, which is the server's URL in the contract. `tags`: the groups of
     operations, in order, with their descriptions. `path_parameters`: description and example of each.
     `authorization_help`: where a caller gets a token. `limited`: the blueprint under the rate limit.
     `problem_descriptions`: the meanings of the statuses that only views raise.
@@ -145,7 +145,7 @@ def _operation(view: Any, parameters: list[Json], is_limited: bool) -> Json:
     scope = getattr(view, "required_scope", None)
     summary, _, description = inspect.cleandoc(view.__doc__).partition("\n\n")
     if scope:
-        # Not in `security`: linters let only schemes of OAuth 2 have scopes there.
+        # Not in `security`, where linters accept scopes for OAuth 2 only.
         description += f"\n\nThe token needs the scope `{scope}`."
     responses: dict[str, Json] = {
         str(status): {
@@ -183,11 +183,11 @@ def _problem_examples(rule: Rule, view: Any, is_limited: bool) -> dict[int, Json
 
 
 def _problem(status: int, meaning: str, example: Json, base_url: str) -> Json:
-    """Return a response. All problems have one schema; type and title of a status stand in description and example."""
+    """Return a problem response. All share one schema; description and example state the status's type and title."""
     fixed = {"type": problems.type_of(status, base_url), "title": problems.title(status), "status": status}
     usual = {"detail": components.DETAILS.get(status, problems.title(status)), "trace_id": "abc123-def456-ghi789"}
     members = {**fixed, **usual, **example}
-    if status in _OF_PROXY:
+    if status in _FROM_PROXY:
         del members["instance"]
     order = ("type", "title", "status", "detail", "instance", "trace_id", "errors")
     content = {
@@ -228,7 +228,7 @@ def _path_parameter(name: str, documentation: Json) -> Json:
 
 
 def _own_schema(converter: Any, field: ma.fields.Field[Any], **_options: Any) -> Json:
-    """Return the JSON Schema that a field of our own carries: a reference to it if the schema has a name."""
+    """Return the JSON Schema of a field type of our own, or a reference to it if the schema has a name."""
     schema: Json = dict(getattr(field, "json_schema", {}))
     name = getattr(field, "json_schema_name", None)
     if name:
@@ -242,7 +242,7 @@ def _own_schema(converter: Any, field: ma.fields.Field[Any], **_options: Any) ->
 
 
 def _query_parameter(parameter: Json) -> Json:
-    """Drop null, which a query does not have, and move the example to where tools look for it."""
+    """Drop null, which a query cannot express, and move the example to where tools look for it."""
     schema = dict(parameter["schema"])
     if "anyOf" in schema:
         schema |= schema.pop("anyOf")[0]

@@ -6,9 +6,10 @@ from typing import Any
 PROBLEMS = {
     400: "The query or the body is not valid: fix it. `errors` lists every fault, unless the body is not JSON.",
     401: "The token is missing, expired or not valid. Send a new one.",
-    413: "The body is larger than 1 MiB, or would be if it were decompressed. Send it in parts.",
+    413: "The body is larger than 1 MiB, compressed or decompressed. Send it in parts.",
     414: "The URL is too long.",
-    415: "The body is not `application/json`, or its `Content-Encoding` is not `gzip`: then `Accept-Encoding` says so.",
+    415: "The body is not `application/json`, or its `Content-Encoding` is not `gzip` (then the response has"
+    " `Accept-Encoding`).",
     429: "The user has used up the rate limit, or has too many reads under way. Wait `Retry-After` seconds and retry.",
     431: "The headers are too large.",
     500: "An error in the service. Report the `trace_id`.",
@@ -50,12 +51,12 @@ HEADERS: dict[str, dict[str, Any]] = {
     "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
     "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
     "Accept-Encoding": {
-        "description": "The content coding that a body may have, if it had another one.",
+        "description": "The supported content coding, if the body had another one.",
         "schema": {"type": "string", "const": "gzip"},
     },
     "WWW-Authenticate": {"description": "Authentication challenge.", "schema": {"type": "string", "const": "Bearer"}},
 }
-# Headers that no response is bound to have: they are described in place.
+# Headers that are optional wherever they occur; they are described in place.
 NEVER_REQUIRED = {"Accept-Encoding"}
 ON_EVERY_RESPONSE = (
     "X-Trace-Id",
@@ -65,8 +66,8 @@ ON_EVERY_RESPONSE = (
     "Referrer-Policy",
 )
 REQUEST_BODY = (
-    "Up to 1 MiB of JSON. It may be compressed, with `Content-Encoding: gzip`; the limit holds for the compressed body"
-    " and for what it holds."
+    "Up to 1 MiB of JSON. It may be compressed, with `Content-Encoding: gzip`; the limit then applies both before and"
+    " after decompression."
 )
 TRACING = [
     {
@@ -87,7 +88,7 @@ CONSISTENCY = [
         "name": "Prefer",
         "in": "header",
         "description": "`consistency=strong`: include everything that was stored before this request (RFC 7240)."
-        " Without it, the response may be some seconds old.",
+        " Without it, the response may be a few seconds old.",
         "schema": {"type": "string"},
     },
 ]
@@ -107,10 +108,10 @@ PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
         "required": ["type", "title", "status", "detail", "trace_id"],
         "properties": {
             "type": {"type": "string", "format": "uri", "description": "The same for all problems of a status."},
-            "title": {"type": "string", "description": "The phrase of the status."},
+            "title": {"type": "string", "description": "The status phrase."},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
-            "instance": {"type": "string", "description": "Path of the request. Missing from problems of the proxy."},
+            "instance": {"type": "string", "description": "Path of the request. Absent from the proxy's problems."},
             "trace_id": {"type": "string", "description": "Id of the request, also in the logs."},
             "errors": {
                 "type": "array",

@@ -25,7 +25,7 @@ def chart_library() -> list[Path]:
 
 
 def init_app(app: Flask, folder: Path) -> None:
-    """Serve the folder's index.html at /, with `{assets}` replaced by where the other files are served."""
+    """Serve the folder's index.html at /, with `{assets}` replaced by the URL of the other files."""
     blueprint = Blueprint("page", __name__)
     files = [file for file in (*sorted(folder.iterdir()), *chart_library()) if file.suffix in _ASSET_SUFFIXES]
     assets = static_files.serve(blueprint, "/assets", files)

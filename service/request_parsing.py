@@ -18,7 +18,7 @@ from service.strict_json import MalformedJsonError
 
 # Bytes of an unread body that are drained at most; the proxy lets fewer through.
 MAX_DRAINED_BYTES = 2 * 1024 * 1024
-# Of each route. A valid query has some hundred bytes.
+# Per route. A valid query takes a few hundred bytes.
 MAX_CACHED_QUERIES = 256
 
 P = ParamSpec("P")
@@ -44,8 +44,8 @@ def query_parameters(
 ) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
     """Load the query by a schema and pass what it loads to the view as its first argument; 400 if it is invalid.
 
-    What the schema loads must be immutable and depend on the query alone, because it is cached: most requests repeat a
-    query, and often it is empty. That saves a short read 7 % of its processor time.
+    The loaded value is cached, so it must be immutable and depend on the query alone. Most requests repeat a query,
+    often an empty one: the cache saves a short read 7 % of its processor time.
     """
     schema = schema_type()
 
@@ -79,7 +79,7 @@ def json_body(
 ) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
     """Load the body, JSON in UTF-8 (RFC 8259), and pass it to the view as its first argument; else 415, 413 or 400.
 
-    It may be compressed by gzip.
+    The body may be gzipped.
     """
     schema = schema_type()
 
@@ -92,7 +92,7 @@ def json_body(
 
 
 def _pass_loaded(load: Callable[[], Any], view: Callable[Concatenate[Any, P], Response]) -> Callable[P, Response]:
-    """Return the view without its first argument, which `load` returns at each request."""
+    """Return the view with its first argument filled in by `load` on each request."""
 
     @wraps(view)
     def load_and_call(*args: P.args, **kwargs: P.kwargs) -> Response:

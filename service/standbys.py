@@ -1,7 +1,7 @@
 """Reads from standbys of the database, and how far they lag behind (docs/decisions/0013-standbys.md).
 
-A standby never fails a read: what it cannot answer, or not in time, the primary is asked. A thread checks every
-CHECK_SECONDS whether a standby answers. While none does, reads do not try one.
+Standbys make no read fail: the primary answers whatever a standby cannot answer in time. A thread checks every
+CHECK_SECONDS whether a standby answers. While none does, reads go straight to the primary.
 """
 
 import threading
@@ -20,13 +20,13 @@ from service.connection import IN_USE, Connection
 
 # How long a read waits for a free connection to a standby.
 GETCONN_SECONDS = 0.1
-# A standby that has not responded by then counts as frozen; a read that has queued for long waits less.
+# A standby that does not respond for this long counts as frozen. A read with less time left does not show that.
 FROZEN_SECONDS = 0.5
 CHECK_SECONDS = 1.0
-# How many checks the lag looks back on.
+# Checks that the lag is computed from.
 _MAX_CHECKS = 3600
 
-# The bytes of the log that the server has written or, on a standby, replayed; NULL before it has replayed any.
+# Position in the WAL, in bytes: of the last write or, on a standby, of the replay; NULL before it has replayed any.
 _POSITION = """
 SELECT pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0'
@@ -41,12 +41,8 @@ _LOST = Gauge(
     "Workers whose reads all go to the primary, because no standby answers.",
     multiprocess_mode="livesum",
 )
-_LAG_SECONDS = Gauge(
-    "db_standby_lag_seconds", "Age of the state of the primary that reads see.", multiprocess_mode="livemax"
-)
-_LAG_BYTES = Gauge(
-    "db_standby_lag_bytes", "WAL that the standby of the reads has not replayed.", multiprocess_mode="livemax"
-)
+_LAG_SECONDS = Gauge("db_standby_lag_seconds", "How far reads are behind the primary.", multiprocess_mode="livemax")
+_LAG_BYTES = Gauge("db_standby_lag_bytes", "WAL that the standby has not replayed yet.", multiprocess_mode="livemax")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,7 +54,7 @@ class Standbys:
     """The standbys that a pool connects to, and a thread that watches them."""
 
     def __init__(self, pool: _Pool, primary: _Pool) -> None:
-        """`primary`: a pool of connections to the primary, whose position is what the standbys' is compared with."""
+        """`primary`: the primary's pool. The lag of the standbys is measured against the primary's position."""
         self._pool = pool
         self._primary = primary
         self._is_available = False
@@ -71,16 +67,16 @@ class Standbys:
     def read(
         self, deadline: float, query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R | None:
-        """Return the query's result; None if the query returns that, or if no standby can be read from.
+        """Return the query's result; None if that is the result, or if no standby answered.
 
-        A standby may take half of the time until the deadline, which leaves the primary the other half.
+        A standby may take half of the time until the deadline, and the primary the other half.
         """
         if not self._is_available or time.monotonic() >= deadline:
             return None
         try:
             connection = self._pool.getconn(GETCONN_SECONDS)
         except psycopg.OperationalError:
-            self._distrust()
+            self._suspend()
             return None
         IN_USE.inc()
         try:
@@ -111,52 +107,52 @@ class Standbys:
                 sqlstate=error.sqlstate,
             )
             if seconds >= FROZEN_SECONDS and time.monotonic() >= connection.deadline:
-                # Frozen, or behind a network that swallows packets: connections that wait in the pool may be, too.
+                # Frozen, or behind a network that swallows packets, as the other connections of the pool may be.
                 self._pool.drain()
-                self._distrust()
+                self._suspend()
             return None
-        if connection.is_to_promoted_standby:
+        if connection.server_was_promoted:
             connection.close()
             self._pool.drain()
-            self._distrust()
+            self._suspend()
             return None
         g.db_pid = connection.info.backend_pid
         g.standby = connection.info.host
         return result
 
-    def _distrust(self) -> None:
-        """Keep reads away until a standby has answered the check."""
+    def _suspend(self) -> None:
+        """Keep reads away until a standby has answered a check."""
         self._is_available = False
         self._check_now.set()
 
     def _watch(self) -> None:
         while not self._closed.is_set():
             self._check_now.clear()
-            written = self._written()
+            primary = self._primary_position()
             try:
-                replayed = self._replayed()
+                standby = self._standby_position()
             except psycopg.Error as error:
                 if not self._closed.is_set():
-                    self._lose(error)
+                    self._mark_lost(error)
             else:
-                self._find(written, replayed)
+                self._mark_available(primary, standby)
             self._check_now.wait(CHECK_SECONDS)
 
-    def _written(self) -> int | None:
+    def _primary_position(self) -> int | None:
         try:
             return _position(self._primary)
         except psycopg.Error:
             return None
 
-    def _replayed(self) -> int | None:
+    def _standby_position(self) -> int | None:
         try:
             return _position(self._pool)
         except psycopg.Error:
-            # The connection may have been from before a restart.
+            # The connection may predate a restart.
             self._pool.drain()
             return _position(self._pool)
 
-    def _lose(self, error: psycopg.Error) -> None:
+    def _mark_lost(self, error: psycopg.Error) -> None:
         self._is_available = False
         if not self._is_lost:
             self._is_lost = True
@@ -166,16 +162,16 @@ class Standbys:
         _LAG_SECONDS.set(0)
         _LAG_BYTES.set(0)
 
-    def _find(self, written: int | None, replayed: int | None) -> None:
+    def _mark_available(self, primary: int | None, standby: int | None) -> None:
         if self._is_lost:
             self._is_lost = False
             _LOST.dec()
             _log.warning("standbys_returned")
         self._is_available = True
-        if written is not None and replayed is not None:
-            self._lag.add(time.monotonic(), written)
-            _LAG_SECONDS.set(self._lag.seconds(replayed))
-            _LAG_BYTES.set(max(0, written - replayed))
+        if primary is not None and standby is not None:
+            self._lag.add(time.monotonic(), primary)
+            _LAG_SECONDS.set(self._lag.seconds(standby))
+            _LAG_BYTES.set(max(0, primary - standby))
 
     def close(self) -> None:
         """Stop the thread and close the connections to standbys."""
@@ -187,37 +183,43 @@ class Standbys:
 
 
 class Lag:
-    """The age of what a standby has replayed, from what the primary had written at each check.
+    """The lag of a standby in seconds, computed from the primary's positions at earlier checks.
 
-    The time of the last replayed transaction would not do: while the primary is idle, it grows without any lag.
+    The age of the last replayed transaction would not do: while the primary is idle, it grows without any lag.
     """
 
     def __init__(self) -> None:
         self._checks: deque[tuple[float, int]] = deque(maxlen=_MAX_CHECKS)
 
-    def add(self, now: float, written: int) -> None:
-        self._checks.append((now, written))
+    def add(self, now: float, primary: int) -> None:
+        """Add a check: the time, and the position of the primary."""
+        self._checks.append((now, primary))
 
-    def seconds(self, replayed: int) -> float:
-        """Return the seconds from the last check whose position has been replayed, or from the first one, until the
-        newest."""
+    def seconds(self, standby: int) -> float:
+        """Return the time from the last check that the standby has replayed to the newest check.
+
+        If it has not replayed the position of any check, return the time from the first one.
+        """
         newest = oldest = self._checks[-1][0]
-        for checked_at, written in reversed(self._checks):
+        for checked_at, primary in reversed(self._checks):
             oldest = checked_at
-            if written <= replayed:
+            if primary <= standby:
                 break
         return newest - oldest
 
 
 def _position(pool: _Pool) -> int | None:
-    """Return the server's position. Raises psycopg.OperationalError if it was promoted, or takes CHECK_SECONDS."""
+    """Return the server's position.
+
+    Raises psycopg.OperationalError if it was promoted or does not respond within CHECK_SECONDS.
+    """
     with pool.connection(CHECK_SECONDS) as connection:
         connection.deadline = time.monotonic() + CHECK_SECONDS
         try:
             row = connection.execute(_POSITION).fetchone()
         finally:
             connection.deadline = None
-        if connection.is_to_promoted_standby:
+        if connection.server_was_promoted:
             connection.close()
             raise psycopg.OperationalError("The standby was promoted.")
     assert row is not None

@@ -16,7 +16,7 @@ LIFETIME_SECONDS = 365 * 24 * 3600
 def serve(blueprint: Blueprint, prefix: str, files: Iterable[Path]) -> str:
     """Serve files under a URL that changes with their content, and return that URL.
 
-    A browser keeps them for good, and never mixes two versions.
+    A browser keeps them for a year, and never mixes two versions.
     """
     assets = {file.name: file for file in files}
     version = digest(*assets.values())
@@ -34,7 +34,7 @@ def serve(blueprint: Blueprint, prefix: str, files: Iterable[Path]) -> str:
 def _send(file: Path) -> Response:
     """Return a file, or a 304 if the client has it."""
     etag = digest(file)
-    # Not Werkzeug's comparison: it answers 412 to `If-Match: *`, and 416 to a range in another unit than bytes.
+    # Not Werkzeug's comparison, which makes `If-Match: *` a 412, and a range in a unit other than bytes a 416.
     if request.if_none_match.contains_weak(etag):
         response = Response(status=304)
     else:

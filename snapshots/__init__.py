@@ -12,10 +12,10 @@ PAGE = Path(__file__).parent / "page"
 API_INFO = {
     "title": "Balance Snapshots",
     "version": __version__,
-    "description": "What every account was worth, and when: captured by sync jobs, read as the latest of each account,"
-    " as a history for a chart, and as a list. Money is a string and exact: parse it as a decimal. Times are UTC. HEAD"
-    " works as GET. Every error is a problem (RFC 9457). Responses may get more members: ignore those that you do not"
-    " know.",
+    "description": "What every account was worth, and when. Sync jobs capture snapshots; clients read the latest of"
+    " each account, a history for a chart, or a list. Amounts are exact, and sent as strings: parse them as decimals."
+    " Times are in UTC. HEAD works like GET. Every error is a problem document (RFC 9457). Later versions may add"
+    " members to responses: ignore those that you do not know.",
     "contact": {"name": "Dashtam", "url": "https://api.dashtam.com"},
 }
 # The groups of operations, in the order in which the documentation shows them.

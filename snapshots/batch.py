@@ -32,9 +32,9 @@ class ErasedError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
-    Takes a few statements in one transaction, whatever the batch's size: two, one more if an account is new and another
-    unless all items are. Raises ContradictionError, ErasedError and psycopg.Error. After any of them, or if the outcome
-    is lost, the same batch may be stored again.
+    Takes two statements in one transaction, whatever the batch's size, one more if an account is new, and one more
+    unless all items are new. Raises ContradictionError, ErasedError and psycopg.Error. After any of them, or if the
+    outcome is lost, the same batch may be stored again.
     """
     batch = json.dumps(items, default=str)
     # A new account belongs to the user of its first item.
@@ -42,12 +42,14 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
     users = list({item["user_id"] for item in items})
     with connection.transaction():
         held = queries.hold_accounts(connection, account_ids=list(owners))
-        if held < len(owners) and held + queries.insert_accounts(connection, owners=json.dumps(owners)) < len(owners):
-            # Others have registered some meanwhile.
-            queries.hold_accounts(connection, account_ids=list(owners))
+        if held < len(owners):
+            registered = queries.insert_accounts(connection, owners=json.dumps(owners))
+            if held + registered < len(owners):
+                # Other captures registered some of them meanwhile.
+                queries.hold_accounts(connection, account_ids=list(owners))
         created = queries.insert_snapshots(connection, items=batch, users=users)
         if len(created) == len(items):
-            # If all items are new, none is contradicted. Ids ascend in the order of the batch.
+            # If all items are new, there are no contradictions. Ids ascend in the order of the batch.
             return sorted(created, key=lambda match: str(match.id))
         new_ids = [str(match.id) for match in created]
         matches = queries.match_snapshots(connection, items=batch, users=users, created=new_ids)

@@ -34,15 +34,15 @@ _DUPLICATES = _CAPTURED.labels("duplicate")
 @documented(
     "Capture",
     {200: (CaptureResult, examples.DUPLICATE), 201: (CaptureResult, examples.CREATED)},
-    examples.PROBLEMS_OF_CAPTURE,
+    examples.CAPTURE_PROBLEMS,
     request_example=examples.BATCH,
 )
 def capture_snapshots(body: dict[str, Any]) -> Response:
     """Store a batch of snapshots: all of it, or nothing.
 
-    An account, `captured_at` and `source` are the key of a snapshot. A batch may be sent again: what is stored already
-    with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Other values under a stored
-    key are a 409.
+    The key of a snapshot is its account, `captured_at` and `source`. A batch may be sent again: a snapshot that is
+    already stored with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Other values
+    under a stored key are a 409.
     """
     try:
         with db.writing() as connection:

@@ -98,25 +98,25 @@ def _import(
 ) -> bool:
     """Import a file and report its outcome; return whether it had no faults."""
     name = "standard input" if source.name == "-" else source.name
-    shown_progress = progress.of(source, name)
-    report.begin(name, shown_progress.say)
+    display = progress.display(source, name)
+    report.begin(name, display.say)
     try:
-        with shown_progress, connection.transaction():
+        with display, connection.transaction():
             outcome = importing.store(
-                connection, shown_progress.rows(), report.add, shown_progress.begin_step, skip_faults=skip_faults
+                connection, display.rows(), report.add, display.begin_step, skip_faults=skip_faults
             )
     except FaultsError as error:
         report.end()
-        _say(f"{name}: {_summary(error.outcome)}. Nothing of it was stored.")
+        _say(f"{name}: {_summary(error.outcome)}. None of it was stored.")
         return False
     except rows.FileError as error:
         report.end()
         report.write(RowFault(error.line, "", str(error)))
-        _say(f"{name}, line {error.line}: {error} Nothing of it was stored.")
+        _say(f"{name}, line {error.line}: {error} None of it was stored.")
         return False
     report.end()
     consequence = " It was a dry run: nothing was stored." if dry_run else ""
-    _say(f"{name}: {_summary(outcome)}.{consequence} {shown_progress.rate:,.0f} rows per second.")
+    _say(f"{name}: {_summary(outcome)}.{consequence} {display.rate:,.0f} rows per second.")
     return outcome.faulty == 0
 
 

@@ -46,12 +46,12 @@ def hold_imported_accounts(connection: Connection[Any]) -> int:
 
 
 def create_imported_snapshots(connection: Connection[Any]) -> int:
-    """Create the table of the snapshots to store and return their number. Call after `insert_imported_accounts`."""
+    """Create the table of the snapshots to store; return their number. Call it after `insert_imported_accounts`."""
     return execute(connection, "create_imported_snapshots").rowcount
 
 
 def insert_imported_snapshots(connection: Connection[Any], *, first_place: int, last_place: int) -> int:
-    """Store the import's snapshots at these places and return the number of new ones. Call it in their order."""
+    """Store the import's snapshots at these places; return the number of new ones. Call it in the places' order."""
     return execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place).rowcount
 
 
@@ -101,7 +101,7 @@ def list_accounts(connection: Connection[Any], *, user_id: str) -> list[str]:
 
 
 def get_owner(connection: Connection[Any], *, account_id: str) -> str | None:
-    """Return the id of the account's user; None if there is no such account."""
+    """Return the id of the account's owner; None if there is no such account."""
     row = execute(connection, "get_owner", account_id=account_id).fetchone()
     return row and str(row[0])
 

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 @documented(
     "Corrections",
     {200: (CorrectionResult, examples.CORRECTED)},
-    examples.PROBLEMS_OF_CORRECTION,
+    examples.CORRECTION_PROBLEMS,
     request_example=examples.CORRECTIONS,
 )
 def correct_snapshots(body: dict[str, Any]) -> Response:
@@ -43,7 +43,7 @@ def correct_snapshots(body: dict[str, Any]) -> Response:
 
     A snapshot is identified by its id, which reads and captures return, and its key. Its replacement has the same key
     and a new id. Both the wrong snapshot and the reason remain in the list of the account's corrections. A batch may be
-    sent again: a correction that was stored with the same values is a duplicate.
+    sent again: a correction that is already stored with the same values is a duplicate.
     """
     try:
         with db.writing() as connection:

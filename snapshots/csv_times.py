@@ -1,4 +1,4 @@
-"""Times in CSV. All have one form, because data tools take the form of a column from its first rows.
+"""Times in CSV, all in one form, because data tools infer the form of a column from its first rows.
 
 JSON omits a fraction that is zero (rule 8).
 """

@@ -1,4 +1,4 @@
-"""Snapshot files, CSV or NDJSON, plain or gzipped: opened to be read as a stream of rows, and written."""
+"""Snapshot files, CSV or NDJSON, plain or gzipped: read as a stream of rows, and written."""
 
 import contextlib
 import csv
@@ -17,7 +17,7 @@ from snapshots.csv_times import time_columns, with_microseconds
 from snapshots.rows import FileError, Lines, Row, csv_rows, json_rows
 
 _TIMES = time_columns(ImportItem())
-# What a file that is not UTF-8 begins with, and what it is.
+# The first bytes of files that are not UTF-8, and the message about each kind.
 _SIGNATURES = {
     b"\xff\xfe": "The file is UTF-16; save it as CSV in UTF-8.",
     b"\xfe\xff": "The file is UTF-16; save it as CSV in UTF-8.",
@@ -57,7 +57,7 @@ class Source:
 
 
 def _encoding_error(lines_read: int, error: UnicodeDecodeError) -> FileError:
-    """Return the error of a file that is not UTF-8, from the piece of it that failed to decode."""
+    """Return the error about a file that is not UTF-8, from the part of it that could not be decoded."""
     for signature, message in _SIGNATURES.items():
         if lines_read == 0 and error.object.startswith(signature):
             return FileError(1, message)
@@ -81,7 +81,7 @@ def open_source(path: str) -> Iterator[Source]:
 
 
 def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
-    """Write these columns, with which the rows begin, as csv or ndjson; return the number of rows."""
+    """Write these columns, the first ones of each row, as csv or ndjson; return the number of rows."""
     if form == "csv":
         writer = csv.writer(out)
         writer.writerow(columns)

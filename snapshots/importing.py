@@ -19,13 +19,13 @@ _COPY = f"COPY import (line, amounts, {', '.join(ALL_COLUMNS)}) FROM STDIN"
 _MESSAGES = CONTRADICTIONS | {
     "contradicts_batch": "Other lines have this account, time and source with other values.",
     "contradicts_superseded": "This superseded snapshot is stored, or on another line, with other values.",
-    "stands": "This snapshot stands in the database: correct it over the API.",
+    "stands": "This snapshot stands in the database: correct it through the API.",
     "erased": "The account was erased meanwhile; import the file again.",
 }
-# Of the time after the reading, as measured with 200,000 rows: what has passed when these steps begin.
+# The share of the time after the reading that has passed when each step begins, measured with 200,000 rows.
 _PREPARING, _STORING, _CONTRADICTIONS = 0.05, 0.35, 0.9
-# A slice of the snapshots to store has at least so many rows; there are at most so many slices.
-MIN_SLICE, MAX_SLICES = 10_000, 20
+# Rows of a slice, and number of slices, in which snapshots are stored.
+MIN_SLICE_ROWS, MAX_SLICES = 10_000, 20
 
 _item = ImportItem()
 
@@ -63,8 +63,8 @@ def store(
 ) -> Outcome:
     """Store the rows of a file within the caller's transaction; return the outcome.
 
-    Calls `on_fault` for each fault, and `on_step` before each step that follows the reading, with the share (0 to 1)
-    that has been done of these steps. Raises FaultsError if there are faults and `skip_faults` is not set,
+    Calls `on_fault` for each fault, and `on_step` before each step that follows the reading, with the share of these
+    steps that is done (0 to 1). Raises FaultsError if there are faults and `skip_faults` is not set,
     snapshots.rows.FileError and psycopg.Error; then the caller must roll back.
     """
     # A cluster would read on several connections at once, and then could not register accounts in this transaction.
@@ -76,16 +76,16 @@ def store(
     connection.execute("ANALYZE import")
     command_queries.mark_import_repetitions(connection)
     command_queries.mark_import_contradictions(connection)
-    # Known accounts first: they are held in one order by all, and then new ones are registered.
+    # Hold the known accounts first, in the order that all use, and then register the new ones.
     command_queries.hold_imported_accounts(connection)
     command_queries.insert_imported_accounts(connection)
     command_queries.hold_imported_accounts(connection)
-    # Again, because from here on the accounts are held: nothing more is superseded.
+    # Again, now that the accounts are held and nothing more can be superseded.
     command_queries.mark_import_repetitions(connection)
-    # Store also what will be rolled back for its faults: it shows contradictions, so that one run reports every fault.
-    on_step("preparing what is new", _PREPARING)
+    # Store rows even if faults will roll them back: that shows contradictions, so that one run reports every fault.
+    on_step("preparing new snapshots", _PREPARING)
     created = 0
-    # Only the owner may insert these, so a file without any is left to the role that serves.
+    # Only the owner may insert these. The role that serves can import a file without any.
     if superseded:
         created += command_queries.insert_imported_superseded_snapshots(connection)
     created += _store_snapshots(connection, on_step)
@@ -106,11 +106,10 @@ def store(
 
 
 def _store_snapshots(connection: Connection[Any], on_step: Callable[[str, float], None]) -> int:
-    """Store the snapshots that stand, slice by slice, because a statement does not say how far it is; return how many
-    are new."""
+    """Store the snapshots that stand in slices, so that progress can be shown; return the number of new ones."""
     total = command_queries.create_imported_snapshots(connection)
     created = 0
-    size = max(MIN_SLICE, math.ceil(total / MAX_SLICES))
+    size = max(MIN_SLICE_ROWS, math.ceil(total / MAX_SLICES))
     for start in range(0, total, size):
         share = _STORING + (_CONTRADICTIONS - _STORING) * start / total
         on_step(f"{start:,} of {total:,} snapshots stored", share)

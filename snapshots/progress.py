@@ -11,20 +11,20 @@ from click import progressbar
 from snapshots.files import Source
 from snapshots.rows import Row
 
-# Rows between two lines, and between two moves of the bar. A smaller file has no line but that of its outcome.
+# Rows per line of progress, and per move of the bar. A smaller file only gets the line with its outcome.
 ROWS_PER_LINE = 100_000
 ROWS_PER_MOVE = 1_000
-_LENGTH = 1000
+_BAR_LENGTH = 1000
 # Measured with 200,000 rows: reading and checking takes three tenths of the time, storing the rest.
 _SHARE_OF_READING = 0.3
 
 
-def of(source: Source, name: str) -> "Lines":
-    """Return the progress of a file, to be entered as a context."""
-    return Bar(source, name) if source.size is not None and sys.stderr.isatty() else Lines(source, name)
+def display(source: Source, name: str) -> "LineDisplay":
+    """Return the display of a file's progress, to be entered as a context."""
+    return BarDisplay(source, name) if source.size is not None and sys.stderr.isatty() else LineDisplay(source, name)
 
 
-class Lines:
+class LineDisplay:
     """Progress as lines on standard error."""
 
     def __init__(self, source: Source, name: str) -> None:
@@ -33,7 +33,7 @@ class Lines:
         self._started_at = time.monotonic()
         self._rows_read = 0
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "LineDisplay":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Lines:
             self.say(f"{self._name}: {self._rows_read:,} rows checked")
 
     def begin_step(self, step: str, share: float) -> None:
-        """Show the next step after the reading; `share`, from 0 to 1, is how much has been done of all of them."""
+        """Show the next of the steps that follow the reading. `share`: how much of them is done, from 0 to 1."""
         if self._rows_read >= ROWS_PER_LINE:
             self.say(f"{self._name}: {step}")
 
@@ -65,14 +65,14 @@ class Lines:
         click.echo(message, err=True)
 
 
-class Bar(Lines):
+class BarDisplay(LineDisplay):
     """Progress as a bar with the rows per second and the time left, over reading and storing."""
 
     def __init__(self, source: Source, name: str) -> None:
         super().__init__(source, name)
-        self._bar: Any = progressbar(length=_LENGTH, label=name, file=sys.stderr)
+        self._bar: Any = progressbar(length=_BAR_LENGTH, label=name, file=sys.stderr)
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "BarDisplay":
         self._bar.__enter__()
         return self
 
@@ -92,8 +92,8 @@ class Bar(Lines):
 
     def _move(self, share: float, label: str) -> None:
         self._bar.label = f"{self._name}: {label}"
-        self._bar.update(max(int(share * _LENGTH) - self._bar.pos, 0))
-        # update() draws nothing if the bar does not get longer.
+        self._bar.update(max(int(share * _BAR_LENGTH) - self._bar.pos, 0))
+        # update() draws nothing unless the bar gets longer.
         self._bar.render_progress()
 
     def say(self, message: str) -> None:

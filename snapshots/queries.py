@@ -179,7 +179,7 @@ def insert_accounts(connection: Connection[Any], *, owners: str) -> int:
 
 
 def insert_snapshots(connection: Connection[Any], *, items: str, users: list[str]) -> list[Match]:
-    """Store the new snapshots of a batch and return them, in no order.
+    """Store the new snapshots of a batch and return them, in any order.
 
     `items`: the batch, a JSON array; `users`: those of the items.
     """

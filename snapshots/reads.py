@@ -71,7 +71,7 @@ def latest_snapshots(params: LatestParams) -> Response:
 
 @blueprint.get("/balance-history")
 @query_parameters(PortfolioParameters)
-@documented("Balances", {200: (PortfolioHistory, examples.PORTFOLIO)}, examples.PROBLEMS_OF_PORTFOLIO)
+@documented("Balances", {200: (PortfolioHistory, examples.PORTFOLIO)}, examples.PORTFOLIO_PROBLEMS)
 def portfolio_history(params: PortfolioParams) -> Response:
     """Return the value of all the caller's accounts over time, one series per currency.
 
@@ -94,7 +94,7 @@ def portfolio_history(params: PortfolioParams) -> Response:
 
 @blueprint.get("/accounts/<account_id>/balance-history")
 @query_parameters(HistoryParameters)
-@documented("Balances", {200: (History, examples.HISTORY)}, examples.PROBLEMS_OF_HISTORY)
+@documented("Balances", {200: (History, examples.HISTORY)}, examples.HISTORY_PROBLEMS)
 def balance_history(params: HistoryParams, account_id: str) -> Response:
     """Return an account's snapshots in a date range, oldest first.
 
@@ -109,7 +109,7 @@ def balance_history(params: HistoryParams, account_id: str) -> Response:
 @documented(
     "Balances",
     {200: ({"type": "string"}, csv_response.EXAMPLE)},
-    examples.PROBLEMS_OF_HISTORY,
+    examples.HISTORY_PROBLEMS,
     media_type=csv_response.MEDIA_TYPE,
     headers=csv_response.HEADERS,
 )
@@ -165,7 +165,7 @@ def _bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo
 
 @blueprint.get("/accounts/<account_id>/balance-snapshots")
 @query_parameters(ListParameters)
-@documented("Balances", {200: (History, examples.RECENT)}, examples.PROBLEMS_OF_LIST, headers=_LINK)
+@documented("Balances", {200: (History, examples.RECENT)}, examples.LIST_PROBLEMS, headers=_LINK)
 def recent_snapshots(params: ListParams, account_id: str) -> Response:
     """Return an account's newest snapshots, newest first.
 
@@ -197,7 +197,7 @@ def recent_snapshots(params: ListParams, account_id: str) -> Response:
 
 @blueprint.get("/accounts/<account_id>/corrections")
 @query_parameters(CorrectionsParameters)
-@documented("Corrections", {200: (Corrections, examples.SUPERSEDED)}, examples.PROBLEMS_OF_LIST, headers=_LINK)
+@documented("Corrections", {200: (Corrections, examples.SUPERSEDED)}, examples.LIST_PROBLEMS, headers=_LINK)
 def account_corrections(params: CorrectionsParams, account_id: str) -> Response:
     """Return an account's superseded snapshots, newest correction first.
 

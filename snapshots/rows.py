@@ -1,7 +1,7 @@
 """The rows of a snapshot file: CSV (RFC 4180, with commas) and NDJSON, read line by line.
 
-A row has the fields of `schemas.importing.ImportItem`; a file may leave out those that a capture does not have. In CSV
-an empty cell is null.
+A row has the fields of `schemas.importing.ImportItem`; a file may omit those that a capture does not have. In CSV an
+empty cell is null.
 """
 
 import csv
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TextIO
 
 from schemas.capture import CaptureItem
 from schemas.fields import Text
-from schemas.hints import shown, shown_cells
+from schemas.hints import printable, printable_row
 from schemas.importing import ImportItem
 from service import strict_json
 
@@ -28,13 +28,13 @@ _TEXTS = {name for name, field in ImportItem().fields.items() if isinstance(fiel
 # Names as a header may write them: "Captured At" is captured_at.
 _NAMES = {name.replace("_", ""): name for name in ALL_COLUMNS}
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-# Excel's own line before the header.
+# A line that only Excel writes, before the header.
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _EXPECTED = f"expected commas, as in {','.join(REQUIRED)}"
 
 
 class FileError(Exception):
-    """A file that violates its format, from some line on."""
+    """A file that cannot be read any further, because a line violates the format."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class Row(NamedTuple):
     line: int
     """First line of the row, from 1."""
     item: dict[str, Any] | None = None
-    """Members to be loaded."""
+    """Members, not validated yet."""
     fault: str = ""
     """Why there is no item to load; empty if there is one."""
 
@@ -84,7 +84,7 @@ class Lines:
         return self._text.readline(MAX_ROW_LENGTH + 1)
 
     def begin_row(self) -> None:
-        """Say that the next line begins a row."""
+        """Note that the next line begins a row."""
         self._length = 0
         self.row_start = self.number + 1
 
@@ -113,7 +113,7 @@ def _csv_row(line: int, header: list[str], width: int, cells: list[str]) -> Row 
     is_too_long = len(cells) > width or any(cell.strip() for cell in cells[len(header) :])
     if is_too_long or len(cells) < len(header):
         hint = ": a cell that holds a comma must be in quotation marks" if is_too_long else ""
-        return Row(line, fault=f"Has {len(cells)} cells; the header has {width}{hint}. Found {shown_cells(cells)}.")
+        return Row(line, fault=f"Has {len(cells)} cells; the header has {width}{hint}. Found {printable_row(cells)}.")
     item: dict[str, str | None] = {}
     for name, cell in zip(header, cells, strict=False):
         value = cell if name in _TEXTS else cell.strip()
@@ -129,14 +129,14 @@ def _read_header(lines: Lines) -> tuple[list[str], int]:
     if declared := _SEPARATOR_LINE.fullmatch(text):
         next(lines)
         if declared[1] != ",":
-            raise FileError(lines.number, f"Found {shown(text.strip())}; {_EXPECTED}.")
+            raise FileError(lines.number, f"Found {printable(text.strip())}; {_EXPECTED}.")
         text = lines.peek()
     lines.begin_row()
     if "\0" in text:
-        raise FileError(lines.row_start, "The file is UTF-16 or not a text; save it as CSV in UTF-8.")
+        raise FileError(lines.row_start, "The file is UTF-16 or not text; save it as CSV in UTF-8.")
     for separator, name in _OTHER_SEPARATORS.items():
         if sum(_column(cell) in ALL_COLUMNS for cell in text.split(separator)) > 1:
-            found = shown(text.strip())
+            found = printable(text.strip())
             raise FileError(lines.row_start, f"The columns are separated by {name}; {_EXPECTED}. Found {found}.")
     cells = next(csv.reader(lines, strict=True), [])
     width = len(cells)
@@ -156,23 +156,23 @@ def _column(cell: str) -> str:
 
 
 def _validate_header(line: int, header: list[str], cells: list[str]) -> None:
-    found = f" Found {shown(','.join(cells))}." if cells else " Found nothing."
+    found = f" Found {printable(','.join(cells))}." if cells else " Found nothing."
     if not any(name in ALL_COLUMNS for name in header):
         raise FileError(line, f"Expected a header row, with the columns {', '.join(REQUIRED)} at least.{found}")
     missing = [name for name in REQUIRED if name not in header]
-    unknown = [shown(name) for name in header if name.strip() and name not in ALL_COLUMNS]
+    unknown = [printable(name) for name in header if name.strip() and name not in ALL_COLUMNS]
     nameless = [str(number) for number, name in enumerate(header, 1) if not name.strip()]
     counts = Counter(name for name in header if name.strip())
-    repeated = [shown(cell) for name, cell in zip(header, cells, strict=True) if counts[name] > 1]
+    repeated = [printable(cell) for name, cell in zip(header, cells, strict=True) if counts[name] > 1]
     problems = [f"lacks {', '.join(missing)}"] if missing else []
-    problems += [f"has {_listed(unknown)}, which a snapshot does not have"] if unknown else []
-    problems += [f"names a column twice: {_listed(repeated)}"] if repeated else []
-    problems += [f"has no name for column {_listed(nameless)}"] if nameless else []
+    problems += [f"has {_join_first(unknown)}, which a snapshot does not have"] if unknown else []
+    problems += [f"names a column twice: {_join_first(repeated)}"] if repeated else []
+    problems += [f"has no name for column {_join_first(nameless)}"] if nameless else []
     if problems:
         raise FileError(line, f"The header row {' and '.join(problems)}.{found if missing else ''}")
 
 
-def _listed(names: list[str]) -> str:
+def _join_first(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
@@ -183,12 +183,12 @@ def json_rows(lines: Lines) -> Iterator[Row]:
             try:
                 item = strict_json.loads(line)
             except strict_json.MalformedJsonError as error:
-                yield Row(lines.number, fault=f"This line {error}. Found {shown(line.strip())}.")
+                yield Row(lines.number, fault=f"This line {error}. Found {printable(line.strip())}.")
             except (ValueError, RecursionError):
-                fault = f"Is not valid JSON; expected an object on each line. Found {shown(line.strip())}."
+                fault = f"Is not valid JSON; expected an object on each line. Found {printable(line.strip())}."
                 yield Row(lines.number, fault=fault)
             else:
                 is_object = isinstance(item, dict)
-                fault = "" if is_object else f"Is not a JSON object. Found {shown(line.strip())}."
+                fault = "" if is_object else f"Is not a JSON object. Found {printable(line.strip())}."
                 yield Row(lines.number, item if is_object else None, fault)
         lines.begin_row()

@@ -1,4 +1,4 @@
-// Swagger UI, with the errors of an operation folded to a line each: they are alike, and several screens long.
+// Swagger UI, with each error response folded to one line: they are alike, and several screens long.
 
 function foldErrors() {
   function foldable(Response, system) {
