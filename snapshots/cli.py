@@ -19,7 +19,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from schemas.fields import SOURCES, Instant, Uuid
-from schemas.hints import shown
+from schemas.hints import printable
 from snapshots import command_queries, erasing, files, importing, progress, rows
 from snapshots.importing import FaultsError, Outcome, RowFault
 
@@ -146,7 +146,7 @@ class _Faults:
         self._count += 1
         if fault.field and fault.field not in rows.ALL_COLUMNS:
             # The name comes from the file: no terminal and no spreadsheet must obey it.
-            fault = fault._replace(field=shown(fault.field))
+            fault = fault._replace(field=printable(fault.field))
         self.write(fault)
         if self._count <= MAX_SHOWN_FAULTS:
             field = f", {fault.field}" if fault.field else ""
