@@ -12,6 +12,7 @@ MAX_SHOWN_LENGTH = 60
 # For a row: two ids at its beginning leave room for the cells after them.
 MAX_SHOWN_CELLS, MAX_SHOWN_CELL_LENGTH = 20, 12
 
+# A sign with up to four letters before it, as in US$, or up to four letters, as in EUR or kr.
 _CURRENCY = r"([^\W\d_]{0,4}[$\u00a2-\u00a5\u20a0-\u20cf]|[^\W\d_]{1,4}\.?)"
 _NUMBER = r"-?\d[\d.,'\u2019\s]*"
 
