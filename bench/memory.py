@@ -18,7 +18,7 @@ GREEDY_SECONDS = 30
 
 
 def measure(database_url: str) -> dict[str, Any]:
-    """Return the workers' private memory in mebibytes as the requests go on, and their peaks under a greedy caller."""
+    """Return the workers' private memory in mebibytes as requests continue, and their peaks under a greedy caller."""
     with services.running(database_url, {"ours": [services.gunicorn()] * services.PROCESSES}) as running:
         figures = _measure_growth(running["ours"])
     return figures | {"peak_mebibytes": _measure_peak()}

@@ -28,7 +28,7 @@ class Load(NamedTuple):
     successes: float
     """Responses per second that were 2xx."""
     p50_ms: float
-    """Of the successes, provided that refusals are faster."""
+    """Median of the successes, on the assumption that refusals are faster."""
     p99_ms: float
 
 

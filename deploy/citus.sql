@@ -11,8 +11,7 @@
 SET citus.enable_unsafe_triggers = on;
 BEGIN;
 
--- Whether this node plans the statements of callers. The answer never changes, so the planner may put it in place of the
--- call.
+-- Whether this node plans callers' statements. The result never changes, so the planner may replace the call with it.
 CREATE OR REPLACE FUNCTION is_coordinator() RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
@@ -21,15 +20,15 @@ BEGIN
 END;
 $$;
 
--- The coordinator finds the users' shards by this condition. Where they are, it is true of all rows that the other
--- conditions select, and must not attract the planner to an index.
+-- On the coordinator, this condition determines the users' shards. On the shards it would be true of all rows that the
+-- other conditions select, and could lead the planner to the wrong index, so there it is TRUE.
 CREATE OR REPLACE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN is_coordinator() THEN user_id = any(users) ELSE TRUE END;
 
 -- A lock on a row of a reference table locks the whole table, on every node. So accounts are locked on the coordinator,
--- by number: 256 numbers, because a server has room for so many locks only. In the order of the numbers, so that nobody
--- deadlocks.
+-- by number: 256 numbers, because a server has room for a limited number of locks. Locks are taken in the order of the
+-- numbers, so that nobody deadlocks.
 CREATE OR REPLACE FUNCTION account_locks(ids uuid[]) RETURNS SETOF integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC

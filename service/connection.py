@@ -38,6 +38,6 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             return super().wait(gen, interval, self.deadline - time.monotonic())
         except psycopg.OperationalError:
             if time.monotonic() >= self.deadline:
-                # The late response must not be taken for the next query's.
+                # The late response must not be mistaken for the next query's.
                 self.close()
             raise

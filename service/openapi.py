@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 class Documentation(NamedTuple):
-    """What the contract says about a view beyond its docstring, its route and the schemas of its request."""
+    """The documentation of a view beyond its docstring, its route and the schemas of its request."""
 
     tag: str
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# What a status means and what to do about it; views add their own.
+# The meaning of each status, and what to do about it; views add their own.
 PROBLEMS = {
     400: "The query or the body is not valid: fix it. `errors` lists every fault, unless the body is not JSON.",
     401: "The token is missing, expired or not valid. Send a new one.",

@@ -145,7 +145,7 @@ class _Faults:
     def add(self, fault: RowFault) -> None:
         self._count += 1
         if fault.field and fault.field not in rows.ALL_COLUMNS:
-            # The name comes from the file: no terminal and no spreadsheet must obey it.
+            # The name comes from the file: it must not control a terminal, or be a formula in a spreadsheet.
             fault = fault._replace(field=printable(fault.field))
         self.write(fault)
         if self._count <= MAX_SHOWN_FAULTS:

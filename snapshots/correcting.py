@@ -23,10 +23,9 @@ class ContradictionError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
     """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
 
-    Takes two statements, whatever the batch's size, or one if all corrections are new. Raises
-    ContradictionError and psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again.
-    Two corrections of a snapshot are the same if their replacements have the same values; the first one's reason is
-    kept.
+    Takes two statements, whatever the batch's size, or one if all corrections are new. Raises ContradictionError and
+    psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again. Two corrections of a
+    snapshot are the same if their replacements have the same values; the first one's reason is kept.
     """
     batch = json.dumps([_flatten(item) for item in items], default=str)
     users = list({item["user_id"] for item in items})
@@ -36,7 +35,8 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
             return [_new(item, replaced_by) for item, (_, replaced_by) in zip(items, moved, strict=True)]
         if moved:
             return _match(connection, batch, users, [ordinality for ordinality, _ in moved])
-    # Nothing has changed. A cluster lets no other role read what the function's owner has deleted in a transaction.
+    # Nothing was moved, so match outside the transaction: within it, a cluster would let no other role read a table
+    # from which the function's owner has deleted.
     return _match(connection, batch, users, [])
 
 

@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 class FaultsError(Exception):
-    """The file has faults, so nothing of it was stored."""
+    """The file has faults, so none of it was stored."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"{outcome.faulty} rows with faults")
@@ -67,8 +67,8 @@ def store(
     steps that is done (0 to 1). Raises FaultsError if there are faults and `skip_faults` is not set,
     snapshots.rows.FileError and psycopg.Error; then the caller must roll back.
     """
-    # A cluster would read on several connections at once, and then could not register accounts in this transaction.
-    # Elsewhere the setting means nothing.
+    # Without this a cluster would read on several connections at once, and could then not register accounts in this
+    # transaction. Elsewhere the setting has no effect.
     connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
     command_queries.create_import(connection)
     read, staged, superseded = _stage(connection, rows, on_fault)

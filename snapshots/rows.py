@@ -105,8 +105,8 @@ def csv_rows(lines: Lines) -> Iterator[Row]:
 def _csv_row(line: int, header: list[str], width: int, cells: list[str]) -> Row | None:
     """Return the row of these cells; None if all are blank, as on lines that a spreadsheet appends.
 
-    `width` counts the cells of the header with the blank ones at its end. A row must not have more, not even blank
-    ones: in a file whose last columns are mostly blank, a decimal comma would make two amounts of one.
+    `width`: the number of cells in the header, including blank ones at its end. A row must not have more, not even
+    blank ones: where the last columns are blank, a decimal comma would turn one amount into two unnoticed.
     """
     if not any(cell.strip() for cell in cells):
         return None
@@ -122,7 +122,7 @@ def _csv_row(line: int, header: list[str], width: int, cells: list[str]) -> Row 
 
 
 def _read_header(lines: Lines) -> tuple[list[str], int]:
-    """Read the row of names; return them as snapshots have them, and the number of its cells."""
+    """Read the header row; return the names of its columns as snapshots have them, and the number of its cells."""
     while (text := lines.peek()) and not text.strip():
         next(lines)
         lines.begin_row()

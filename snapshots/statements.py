@@ -23,7 +23,7 @@ def count(cursor: Cursor[Any]) -> int:
 
 
 def array(ids: list[str]) -> str:
-    """Return ids as PostgreSQL writes an array: psycopg would quote each by itself, which takes longer."""
+    """Return ids as the text of a PostgreSQL array, which is faster than to have psycopg quote each id."""
     return f"{{{','.join(ids)}}}"
 
 
@@ -37,8 +37,10 @@ def stream(connection: Connection[Any], name: str, **parameters: Any) -> Iterato
 
 @cache
 def statement(name: str) -> bytes:
-    """The file's statement under its name, without comments and indentation: psycopg parses a text anew for every use
-    unless it has at most 4096 characters."""
+    """Return a file's statement under its name, without comments and indentation.
+
+    That keeps it within 4096 characters: psycopg parses a longer statement again on every use.
+    """
     lines = (DIRECTORY / f"{name}.sql").read_text().splitlines()
     code = [line.strip() for line in lines if line and not line.strip().startswith("--")]
     return "\n".join([f"-- {name}", *code]).encode()

@@ -62,7 +62,7 @@ class Callers:
         self.corrected: dict[UUID, UUID | None] = {}
         """Acknowledged corrections: the snapshot, and its replacement."""
         self.undone: list[UUID] = []
-        """Superseded snapshots that a later delivery of their batch stored anew."""
+        """Superseded snapshots that a later delivery of their batch stored again."""
 
     @contextlib.contextmanager
     def calling(self) -> Iterator[None]:
@@ -92,7 +92,7 @@ class Callers:
                 return
 
     def _correct(self, user_id: str, account_id: str) -> None:
-        """Capture a batch, replace or withdraw each of its snapshots, and deliver the batch once more."""
+        """Capture a batch, replace or withdraw each of its snapshots, and deliver the batch again."""
         for batch in _batches(user_id, account_id):
             captured = self._deliver("capture", {"snapshots": batch})
             corrections = captured and [_correction(*each) for each in zip(batch, captured["snapshots"], strict=True)]

@@ -15,7 +15,7 @@ from snapshots import MIGRATIONS
 from tools import postgres
 
 STATE = Path(os.environ.get("STATE_DIR") or Path(__file__).parent.parent / ".local").absolute()
-# Of the tokens that are minted here.
+# The algorithm of the tokens that are minted here.
 ALGORITHM = "HS256"
 TOKEN_LIFETIME = timedelta(days=30)
 

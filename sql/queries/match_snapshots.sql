@@ -63,7 +63,7 @@ superseded AS (
 ),
 
 matched AS (
-    -- What stands comes first, then what was superseded with the item's values (rule 33).
+    -- A standing snapshot with the item's values takes precedence over a superseded one (rule 33).
     SELECT
         item.ordinality,
         item.account_id,

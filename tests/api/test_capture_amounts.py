@@ -6,7 +6,7 @@ import pytest
 
 from schemas.capture import AMOUNTS
 from tests.support import Caller, captured, faults
-from tests.support.captures import assert_refused, shown
+from tests.support.captures import assert_refused, only_snapshot
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_an_amount_is_read_back_exactly_with_at_least_the_digits_of_its_currency
 ) -> None:
     captured(sync_job, item | {"currency": currency} | dict.fromkeys(AMOUNTS, sent))
 
-    assert [shown(user, account_id)[name] for name in AMOUNTS] == [returned] * len(AMOUNTS)
+    assert [only_snapshot(user, account_id)[name] for name in AMOUNTS] == [returned] * len(AMOUNTS)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_current_currency_with_a_minor_unit_is_accepted(
 ) -> None:
     captured(sync_job, item | {"currency": currency})
 
-    assert shown(user, account_id)["currency"] == currency
+    assert only_snapshot(user, account_id)["currency"] == currency
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support import Caller, captured, day, snapshot
-from tests.support.captures import VALUES, shown
+from tests.support.captures import VALUES, only_snapshot
 
 
 def test_a_batch_that_is_delivered_again_stores_nothing_new(
@@ -33,7 +33,7 @@ def test_a_snapshot_that_appears_twice_in_a_batch_is_created_once(
     first, second = response.json["snapshots"]
     assert (first["status"], second) == ("created", first | {"status": "duplicate"})
     assert (response.json["created_count"], response.json["duplicate_count"]) == (1, 1)
-    assert shown(user, account_id)["id"] == first["id"]
+    assert only_snapshot(user, account_id)["id"] == first["id"]
 
 
 def _upper_case(item: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.support import Caller, captured, day, snapshot
-from tests.support.captures import shown
+from tests.support.captures import only_snapshot
 
 
 def test_the_response_has_the_documented_shape(
@@ -18,7 +18,7 @@ def test_the_response_has_the_documented_shape(
     assert list(response.json) == ["snapshots", "created_count", "duplicate_count"]
     (result,) = response.json["snapshots"]
     assert list(result.items()) == [
-        ("id", shown(user, account_id)["id"]),
+        ("id", only_snapshot(user, account_id)["id"]),
         ("account_id", account_id),
         ("captured_at", "2025-01-01T00:00:00Z"),
         ("source", "account_sync"),

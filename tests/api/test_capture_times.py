@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support import Caller, captured, faults
-from tests.support.captures import assert_refused, shown
+from tests.support.captures import assert_refused, only_snapshot
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_past_instant_is_accepted_in_any_form_and_returned_in_utc(
 ) -> None:
     (stored,) = captured(sync_job, item | {"captured_at": sent})
 
-    assert stored["captured_at"] == shown(user, account_id)["captured_at"] == returned
+    assert stored["captured_at"] == only_snapshot(user, account_id)["captured_at"] == returned
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ _PAUSE: LiteralString = """
 
 
 not_on_a_cluster = pytest.mark.skipif(
-    bool(coordinator_url()), reason="it pauses statements by triggers, or by row locks that a cluster has not"
+    bool(coordinator_url()), reason="it pauses statements by triggers, or by row locks that a cluster does not have"
 )
 
 

@@ -43,7 +43,7 @@ PAUSE = b"""
 
 @pytest.fixture
 def connections(database_url: str) -> Iterator[list[Connection]]:
-    """A connection for whoever comes first, and one for each of the others."""
+    """A connection for the caller that comes first, and one for each of the others."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(psycopg.connect(database_url, autocommit=True)) for _ in range(1 + SENDERS)]
 

@@ -66,7 +66,7 @@ def test_the_server_url_and_a_path_lead_to_the_operation(
 ) -> None:
     (server,) = contract["servers"]
 
-    # As OpenAPI resolves it: against the URL of the document.
+    # OpenAPI resolves the server's URL against that of the document.
     url = urljoin("http://localhost/openapi.json", server["url"]) + LATEST
     assert anonymous.get(url, headers=user.authorization).status_code == 200
 

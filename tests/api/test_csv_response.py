@@ -43,7 +43,7 @@ def test_csv_has_the_rows_of_the_json_in_their_order(user: Caller, history: str,
 
 
 def without_zero_fraction(value: str) -> str:
-    """Return a time as JSON has it, and any other value as it is."""
+    """Return a time in the form that it has in JSON, and any other value unchanged."""
     return value.replace(".000000Z", "Z")
 
 

@@ -1,4 +1,4 @@
-"""On a Citus cluster a statement about one user is one task, goes by index, and returns what one server returns."""
+"""On a Citus cluster a statement about one user is one task, uses an index, and returns what one server returns."""
 
 import json
 import os
@@ -87,16 +87,16 @@ def parameters(name: str, changed: dict[str, Any]) -> dict[str, Any]:
     return {p.name: known.get(p.name, p.example) for p in sql.read(DIRECTORY / f"{name}.sql").parameters} | changed
 
 
-def explained(cluster: Connection, name: str, changed: dict[str, Any]) -> str:
+def explain(cluster: Connection, name: str, changed: dict[str, Any]) -> str:
     statement = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) " + sql.read(DIRECTORY / f"{name}.sql").statement
     return "\n".join(str(line) for (line,) in cluster.execute(statement.encode(), parameters(name, changed)))
 
 
 @pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
-def test_a_statement_about_one_user_is_one_task_and_goes_by_index(
+def test_a_statement_about_one_user_is_one_task_and_uses_an_index(
     servers: tuple[Connection, Connection], name: str, changed: dict[str, Any]
 ) -> None:
-    plan = explained(servers[1], name, changed)
+    plan = explain(servers[1], name, changed)
 
     assert plan.count("Task Count:") == plan.count("Task Count: 1\n") == 1
     assert "Seq Scan on balance_snapshots" not in plan
@@ -107,7 +107,7 @@ def test_a_statement_about_one_user_is_one_task_and_goes_by_index(
 def test_a_source_of_a_long_account_is_read_by_its_own_index(
     servers: tuple[Connection, Connection], name: str, source: str
 ) -> None:
-    plan = explained(servers[1], name, {"source": source})
+    plan = explain(servers[1], name, {"source": source})
 
     scans = re.findall(r"using (\w+?)_\d+ on balance_snapshots_\d+ \w+ \(actual rows=(\d+)", plan)
     assert {index for index, _ in scans} == {"balance_snapshots_natural_key"}

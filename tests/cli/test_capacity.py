@@ -54,7 +54,7 @@ def test_disk_wal_and_memory_follow_the_unit_costs() -> None:
 
 
 def test_captures_between_two_checkpoints_write_no_page_twice() -> None:
-    """Of 576 captures a day every other one comes after a checkpoint."""
+    """Every other one of 576 captures a day is the first after a checkpoint."""
     frequent = plan(Demand(users=1, accounts=1, per_day=576, years=1))
 
     assert frequent.wal_per_day == pytest.approx(288 * 12_600 + 288 * 482)

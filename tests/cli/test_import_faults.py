@@ -49,11 +49,11 @@ def test_every_fault_of_every_row_is_reported_and_nothing_is_stored(
     assert done.returncode == DATA_FAULT
     assert "None of it was stored" in done.stderr
     assert "... and 11 more faults" in done.stderr
-    told = list(csv.DictReader(io.StringIO(errors.read_text())))
-    assert len(told) == 31
-    assert {row["line"] for row in told if row["field"] == "balance"} == {str(n) for n in range(3, 31)}
-    assert [row["line"] for row in told if row["field"] == "currency"] == ["6"]
-    assert [(row["line"], row["field"]) for row in told[-2:]] == [("31", ""), ("32", "'extra'")]
+    reported = list(csv.DictReader(io.StringIO(errors.read_text())))
+    assert len(reported) == 31
+    assert {row["line"] for row in reported if row["field"] == "balance"} == {str(n) for n in range(3, 31)}
+    assert [row["line"] for row in reported if row["field"] == "currency"] == ["6"]
+    assert [(row["line"], row["field"]) for row in reported[-2:]] == [("31", ""), ("32", "'extra'")]
     assert stored() == []
 
 
@@ -167,8 +167,8 @@ def test_a_file_without_snapshots_is_reported_in_one_line(
     assert done.returncode == DATA_FAULT
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-    [told] = csv.DictReader(io.StringIO(errors.read_text()))
-    assert said in f"line {told['line']}: {told['message']}"
+    [reported] = csv.DictReader(io.StringIO(errors.read_text()))
+    assert said in f"line {reported['line']}: {reported['message']}"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def run_on_terminal(database_url: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a terminal receives during an import that stores its file in three slices."""
+    """The output that a terminal receives from an import that stores its file in three slices."""
     path = tmp_path_factory.mktemp("import") / "many.csv"
     path.write_text(as_csv(*many_snapshots(str(uuid4()), str(uuid4()), 21_000)))
     with database() as url:

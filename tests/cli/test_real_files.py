@@ -97,7 +97,7 @@ def test_a_fault_names_its_line_in_the_file_whatever_precedes_the_header(
 def test_more_blank_lines_than_a_row_has_characters_may_precede_the_header(
     flask: Flasks, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
-    """Each of them used to make the reading of the next ones slower."""
+    """Each of them used to slow down the reading of the next ones."""
     path = tmp_path / "real.csv"
     path.write_text("\n" * (MAX_ROW_LENGTH + 1) + as_csv(*series(user_id, account_id)))
 

@@ -105,8 +105,8 @@ def test_a_read_names_the_account_wherever_it_reads_snapshots(name: str) -> None
         assert "account_id = " in condition
 
 
-# What a cluster routes a statement by (docs/scaling.md): the user, or those of the batch. An import has its users in a
-# table, so its statements join that.
+# The conditions by which a cluster routes a statement (docs/scaling.md): on the user, or on the users of the batch. An
+# import has its users in a table, so its statements join that.
 ROUTES = (
     " user_id = %(user_id)s::uuid",
     "routed_to(user_id, ARRAY[%(user_id)s::uuid])",

@@ -16,7 +16,7 @@ def send(sync_job: Caller, body: bytes | str, **request: Any) -> Response:
     return sync_job.send("POST", PATH, data=body, **{"content_type": "application/json", **request})
 
 
-def shown(user: Caller, account_id: str) -> dict[str, Any]:
+def only_snapshot(user: Caller, account_id: str) -> dict[str, Any]:
     """Read the only snapshot of an account."""
     (only,) = user.recent(account_id).json["snapshots"]
     return dict(only)

@@ -1,4 +1,4 @@
-"""Distributed databases of tests, on the Citus cluster that TEST_CITUS_URL names by its coordinator."""
+"""Distributed databases for tests, on the Citus cluster whose coordinator TEST_CITUS_URL names."""
 
 import contextlib
 import os

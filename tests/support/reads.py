@@ -1,4 +1,4 @@
-"""What reads return, in short forms."""
+"""Short forms of the responses to reads."""
 
 from tests.support import Response
 

@@ -49,7 +49,7 @@ def test_every_printed_line_works_when_pasted(run: Run) -> None:
     assert curl(recent)["snapshots"][0]["id"] == first["snapshots"][0]["id"]
 
 
-def test_the_printed_token_stands_alone_on_a_line(run: Run) -> None:
+def test_the_printed_token_is_alone_on_its_line(run: Run) -> None:
     (token,) = re.findall(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
 
     assert all(token in line for line in run.lines("curl "))

@@ -145,7 +145,7 @@ def test_a_read_beyond_the_bound_of_a_caller_is_counted_as_nginxs(running: Stack
 
 
 @needs_mtail
-def test_the_log_of_nginxs_metrics_stays_small_and_counting_goes_on(tmp_path: Path) -> None:
+def test_the_log_of_nginxs_metrics_stays_small_and_counting_continues(tmp_path: Path) -> None:
     log, port = tmp_path / "status.log", free_port()
     base = f"http://127.0.0.1:{port}"
     log.touch()
