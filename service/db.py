@@ -150,7 +150,7 @@ def _read_primary(
 
 
 def _prefers_strong_consistency() -> bool:
-    """Whether the request has `Prefer: consistency=strong` (RFC 7240)."""
+    """Return whether the request has `Prefer: consistency=strong` (RFC 7240)."""
     header = request.headers.get("Prefer")
     if header is None:
         return False

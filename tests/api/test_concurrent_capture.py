@@ -210,8 +210,10 @@ def test_exactly_one_of_concurrent_contradicting_batches_is_stored(
     deliveries = [outcomes_of(matches) for matches in outcomes if isinstance(matches, list)]
     assert [outcome for outcome in outcomes if not isinstance(outcome, list)] == [{0: fault}] * (len(outcomes) - 1)
     ((contested, beside),) = deliveries
-    asked = [item["account_id"] for items in (first, *others) for item in items]
-    registered = connections[0].execute("SELECT id::text FROM accounts WHERE id = ANY(%s::uuid[])", [asked]).fetchall()
+    account_ids = [item["account_id"] for items in (first, *others) for item in items]
+    registered = (
+        connections[0].execute("SELECT id::text FROM accounts WHERE id = ANY(%s::uuid[])", [account_ids]).fetchall()
+    )
     assert sorted(registered) == sorted([(contested[0],), (beside[0],)])
     assert_each_created_once(deliveries, 2, connections[0])
 

@@ -92,10 +92,10 @@ def test_one_of_twenty_correctors_of_one_batch_in_opposite_orders_corrects_and_t
 
     outcomes = run_at_once([partial(correct, *sender) for sender in zip(connections[1:], orders, strict=True)])
 
-    told = [{match.id: (match.status, match.replaced_by) for match in outcome} for outcome in outcomes]
-    assert sorted(each[ids[1]][0] for each in told) == ["corrected", *["duplicate"] * (SENDERS - 1)]
-    assert sorted(each[ids[0]][0] for each in told) == [*["duplicate"] * (SENDERS - 1), "withdrawn"]
-    replacements = {id_: {each[id_][1] for each in told} for id_ in ids}
+    by_id = [{match.id: (match.status, match.replaced_by) for match in outcome} for outcome in outcomes]
+    assert sorted(each[ids[1]][0] for each in by_id) == ["corrected", *["duplicate"] * (SENDERS - 1)]
+    assert sorted(each[ids[0]][0] for each in by_id) == [*["duplicate"] * (SENDERS - 1), "withdrawn"]
+    replacements = {id_: {each[id_][1] for each in by_id} for id_ in ids}
     assert {len(each) for each in replacements.values()} == {1}
     assert {id_: {replaced_by} for id_, replaced_by in superseded(connections[0], user_id)} == replacements
     assert {id_ for id_, _ in standing(connections[0], user_id)} == set().union(*replacements.values()) - {None}

@@ -102,9 +102,9 @@ class Model:
         for day, id_, balance in items:
             key = self.keys[day]
             if id_ == key.standing:
-                asked = {b for d, i, b in items if (d, i) == (day, id_)}
+                balances = {b for d, i, b in items if (d, i) == (day, id_)}
                 status = "corrected" if balance else "withdrawn"
-                expected.append("conflict" if len(asked) > 1 else "duplicate" if id_ in seen else status)
+                expected.append("conflict" if len(balances) > 1 else "duplicate" if id_ in seen else status)
                 seen.add(id_)
             elif id_ in key.replaced_by:
                 expected.append("duplicate" if key.is_same(id_, balance) else "conflict")

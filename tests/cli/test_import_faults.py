@@ -118,8 +118,8 @@ def test_contradictions_are_refused_and_listed_by_line(
     done = flask("snapshots", "import", str(path))
 
     assert done.returncode == DATA_FAULT
-    said = {line.partition(", line ")[2] for line in done.stderr.splitlines() if ", line " in line}
-    assert said == {
+    printed = {line.partition(", line ")[2] for line in done.stderr.splitlines() if ", line " in line}
+    assert printed == {
         "2: A snapshot of this account, time and source is stored with other values.",
         "3: Other lines have this account, time and source with other values.",
         "4: Other lines have this account, time and source with other values.",
@@ -140,7 +140,7 @@ def test_a_file_with_faults_does_not_prevent_the_import_of_another(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         pytest.param(b"", "Expected a header row", id="empty"),
         pytest.param(b"user_id,balance\n", "lacks account_id, currency, source, captured_at", id="columns missing"),
@@ -157,7 +157,7 @@ def test_a_file_with_faults_does_not_prevent_the_import_of_another(
     ],
 )
 def test_a_file_without_snapshots_is_reported_in_one_line(
-    flask: Flasks, tmp_path: Path, content: bytes, said: str
+    flask: Flasks, tmp_path: Path, content: bytes, message: str
 ) -> None:
     path, errors = tmp_path / "none.csv", tmp_path / "errors.csv"
     path.write_bytes(content)
@@ -165,14 +165,14 @@ def test_a_file_without_snapshots_is_reported_in_one_line(
     done = flask("snapshots", "import", str(path), "--errors", str(errors))
 
     assert done.returncode == DATA_FAULT
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     [reported] = csv.DictReader(io.StringIO(errors.read_text()))
-    assert said in f"line {reported['line']}: {reported['message']}"
+    assert message in f"line {reported['line']}: {reported['message']}"
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("broken.ndjson", b"{\n", "line 1: Is not valid JSON"),
         (
@@ -189,14 +189,14 @@ def test_a_file_without_snapshots_is_reported_in_one_line(
     ],
 )
 def test_a_file_that_is_truncated_or_of_another_format_is_reported(
-    flask: Flasks, tmp_path: Path, name: str, content: bytes, said: str
+    flask: Flasks, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
 
     done = flask("snapshots", "import", str(tmp_path / name))
 
     assert done.returncode == DATA_FAULT
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_system_faults_have_their_own_exit_code(flask: Flasks, shell: Flasks, tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ def test_an_import_that_is_interrupted_midway_stores_nothing_and_can_be_run_agai
         with started(database_url, "snapshots", "import", str(path)) as running:
             until(lambda: _waits(other, "INSERT INTO accounts"), 20)
             running.send_signal(how)
-            _, said = running.communicate(timeout=20)
+            _, stderr = running.communicate(timeout=20)
         other.rollback()
 
     assert running.returncode == (-9 if how == signal.SIGKILL else 130)
-    assert how == signal.SIGKILL or b"Nothing more was stored" in said
+    assert how == signal.SIGKILL or b"Nothing more was stored" in stderr
     until(lambda: stored() == [], 5)
     assert flask("snapshots", "import", str(path)).returncode == 0
     assert stored() == as_stored(items)

@@ -14,7 +14,7 @@ EXPECTED = "expected commas, as in user_id,account_id,balance,currency,source,ca
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         pytest.param(
             TEXT.replace(",", ";").encode(),
@@ -79,7 +79,7 @@ EXPECTED = "expected commas, as in user_id,account_id,balance,currency,source,ca
     ],
 )
 def test_a_file_in_another_form_is_refused_with_what_was_found_and_what_is_expected(
-    flask: Flasks, tmp_path: Path, content: bytes, said: str
+    flask: Flasks, tmp_path: Path, content: bytes, message: str
 ) -> None:
     path = tmp_path / "real.csv"
     path.write_bytes(content)
@@ -88,7 +88,7 @@ def test_a_file_in_another_form_is_refused_with_what_was_found_and_what_is_expec
 
     assert done.returncode == DATA_FAULT
     assert f"{path}, line" in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 AMOUNT = 'balance: Must be a string like "-1234.56": up to 15 digits before the point and up to 4 after it. Found '
@@ -100,7 +100,7 @@ YEAR_FIRST = (
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("balance", "1234,56", f"{AMOUNT}'1234,56': {POINT}"),
         ("balance", "1.234,56", f"{AMOUNT}'1.234,56': {POINT}"),
@@ -143,7 +143,7 @@ YEAR_FIRST = (
     ],
 )
 def test_a_value_in_another_form_is_refused_with_the_value_and_how_to_write_it(
-    flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, field: str, value: str, said: str
+    flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, field: str, value: str, message: str
 ) -> None:
     good, bad = series(user_id, account_id, 2)
     path = tmp_path / "real.csv"
@@ -153,7 +153,7 @@ def test_a_value_in_another_form_is_refused_with_the_value_and_how_to_write_it(
 
     assert done.returncode == DATA_FAULT
     assert f"{path}, line 3, {field}: " in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert stored() == []
 
 
@@ -216,8 +216,8 @@ def test_no_control_character_of_a_file_reaches_the_terminal(flask: Flasks, tmp_
     done = flask("snapshots", "import", str(path), "--errors", str(errors))
 
     assert "\\x1b[2J\\x07\\x9b\\u202e\\x7f" in done.stderr
-    for told in done.stderr, errors.read_text(encoding="utf-8"):
-        assert not set(evil) - set("[2J") & set(told)
+    for output in done.stderr, errors.read_text(encoding="utf-8"):
+        assert not set(evil) - set("[2J") & set(output)
 
 
 def test_a_long_value_is_shortened(flask: Flasks, tmp_path: Path) -> None:

@@ -160,9 +160,9 @@ def cut_off(settings: Settings) -> Iterator[Flask]:
     ],
 )
 def test_a_refusal_takes_no_database_connection(cut_off: Flask, method: str, bearer: Callable[[], str]) -> None:
-    asked = cut_off.extensions["pool"].get_stats().get("requests_num", 0)
+    requested = cut_off.extensions["pool"].get_stats().get("requests_num", 0)
     assert_unauthorized(Caller(cut_off, bearer()).send(method, "/balance-snapshots"))
-    assert cut_off.extensions["pool"].get_stats().get("requests_num", 0) == asked
+    assert cut_off.extensions["pool"].get_stats().get("requests_num", 0) == requested
 
 
 def test_the_lack_of_a_scope_takes_no_database_connection(cut_off: Flask) -> None:

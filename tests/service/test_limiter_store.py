@@ -175,7 +175,7 @@ def test_concurrent_reads_wait_for_a_frozen_store_no_longer_than_one_does(sharin
         for n in range(10):
             read(n)
     assert len(first) == 4
-    assert max(first) < 2 * limits.STORE_SECONDS, "it was asked again"
+    assert max(first) < 2 * limits.STORE_SECONDS, "it was called again"
     assert sum(wait > limits.STORE_SECONDS for wait in waits) == 0
 
 

@@ -28,27 +28,27 @@ def build(dockerfile: Path, context: Path, folder: Path) -> Image:
     Nothing is installed: /venv is this environment.
     """
     lines = re.findall(r"^([A-Z]+) (.+)$", dockerfile.read_text(), re.MULTILINE)
-    said = {word: rest for word, rest in lines if word != "COPY"}
+    instructions = {instruction: arguments for instruction, arguments in lines if instruction != "COPY"}
     for source, target in _copies(lines):
         assert _is_in_context(source, context), f"{source} is ignored"
         _copy(context / source, folder / target.lstrip("/"))
     files = {f"/{path.name}": path for path in folder.glob("*")} if folder.exists() else {}
-    path = re.search(r"PATH=([^:]+):", said.get("ENV", ""))
+    path = re.search(r"PATH=([^:]+):", instructions.get("ENV", ""))
     if path and path[1] == "/venv/bin":
         files["/venv"] = Path(sys.prefix).resolve()
     return Image(
-        said["USER"],
+        instructions["USER"],
         path[1] if path else "",
-        command=json.loads(said.get("CMD", "[]")),
-        workdir=said.get("WORKDIR", "/"),
+        command=json.loads(instructions.get("CMD", "[]")),
+        workdir=instructions.get("WORKDIR", "/"),
         files=files,
     )
 
 
 def _copies(lines: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for word, rest in lines:
-        if word == "COPY" and not rest.startswith("--from"):
-            *sources, target = rest.split()
+    for instruction, arguments in lines:
+        if instruction == "COPY" and not arguments.startswith("--from"):
+            *sources, target = arguments.split()
             yield from (
                 (source, f"{target}{Path(source).name}" if target.endswith("/") else target) for source in sources
             )

@@ -75,8 +75,8 @@ def test_the_printed_link_shows_the_demo_portfolio(run: Run, page: Page) -> None
 
 
 def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(run: Run, page: Page) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{run.base}/docs")
     authorize(page, run)
     latest = operation(page, "latest_snapshots")
@@ -84,8 +84,8 @@ def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(ru
     response = execute(latest)
 
     expect(response.locator(".response-col_status")).to_contain_text("200")
-    assert f"{run.base}{API}/balance-snapshots" in asked
-    assert [url for url in asked if not url.startswith((run.base, "data:"))] == []
+    assert f"{run.base}{API}/balance-snapshots" in requested
+    assert [url for url in requested if not url.startswith((run.base, "data:"))] == []
 
 
 def test_the_prefilled_values_work_with_the_demo_portfolio(run: Run, page: Page) -> None:
