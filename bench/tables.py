@@ -35,7 +35,7 @@ def text(part: str, result: dict[str, Any]) -> str:
     """Return a result as Markdown: how it was measured, and its tables."""
     how = [f"`make bench PARTS={part}`", result["date"], f"{result['minutes']:.0f} min"]
     if "rounds" in result:
-        how.append(f"median of {result['rounds']} rounds" if result["rounds"] > 1 else "1 round")
+        how.append(f"{result['rounds']} rounds" if result["rounds"] > 1 else "1 round")
     how += [f"{result['snapshots']:,} snapshots", f"Python {result['python']}"]
     return "\n\n".join([", ".join(how) + ".", *TABLES[part](result["figures"])])
 
