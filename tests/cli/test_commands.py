@@ -103,13 +103,18 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
 ) -> None:
     captured(sync_job, *series(user_id, account_id))
     role = f"exporter_{uuid4().hex}"
+    sessions = "SELECT FROM pg_stat_activity WHERE usename = %s"
+    exports = []
     with psycopg.connect(database_url, autocommit=True) as admin:
         admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 1".encode())
         try:
             admin.execute(f"GRANT SELECT ON balance_snapshots, superseded_snapshots TO {role}".encode())
             parts = urlsplit(database_url)
             url = parts._replace(netloc=f"{role}:pw@{parts.netloc.rpartition('@')[2]}").geturl()
-            exports = [in_process(url)("snapshots", "export", "--user", user_id) for _ in range(3)]
+            for _ in range(3):
+                exports.append(in_process(url)("snapshots", "export", "--user", user_id))
+                # The server still counts a session that has just ended.
+                until(lambda: admin.execute(sessions, [role]).rowcount == 0, 30)
         finally:
             admin.execute(f"DROP OWNED BY {role}".encode())
             admin.execute(f"DROP ROLE {role}".encode())
