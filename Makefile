@@ -47,12 +47,13 @@ fix: $(VENV)/dev ## format the code, and apply the safe lint fixes
 	$(VENV)/bin/sqlfluff fix --quiet sql/migrations sql/queries sql/grants.sql
 
 .PHONY: check
-check: $(VENV)/dev ## check style, types, SQL, migrations and lock files
+check: $(VENV)/dev ## check style, types, SQL, migrations, the contract and lock files
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(PY) -m mypy .
 	$(VENV)/bin/sqlfluff lint --disable-progress-bar sql/migrations sql/queries sql/grants.sql
 	$(PY) -m tools.check_migrations sql/migrations/*.sql
+	$(PY) -m openapi_spec_validator docs/openapi.json
 	@$(MAKE) --no-print-directory check-lock
 
 .PHONY: check-lock

@@ -6,7 +6,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
-from openapi_schema_validator import OAS31Validator
+from jsonschema_rs import Draft202012Validator
 from schemathesis import GenerationMode
 
 from schemas.cursor import Cursor
@@ -51,7 +51,8 @@ def no_undocumented_member(_context: Any, response: schemathesis.Response, case:
     documented = case.operation.definition.raw["responses"].get(str(response.status_code))
     if documented and response.content and "json" in response.headers["content-type"][0]:
         schema = strict_schema(case.operation.schema.raw_schema, response.status_code, documented)
-        faults = [error.message for error in OAS31Validator(schema).iter_errors(response.json())]
+        validator = Draft202012Validator(schema, validate_formats=True)
+        faults = [error.message for error in validator.iter_errors(response.json())]
         assert not faults, faults
 
 
