@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Rollback
 
 from snapshots import queries
 from snapshots.queries import CorrectionMatch
 
+_NEW = {"corrected", "withdrawn"}
 _CONTRADICTIONS = {"contradicts_stored", "contradicts_batch", "not_stored"}
 
 
@@ -23,29 +24,37 @@ class ContradictionError(Exception):
 def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
     """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
 
-    Takes two statements, whatever the batch's size, or one if all corrections are new. Raises ContradictionError and
-    psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again. Two corrections of a
-    snapshot are the same if their replacements have the same values; the first one's reason is kept.
+    Takes one statement if all corrections are new, two if none is, else three, whatever the batch's size, and two more
+    whenever others have meanwhile corrected a snapshot of the batch. Raises ContradictionError and psycopg.Error. After
+    either, or if the outcome is lost, the same batch may be stored again. Two corrections of a snapshot are the same if
+    their replacements have the same values; the first one's reason is kept.
     """
-    batch = json.dumps([_flatten(item) for item in items], default=str)
+    batch = [_flatten(item) for item in items]
     users = list({item["user_id"] for item in items})
-    with connection.transaction():
-        moved = queries.supersede_snapshots(connection, items=batch, subject=_storable(subject))
-        if len(moved) == len(items):
-            return [_new(item, replaced_by) for item, (_, replaced_by) in zip(items, moved, strict=True)]
-        if moved:
-            return _match(connection, batch, users, [ordinality for ordinality, _ in moved])
-    # Nothing was moved, so match outside the transaction: within it, a cluster would let no other role read a table
-    # from which the function's owner has deleted.
-    return _match(connection, batch, users, [])
-
-
-def _match(connection: Connection[Any], batch: str, users: list[str], places: list[int]) -> list[CorrectionMatch]:
-    matches = queries.match_corrections(connection, items=batch, users=users, moved=places)
-    contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
-    if contradictions:
-        raise ContradictionError(contradictions)
+    # Most often all of them are new.
+    matches = [_new(item) for item in items]
+    # A snapshot that no longer stands never stands again, so each turn has fewer new corrections.
+    while new := [item for item, match in zip(batch, matches, strict=True) if match.status in _NEW]:
+        replacements = _supersede(connection, new, subject)
+        if replacements is not None:
+            return [match._replace(replaced_by=replacements.get(match.id, match.replaced_by)) for match in matches]
+        matches = queries.match_corrections(connection, items=_json(batch), users=users)
+        contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
+        if contradictions:
+            raise ContradictionError(contradictions)
     return matches
+
+
+def _supersede(
+    connection: Connection[Any], corrections: list[dict[str, Any]], subject: str
+) -> dict[str, str | None] | None:
+    """Supersede these snapshots, all or none; return their replacements by their ids, or None if one does not stand."""
+    with connection.transaction():
+        moved = queries.supersede_snapshots(connection, items=_json(corrections), subject=_storable(subject))
+        are_all_moved = len(moved) == len(corrections)
+        if not are_all_moved:
+            raise Rollback
+    return {corrections[each.ordinality - 1]["id"]: each.replaced_by for each in moved} if are_all_moved else None
 
 
 def _flatten(item: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +62,12 @@ def _flatten(item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name != "replacement"} | (item["replacement"] or {})
 
 
-def _new(item: dict[str, Any], replaced_by: str | None) -> CorrectionMatch:
-    status = "corrected" if replaced_by else "withdrawn"
-    return CorrectionMatch(status, item["id"], replaced_by, replaced_by)
+def _new(item: dict[str, Any]) -> CorrectionMatch:
+    return CorrectionMatch("corrected" if item["replacement"] else "withdrawn", item["id"], None, None)
+
+
+def _json(corrections: list[dict[str, Any]]) -> str:
+    return json.dumps(corrections, default=str)
 
 
 def _storable(subject: str) -> str:

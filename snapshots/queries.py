@@ -203,16 +203,12 @@ def supersede_snapshots(connection: Connection[Any], *, items: str, subject: str
     return [Replacement(*row) for row in execute(connection, "supersede_snapshots", items=items, subject=subject)]
 
 
-def match_corrections(
-    connection: Connection[Any], *, items: str, users: list[str], moved: list[int]
-) -> list[CorrectionMatch]:
-    """Return the outcome of each correction of a batch, in their order.
+def match_corrections(connection: Connection[Any], *, items: str, users: list[str]) -> list[CorrectionMatch]:
+    """Return the outcome that each correction of a batch would have now, in their order.
 
-    `items`: the batch, a JSON array; `users`: those of the items; `moved`: the places that `supersede_snapshots`
-    returned.
+    `items`: the batch, a JSON array; `users`: those of the items.
     """
-    rows = execute(connection, "match_corrections", items=items, users=array(users), moved=moved)
-    return [CorrectionMatch(*row) for row in rows]
+    return [CorrectionMatch(*row) for row in execute(connection, "match_corrections", items=items, users=array(users))]
 
 
 def list_corrections(

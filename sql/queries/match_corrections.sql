@@ -1,14 +1,14 @@
--- The outcome of each correction of a batch: one row for every correction, in the order of the batch. Second of the two
--- statements of a batch, with the accounts still locked if the first one moved a snapshot.
+-- The outcome that each correction of a batch would have now: one row for every correction, in the order of the batch.
+-- Runs while nothing of the batch is stored, and outside the transaction that stores it: a cluster lets no other role read
+-- a table from which supersede_snapshots has deleted in the same transaction.
 --
 -- Parameters:
---   items  json      [{"id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff", "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z", "reason": "Cents as dollars.", "balance": "1.20", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD"}]
---   users  uuid[]    {d3300000-0000-4000-8000-000000000001}  those of the items
---   moved  bigint[]  {}  the places that supersede_snapshots returned
+--   items  json    [{"id": "01a203c8-7a81-7ad0-81ee-31ba180ec3ff", "user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z", "reason": "Cents as dollars.", "balance": "1.20", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD"}]
+--   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the items
 -- Columns:
 --   status       text  corrected, withdrawn, duplicate, contradicts_stored, contradicts_batch or not_stored
 --   id           text  of the snapshot
---   replaced_by  text  the id of the replacement; NULL: the snapshot is withdrawn, or was not stored
+--   replaced_by  text  the id of the stored replacement; NULL: the snapshot is withdrawn, or was not superseded
 --   standing_id  text  the snapshot that stands under this key; NULL: none
 
 WITH item AS (
@@ -73,18 +73,28 @@ replacement AS (
     WHERE
         CASE WHEN replacement.user_id = item.user_id THEN TRUE END
         AND routed_to(replacement.user_id, %(users)s::uuid[])
+    UNION ALL
+    -- The first correction of a snapshot that stands will replace it.
+    SELECT
+        item.ordinality,
+        first_value(item.currency) OVER snapshot AS currency,
+        first_value(item.amounts) OVER snapshot AS amounts
+    FROM item
+    INNER JOIN standing ON item.ordinality = standing.ordinality AND item.id = standing.id
+    WINDOW snapshot AS (PARTITION BY item.id ORDER BY item.ordinality)
 ),
 
 matched AS (
     SELECT
         item.ordinality,
         item.id,
+        item.currency,
         superseded.id IS NOT NULL AS is_superseded,
         superseded.replacement_id AS replaced_by,
         standing.id AS standing_id,
-        item.ordinality = any(%(moved)s::bigint[]) AS is_new,
+        coalesce(item.id = standing.id, FALSE) AS stands,
         CASE
-            WHEN superseded.replacement_id IS NULL THEN item.currency IS NULL
+            WHEN replacement.currency IS NULL THEN item.currency IS NULL AND superseded.replacement_id IS NULL
             ELSE coalesce(item.currency = replacement.currency AND item.amounts = replacement.amounts, FALSE)
         END AS is_same
     FROM item
@@ -95,16 +105,17 @@ matched AS (
 
 SELECT
     CASE
-        WHEN NOT is_superseded THEN 'not_stored'
-        WHEN bool_or(is_new) OVER snapshot AND NOT bool_and(is_same) OVER snapshot THEN 'contradicts_batch'
-        WHEN NOT is_same THEN 'contradicts_stored'
-        WHEN NOT is_new THEN 'duplicate'
-        WHEN replaced_by IS NULL THEN 'withdrawn'
+        WHEN is_superseded AND is_same THEN 'duplicate'
+        WHEN is_superseded THEN 'contradicts_stored'
+        WHEN NOT stands THEN 'not_stored'
+        WHEN NOT bool_and(is_same) OVER snapshot THEN 'contradicts_batch'
+        WHEN min(ordinality) OVER snapshot < ordinality THEN 'duplicate'
+        WHEN currency IS NULL THEN 'withdrawn'
         ELSE 'corrected'
     END AS status,
     id::text AS id,
     replaced_by::text AS replaced_by,
     standing_id::text AS standing_id
 FROM matched
-WINDOW snapshot AS (PARTITION BY id, is_superseded)
+WINDOW snapshot AS (PARTITION BY id, stands)
 ORDER BY ordinality;

@@ -24,7 +24,6 @@ from tests.api.test_concurrent_capture import (
     Connection,
     loaded,
     portfolio,
-    round_trips,
     run_at_once,
     wait_until_all_wait,
 )
@@ -190,20 +189,6 @@ def test_an_import_that_begins_during_a_withdrawal_waits_for_it_and_undoes_nothi
 
     assert (outcome.created, outcome.duplicates) == (0, len(items))
     assert ids[0] not in dict(standing(first, user_id))
-
-
-@pytest.mark.parametrize("size", [2, 1000])
-def test_a_batch_of_corrections_takes_three_round_trips_and_one_that_was_stored_four_whatever_their_size(
-    size: int, connections: list[Connection]
-) -> None:
-    """BEGIN, one statement or two, COMMIT."""
-    items = portfolio(str(uuid4()), accounts=2, snapshots=size // 2)
-    ids = [str(match.id) for match in batch.store(connections[0], loaded(items))]
-    corrections = [correction(item, ids[n], usd("1.00") if n % 2 else None) for n, item in enumerate(items)]
-
-    trips = [round_trips(connections[0], partial(correct, connections[0], corrections)) for _ in range(2)]
-
-    assert trips == [3, 4]
 
 
 def test_a_correction_that_waited_for_an_erasure_finds_nothing(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -15,15 +16,42 @@ from tools.migrate import migrate
 CITUS = "TEST_CITUS_URL"
 SKIPPED = f"{CITUS} names no Citus cluster"
 DISTRIBUTE = ROOT / "deploy" / "citus.sql"
+ROLES = ROOT / "deploy" / "roles.sql"
 
 
 def coordinator_url() -> str | None:
     return os.environ.get(CITUS)
 
 
+class RoleUrls(NamedTuple):
+    """The URLs of a database for the two roles of deploy/roles.sql."""
+
+    owner: str
+    service: str
+
+
 @contextlib.contextmanager
 def distributed_database() -> Iterator[str]:
     """Create a migrated database on all nodes of the cluster, distribute it, and drop it afterwards."""
+    with _empty_database() as url:
+        migrate(url)
+        postgres.run_script(url, DISTRIBUTE)
+        yield url
+
+
+@contextlib.contextmanager
+def deployed_database() -> Iterator[RoleUrls]:
+    """Create a distributed database with the roles of production, which stay; they log in without a password."""
+    with _empty_database() as url:
+        postgres.run_script(url, ROLES)
+        urls = RoleUrls(_with(url, user="snapshots_owner"), _with(url, user="snapshots_service"))
+        migrate(urls.owner)
+        postgres.run_script(urls.owner, DISTRIBUTE)
+        yield urls
+
+
+@contextlib.contextmanager
+def _empty_database() -> Iterator[str]:
     coordinator = os.environ[CITUS]
     workers = _workers(coordinator)
     name = f"test_{uuid4().hex}"
@@ -38,8 +66,6 @@ def distributed_database() -> Iterator[str]:
         _execute(url, f"SELECT citus_set_coordinator_host('{own.hostname}', {own.port})")
         for host, port in workers:
             _execute(url, f"SELECT citus_add_node('{host}', {port})")
-        migrate(url)
-        postgres.run_script(url, DISTRIBUTE)
         yield url
 
 
@@ -50,11 +76,10 @@ def _workers(coordinator: str) -> list[tuple[str, int]]:
         ).fetchall()
 
 
-def _with(url: str, host: str | None = None, database: str | None = None) -> str:
+def _with(url: str, user: str | None = None, host: str | None = None, database: str | None = None) -> str:
     scheme, location, path, query, fragment = urlsplit(url)
-    account = location.rpartition("@")[0]
-    if host:
-        location = f"{account}@{host}" if account else host
+    account, _, own_host = location.rpartition("@")
+    location = f"{user or account}@{host or own_host}" if user or account else host or own_host
     return urlunsplit((scheme, location, f"/{database}" if database else path, query, fragment))
 
 

@@ -1,0 +1,55 @@
+"""On a Citus cluster the service works with a role of its own, which owns nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from config import Settings
+from tests.support import SECRET, Caller, captured, correction, snapshot, usd
+from tests.support.apps import serving
+from tests.support.citus import SKIPPED, RoleUrls, coordinator_url, deployed_database
+from tests.support.corrections import balances, outcomes
+
+pytestmark = pytest.mark.skipif(not coordinator_url(), reason=SKIPPED)
+
+
+@pytest.fixture(scope="module")
+def urls() -> Iterator[RoleUrls]:
+    with deployed_database() as urls:
+        yield urls
+
+
+@pytest.fixture(scope="module")
+def app(urls: RoleUrls) -> Iterator[Flask]:
+    with serving(Settings.from_env({"DATABASE_URL": urls.service, "JWT_SECRET_KEY": SECRET})) as app:
+        yield app
+
+
+@pytest.fixture
+def items(user_id: str, account_id: str) -> list[dict[str, Any]]:
+    return [snapshot(user_id, account_id, f"{n}00.00", captured_at=f"2025-01-0{n}T00:00:00Z") for n in (1, 2, 3)]
+
+
+@pytest.fixture
+def ids(sync_job: Caller, items: list[dict[str, Any]]) -> list[str]:
+    """The ids of the stored snapshots."""
+    return [each["id"] for each in captured(sync_job, *items)]
+
+
+def test_a_batch_of_corrections_that_is_partly_new_is_stored(
+    corrector: Caller, user: Caller, account_id: str, items: list[dict[str, Any]], ids: list[str]
+) -> None:
+    stored, new, withdrawal = (
+        correction(item, id_, values)
+        for item, id_, values in zip(items, ids, (usd("1.00"), usd("2.00"), None), strict=True)
+    )
+    [(_, _, replaced_by)] = outcomes(corrector.correct(stored))
+
+    first, second, third, fourth = outcomes(corrector.correct(stored, new, withdrawal, new))
+
+    assert first == ("duplicate", ids[0], replaced_by)
+    assert (second[0], third) == ("corrected", ("withdrawn", ids[2], None))
+    assert fourth == ("duplicate", ids[1], second[2])
+    assert balances(user, account_id) == ["2.00", "1.00"]
