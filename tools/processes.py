@@ -1,5 +1,7 @@
 """Child processes that stop with their parent, even if that is killed."""
 
+import contextlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,6 +11,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 from urllib.error import HTTPError
+
+# Below those that Linux gives to outgoing connections by default, which could take a free port before its server does.
+_PORTS = range(20_000, 32_768)
 
 
 def start(
@@ -41,9 +46,11 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until_up(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
