@@ -97,8 +97,12 @@ class Caller:
         return cast("Response", self._client.open(API + path, method=method, headers=headers, **request))
 
 
-def until(happens: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
-    """Wait until it happens, or fail with the log."""
+# Far longer than anything takes, also on a busy machine: only a test that hangs reaches it.
+PATIENCE_SECONDS = 60
+
+
+def until(happens: Callable[[], bool], seconds: float = PATIENCE_SECONDS, log: Path | None = None) -> None:
+    """Wait until it happens, or fail with the log. `seconds` is for what must happen soon."""
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, log.read_text() if log else "did not happen"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jwt
 
-from tests.support import claims, private_key, token
+from tests.support import PATIENCE_SECONDS, claims, private_key, token
 
 
 def jwk(algorithm: str, name: str, **members: Any) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Publisher:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.fetches += 1
-                publisher.responding.wait(10)
+                publisher.responding.wait(PATIENCE_SECONDS)
                 with contextlib.suppress(OSError):  # a client that stopped waiting
                     self.send_response(publisher.status)
                     self.end_headers()
