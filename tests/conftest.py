@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from tests.support import SECRET, Caller, user_token
-from tests.support.apps import serving
+from tests.support.apps import patience, serving
 from tests.support.clusters import CLUSTERS, new_cluster
 from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.support.databases import SERVER, TEMPLATE, database, execute, with_database
@@ -125,7 +125,9 @@ def settings(database_url: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Iterator[Flask]:
-    with serving(settings) as app:
+    with contextlib.ExitStack() as stack:
+        with patience():
+            app = stack.enter_context(serving(settings))
         yield app
 
 

@@ -1,13 +1,20 @@
 """Fixtures of the tests over HTTP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from tests.support import Caller, captured, day, snapshot
+from tests.support.apps import patience
 from tests.support.contract import served
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    with patience():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,22 @@ import pytest
 from flask import Flask, Response
 
 from config import Settings
+from service import db
 from service.auth import public
-from tests.support.apps import serving
+from tests.support.apps import patience, serving
 from tests.support.printed_log import AMOUNT, Output, printing
+
+
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    with patience():
+        yield
+
+
+@pytest.fixture
+def brief_wait(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to a database that cannot be reached fail soon."""
+    monkeypatch.setattr(db, "WAIT_SECONDS", 0.1)
 
 
 @pytest.fixture

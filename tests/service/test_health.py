@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -42,6 +43,7 @@ def test_a_database_ahead_of_the_code_makes_the_service_ready(settings: Settings
         assert app.test_client().get("/readyz").status_code == 200
 
 
+@pytest.mark.usefixtures("brief_wait")
 def test_without_a_database_the_service_lives_and_is_not_ready(settings: Settings) -> None:
     with serving(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/nowhere")) as app:
         assert_not_ready(app)

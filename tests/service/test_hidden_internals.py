@@ -97,6 +97,7 @@ def cut_off(settings: Settings) -> Iterator[Flask]:
         yield app
 
 
+@pytest.mark.usefixtures("brief_wait")
 @pytest.mark.parametrize(
     "request_line", ["GET /api/v1/balance-snapshots", "POST /api/v1/balance-snapshots", "GET /readyz"]
 )

@@ -155,6 +155,7 @@ def test_no_line_holds_the_row_that_the_database_refused(
     assert_no_amount(output)
 
 
+@pytest.mark.usefixtures("brief_wait")
 def test_no_line_of_a_database_that_is_down_holds_its_password(settings: Settings, user_id: str) -> None:
     cut_off = replace(settings, database_url="postgresql://reader:pass-phrase@127.0.0.1:1/nothing")
     with printing() as output, serving(cut_off) as app:

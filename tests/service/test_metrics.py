@@ -158,7 +158,7 @@ def test_requests_in_flight_are_counted_while_they_run(
         other.execute("LOCK TABLE accounts, balance_snapshots IN ACCESS EXCLUSIVE MODE")
         for _ in range(2):
             callers.submit(Caller(app, user_token(user_id)).latest)
-        until(lambda: in_flight() == 2, 2)
+        until(lambda: in_flight() == 2)
         other.rollback()
     assert in_flight() == 0
 

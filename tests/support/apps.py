@@ -3,10 +3,13 @@
 import contextlib
 from collections.abc import Iterator
 
+import pytest
 from flask import Flask
 
 from app import close_app, create_app
 from config import Settings
+from service import db
+from tests.support import PATIENCE_SECONDS
 
 # The algorithms that have a public key.
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
@@ -20,6 +23,20 @@ def serving(settings: Settings) -> Iterator[Flask]:
         yield app
     finally:
         close_app(app)
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Let requests wait for the database for longer than in production, as a busy machine may make them.
+
+    The limits of production are those of tests/system/test_database_faults.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "WAIT_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(db, "DEADLINE_SECONDS", PATIENCE_SECONDS)
+        timeout = f"{PATIENCE_SECONDS}s"
+        patch.setattr(db, "_SESSION", db._SESSION | {"statement_timeout": timeout, "lock_timeout": timeout})
+        yield
 
 
 @contextlib.contextmanager
