@@ -159,7 +159,7 @@ def test_a_batch_delivered_at_once_in_opposite_orders_is_stored_once(
 
 
 def test_a_batch_posted_at_once_in_opposite_orders_is_stored_once(
-    settings: Settings, connections: list[Connection], user_id: str
+    settings: Settings, connection: Connection, user_id: str
 ) -> None:
     items = portfolio(user_id)
     with serving(replace(settings, web_threads=SENDERS)) as app:
@@ -174,7 +174,7 @@ def test_a_batch_posted_at_once_in_opposite_orders_is_stored_once(
         [(s["account_id"], s["captured_at"], s["source"], s["id"], s["status"]) for s in r.json["snapshots"]]
         for r in responses
     ]
-    assert_each_created_once(deliveries, len(items), connections[0])
+    assert_each_created_once(deliveries, len(items), connection)
 
 
 def test_batches_that_overlap_in_any_order_create_each_snapshot_once(

@@ -226,7 +226,7 @@ def test_an_erasure_that_waited_for_a_correction_erases_both_snapshots(
 
 
 def test_captures_and_corrections_of_the_same_keys_in_any_order_never_fail_and_lose_nothing(
-    settings: Settings, connections: list[Connection]
+    settings: Settings, connection: Connection
 ) -> None:
     """Half of the callers deliver the same snapshots repeatedly, the others correct those that they know."""
     user_id, chance = str(uuid4()), random.Random(11)
@@ -252,9 +252,9 @@ def test_captures_and_corrections_of_the_same_keys_in_any_order_never_fail_and_l
         statuses = run_at_once(calls)
 
     assert set(itertools.chain.from_iterable(statuses)) == {200}
-    replacements = dict(superseded(connections[0], user_id))
+    replacements = dict(superseded(connection, user_id))
     assert set(replacements) == set(ids)
     assert [replacements[id_] is None for id_ in ids] == [bool(n % 2) for n in range(len(items))]
-    assert sorted(standing(connections[0], user_id)) == sorted(
+    assert sorted(standing(connection, user_id)) == sorted(
         (id_, "1.00") for id_ in replacements.values() if id_ is not None
     )
