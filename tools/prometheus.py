@@ -14,7 +14,7 @@ import yaml
 from tools import processes
 from tools.stack import DEPLOY, Stack
 
-START_SECONDS = 30
+START_SECONDS = 60
 INTERVAL = "1s"
 
 

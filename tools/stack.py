@@ -23,7 +23,7 @@ from tools.migrate import MigrationError, migrate
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 class StackError(Exception):

@@ -16,6 +16,8 @@ import valkey
 
 from tools.processes import free_port
 
+START_SECONDS = 60
+
 
 def program() -> str:
     """Return the path of the server's program."""
@@ -45,7 +47,7 @@ class ValkeyServer:
             + ["--dir", str(self._folder), "--save", ""],
             stdout=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + START_SECONDS
         while not self._is_up():
             assert time.monotonic() < deadline, "Valkey did not start"
             time.sleep(0.01)

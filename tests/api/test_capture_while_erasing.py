@@ -60,7 +60,7 @@ class Race:
     def begin(self, name: str, call: Callable[[], T]) -> Future[T]:
         """Start a call in a thread; return when its session waits for a lock."""
         future = self._threads.submit(call)
-        until(lambda: future.done() or self._waits(name), 20)
+        until(lambda: future.done() or self._waits(name))
         assert not future.done(), f"the {name} did not wait: {future.result()}"
         return future
 
@@ -90,7 +90,7 @@ class Race:
     def wait_until_blocked(self, name: str, other: Connection) -> None:
         """Wait until the session of this name waits for a lock that the other one holds."""
         blocked = "SELECT FROM pg_stat_activity WHERE application_name = %s AND %s = any(pg_blocking_pids(pid))"
-        until(lambda: self._observer.execute(blocked, [name, other.info.backend_pid]).rowcount == 1, 20)
+        until(lambda: self._observer.execute(blocked, [name, other.info.backend_pid]).rowcount == 1)
 
     def stored(self, account_id: str) -> int:
         """Return the number of the account's snapshots."""

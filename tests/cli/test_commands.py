@@ -92,7 +92,7 @@ def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
     ):
         # It reads its input, so all of its connections are open.
         copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
-        until(lambda: observer.execute(copies).rowcount == 1, 30)
+        until(lambda: observer.execute(copies).rowcount == 1)
         opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
 
     assert opened == (1,)
@@ -114,7 +114,7 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
             for _ in range(3):
                 exports.append(in_process(url)("snapshots", "export", "--user", user_id))
                 # The server still counts a session that has just ended.
-                until(lambda: admin.execute(sessions, [role]).rowcount == 0, 30)
+                until(lambda: admin.execute(sessions, [role]).rowcount == 0)
         finally:
             admin.execute(f"DROP OWNED BY {role}".encode())
             admin.execute(f"DROP ROLE {role}".encode())

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support import until
+from tests.support import PATIENCE_SECONDS, until
 from tests.support.command_line import Flasks, Stored, as_csv, series, started
 
 
@@ -30,14 +30,14 @@ def test_an_import_that_is_interrupted_midway_stores_nothing_and_can_be_run_agai
     with psycopg.connect(database_url) as other:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
         with started(database_url, "snapshots", "import", str(path)) as running:
-            until(lambda: _waits(other, "INSERT INTO accounts"), 20)
+            until(lambda: _waits(other, "INSERT INTO accounts"))
             running.send_signal(how)
-            _, stderr = running.communicate(timeout=20)
+            _, stderr = running.communicate(timeout=PATIENCE_SECONDS)
         other.rollback()
 
     assert running.returncode == (-9 if how == signal.SIGKILL else 130)
     assert how == signal.SIGKILL or b"Nothing more was stored" in stderr
-    until(lambda: stored() == [], 5)
+    until(lambda: stored() == [])
     assert flask("snapshots", "import", str(path)).returncode == 0
     assert stored() == as_stored(items)
 
@@ -56,10 +56,10 @@ def test_an_import_that_is_killed_while_it_reads_stores_nothing_and_can_be_run_a
         running.stdin.write(content.encode() + content.partition("\n")[2].encode() * 100)
         running.stdin.flush()
         copies = "SELECT FROM pg_stat_activity WHERE query LIKE 'COPY import%' AND datname = current_database()"
-        until(lambda: other.execute(copies).rowcount == 1, 20)
+        until(lambda: other.execute(copies).rowcount == 1)
         running.kill()
-        running.communicate(timeout=20)
-        until(lambda: other.execute(copies + " AND state = 'active'").rowcount == 0, 20)
+        running.communicate(timeout=PATIENCE_SECONDS)
+        until(lambda: other.execute(copies + " AND state = 'active'").rowcount == 0)
 
     assert running.returncode == -signal.SIGKILL
     assert stored() == []

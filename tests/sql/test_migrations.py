@@ -54,7 +54,7 @@ def test_migrations_started_at_once_all_succeed_and_apply_each_file_once(
 def wait_for_waiting_sessions(observer: Connection, count: int) -> None:
     """Wait until this many sessions of the observer's database wait for a lock."""
     waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    until(lambda: observer.execute(waiting).rowcount == count, 30)
+    until(lambda: observer.execute(waiting).rowcount == count)
 
 
 def test_migrating_again_changes_nothing(migrated_database_url: str) -> None:

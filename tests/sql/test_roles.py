@@ -110,7 +110,7 @@ def test_migrations_started_at_once_all_grant_the_rights(deployed: Database) -> 
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
-        until(lambda: deployed.fetch(waiting) == [(4,)], 30)
+        until(lambda: deployed.fetch(waiting) == [(4,)])
         obstacle.rollback()
 
         assert {run.result() for run in runs} == {"The database is up to date."}

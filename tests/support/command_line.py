@@ -78,7 +78,7 @@ def in_a_shell(database_url: str) -> Flasks:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

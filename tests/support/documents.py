@@ -68,7 +68,7 @@ def paste(
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     reached = len(list(outputs.iterdir())) - 1

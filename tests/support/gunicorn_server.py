@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.support import ROOT, children_of
+from tests.support import PATIENCE_SECONDS, ROOT, children_of
 from tests.support.running import clean_environ
 from tools import processes
 from tools.processes import free_port, wait_until_up
@@ -48,7 +48,7 @@ class Gunicorn:
 
     def send(self, request: bytes) -> GunicornResponse:
         """Send exactly these bytes and read one response."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=15) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(request)
             return GunicornResponse(connection)
 
@@ -68,7 +68,7 @@ def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
     gunicorn = Gunicorn(port, folder / "gunicorn.log", process)
     try:
         url = f"http://127.0.0.1:{port}/healthz"
-        assert wait_until_up(url, 30, lambda: process.poll() is None), gunicorn.log
+        assert wait_until_up(url, PATIENCE_SECONDS, lambda: process.poll() is None), gunicorn.log
         yield gunicorn
     finally:
         kill(process)

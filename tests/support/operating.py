@@ -31,7 +31,7 @@ def run(*headings: str, **variables: str) -> None:
         env={**os.environ, **variables, "PATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{headings}: {done.stdout}{done.stderr}"

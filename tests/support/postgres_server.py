@@ -95,7 +95,7 @@ class Standby(PostgresServer):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
             try:
-                until(lambda: connection.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",), 5)
+                until(lambda: connection.execute("SELECT pg_get_wal_replay_pause_state()").fetchone() == ("paused",))
                 yield
             finally:
                 connection.execute("SELECT pg_wal_replay_resume()")

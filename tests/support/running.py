@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.support import ROOT
 from tools.processes import free_port, wait_until_up
 
-START_SECONDS = 60
-END_SECONDS = 30
+START_SECONDS = 180
+END_SECONDS = 60
 
 
 class Run:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validate
 
-from tests.support import API, SECRET, children_of, user_token
+from tests.support import API, PATIENCE_SECONDS, SECRET, children_of, user_token
 from tests.support.clusters import new_cluster
 from tests.support.gunicorn_server import kill
 from tools import stack
@@ -64,7 +64,7 @@ class StackResponse:
 
 
 def send_request(running: Stack, path: str, method: str = "GET", body: Any = None, **headers: str) -> StackResponse:
-    connection = http.client.HTTPConnection(running.base.removeprefix("http://"), timeout=15)
+    connection = http.client.HTTPConnection(running.base.removeprefix("http://"), timeout=PATIENCE_SECONDS)
     with contextlib.closing(connection):
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         return StackResponse(connection.getresponse())
@@ -89,7 +89,7 @@ def capture(running: Stack, *items: dict[str, Any], **headers: str) -> StackResp
 
 def raw(running: Stack, request: bytes) -> StackResponse:
     host, port = running.base.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import API, ROOT, snapshot, token, until
+from tests.support import API, PATIENCE_SECONDS, ROOT, snapshot, token, until
 from tests.support.compose import Compose, read_files
 
 ORIGIN = "https://app.example.com"
@@ -45,13 +45,13 @@ def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Comp
     compose = Compose(tmp_path_factory.mktemp("compose"), secrets, environ)
     try:
         compose.start("postgres")
-        until(lambda: compose.is_healthy("postgres"), 30, compose.folder / "postgres.log")
-        assert compose.start("migrate").wait(60) == 0, compose.log("migrate")
+        until(lambda: compose.is_healthy("postgres"), log=compose.folder / "postgres.log")
+        assert compose.start("migrate").wait(PATIENCE_SECONDS) == 0, compose.log("migrate")
         for name in ("valkey", "nginx-metrics", "prometheus", "service"):
             compose.start(name)
-        until(lambda: compose.is_healthy("service"), 30, compose.folder / "service.log")
+        until(lambda: compose.is_healthy("service"), log=compose.folder / "service.log")
         compose.start("nginx")
-        until(lambda: compose.is_healthy("nginx"), 30, compose.folder / "nginx.log")
+        until(lambda: compose.is_healthy("nginx"), log=compose.folder / "nginx.log")
         yield compose
     finally:
         compose.close()
@@ -123,7 +123,7 @@ def test_prometheus_scrapes_the_service_and_nginx(up: Compose) -> None:
         return [sample["value"][1] for sample in json.loads(body)["data"]["result"]] == ["1"]
 
     for job in ("balance-snapshots", "balance-snapshots-nginx"):
-        until(lambda job=job: is_up(job), 30, up.folder / "prometheus.log")  # type: ignore[misc]
+        until(lambda job=job: is_up(job), log=up.folder / "prometheus.log")  # type: ignore[misc]
 
 
 def test_prometheus_loads_the_alerts(up: Compose) -> None:
@@ -150,18 +150,18 @@ def test_the_database_is_not_healthy_before_its_scripts_have_run(alone: Compose,
         "until [ -e /signals/go ]; do sleep 0.1; done\n"
     )
     alone.start("postgres", mounts={"/docker-entrypoint-initdb.d/9-wait.sh": tmp_path / "wait.sh", "/signals": signals})
-    until((signals / "answers").exists, 30, tmp_path / "postgres.log")
+    until((signals / "answers").exists, log=tmp_path / "postgres.log")
 
     answers_on_its_socket = alone.run("postgres", "pg_isready").returncode == 0
     was_healthy = alone.is_healthy("postgres")
     (signals / "go").touch()
 
     assert (answers_on_its_socket, was_healthy) == (True, False)
-    until(lambda: alone.is_healthy("postgres"), 30, tmp_path / "postgres.log")
+    until(lambda: alone.is_healthy("postgres"), log=tmp_path / "postgres.log")
 
 
 def test_a_migration_that_finds_no_database_fails_and_is_repeated(alone: Compose) -> None:
-    assert alone.start("migrate").wait(30) != 0
+    assert alone.start("migrate").wait(PATIENCE_SECONDS) != 0
     assert alone.file["services"]["migrate"]["restart"] == "on-failure"
 
 
@@ -171,7 +171,7 @@ def test_a_secret_that_the_service_may_not_read_ends_its_start_with_a_line(tmp_p
     (tmp_path / "state").mkdir()
     compose = Compose(tmp_path / "state", copied, {})
     try:
-        assert compose.start("service").wait(30) != 0
+        assert compose.start("service").wait(PATIENCE_SECONDS) != 0
         assert "DATABASE_URL_FILE: cannot be read (PermissionError)." in compose.log("service")
     finally:
         compose.close()
@@ -191,7 +191,7 @@ def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) ->
     compose = Compose(tmp_path / "state", copied, {}, ["compose.yaml", "compose.tls.yaml"])
     try:
         compose.start("nginx")
-        until(lambda: curl(compose, "https://localhost:8000/metrics", "--insecure")[0] != 0, 10)
+        until(lambda: curl(compose, "https://localhost:8000/metrics", "--insecure")[0] != 0)
         status, body = curl(compose, "https://localhost:8000/metrics", "--cacert", "/run/secrets/tls_certificate")
         assert (status, json.loads(body)["title"]) == (404, "Not Found")
         assert curl(compose, "http://localhost:8000/metrics")[0] == 400
@@ -211,8 +211,7 @@ def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, sec
         compose.start("service")
         until(
             lambda: "\ndb_standbys_lost 2.0\n" in compose.run("service", *get_metrics).stdout,
-            30,
-            tmp_path / "state" / "service.log",
+            log=tmp_path / "state" / "service.log",
         )
     finally:
         compose.close()
@@ -223,8 +222,8 @@ def test_behind_a_trusted_proxy_the_log_has_the_clients_address(alone: Compose, 
     site.write_text(example("TLS", "nginx").replace("10.0.0.0/8", "127.0.0.0/8"))
     alone.start("nginx", mounts={"/deploy/site/real-ip.conf": site})
     url = "http://127.0.0.1:8000/metrics"
-    until(lambda: curl(alone, url)[0] == 404, 10)
+    until(lambda: curl(alone, url)[0] == 404)
 
     curl(alone, url, "-H", "X-Forwarded-For: 192.0.2.7")
 
-    until(lambda: '"client":"192.0.2.7"' in alone.log("nginx"), 5)
+    until(lambda: '"client":"192.0.2.7"' in alone.log("nginx"))

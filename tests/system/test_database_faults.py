@@ -17,13 +17,13 @@ from flask import Flask
 
 from config import Settings
 from service import db
-from tests.support import Caller, Response, captured, snapshot, until, user_token
+from tests.support import PATIENCE_SECONDS, Caller, Response, captured, snapshot, until, user_token
 from tests.support.apps import serving
 from tests.support.postgres_server import Network, PostgresServer
 
 THREADS = 4
-# What a busy machine may add to a limit of the service; without the limit requests would wait far longer.
-SLACK_SECONDS = 1.5
+# What a busy machine may add to a limit of the service; without the limit requests would wait until the fault ends.
+SLACK_SECONDS = 10
 
 
 @pytest.fixture
@@ -54,40 +54,35 @@ def assert_unavailable(response: Response) -> None:
     assert int(response.headers["Retry-After"]) >= 1
 
 
-def test_no_read_fails_over_a_restart_that_takes_less_than_a_second(app: Flask, server: PostgresServer) -> None:
+def test_no_read_fails_over_a_restart_that_takes_less_time_than_a_read_waits(
+    app: Flask, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A busy machine may take longer than a second.
+    monkeypatch.setattr(db, "WAIT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(db, "DEADLINE_SECONDS", PATIENCE_SECONDS)
     ended = threading.Event()
 
-    def reads(_: int) -> list[tuple[float, int, float]]:
+    def reads(_: int) -> list[int]:
         user = Caller(app, user_token(str(uuid4())))
-        responses = []
+        statuses = []
         while not ended.is_set():
-            responses.append((time.monotonic(), user.latest().status_code, time.monotonic()))
-        return responses
+            statuses.append(user.latest().status_code)
+        return statuses
 
     with ThreadPoolExecutor(THREADS) as threads:
         readers = [threads.submit(reads, n) for n in range(THREADS)]
-        outages = []
         try:
             for _ in range(2):
                 time.sleep(0.2)
-                began = time.monotonic()
                 server.kill()
                 server.start()
-                outages.append((began, time.monotonic() - began))
             time.sleep(0.2)
         finally:
             ended.set()
-        responses = [response for reader in readers for response in reader.result()]
+        statuses = [status for reader in readers for status in reader.result()]
 
-    # On a machine too slow to restart within a second, the reads of that outage are not judged.
-    slow = [(began, began + took) for began, took in outages if took > 0.9]
-    judged = [
-        status
-        for started_at, status, ended_at in responses
-        if not any(started_at <= end and ended_at >= began for began, end in slow)
-    ]
-    assert len(judged) > 10
-    assert set(judged) == {200}
+    assert len(statuses) > 10
+    assert set(statuses) == {200}
 
 
 def test_an_outage_is_a_503_and_its_end_is_noticed_by_the_next_request(app: Flask, server: PostgresServer) -> None:
@@ -107,14 +102,18 @@ def test_an_outage_is_a_503_and_its_end_is_noticed_by_the_next_request(app: Flas
     assert sync_job.capture(item).json["duplicate_count"] == 1
 
 
-def test_a_request_that_has_queued_for_a_second_does_not_wait_out_an_outage_as_well(settings: Settings) -> None:
-    a_second_ago = {"X-Request-Start": f"{time.time() - db.WAIT_SECONDS:.3f}"}
+def test_a_request_that_has_queued_for_a_while_does_not_wait_out_an_outage_as_well(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "WAIT_SECONDS", SLACK_SECONDS)
+    monkeypatch.setattr(db, "DEADLINE_SECONDS", PATIENCE_SECONDS)
+    a_while_ago = {"X-Request-Start": f"{time.time() - SLACK_SECONDS:.3f}"}
     unreachable = "postgresql://nobody@127.0.0.1:1/nothing"
     with serving(replace(settings, socket="behind-a-proxy", database_url=unreachable)) as app:
         user = Caller(app, user_token(str(uuid4())))
         began = time.monotonic()
-        assert_unavailable(user.send("GET", "/balance-snapshots", headers=a_second_ago))
-        assert time.monotonic() - began < db.WAIT_SECONDS
+        assert_unavailable(user.send("GET", "/balance-snapshots", headers=a_while_ago))
+        assert time.monotonic() - began < SLACK_SECONDS
 
 
 def test_a_capture_over_a_restart_is_given_a_live_connection(app: Flask, server: PostgresServer) -> None:
@@ -163,7 +162,7 @@ def test_a_network_that_swallows_packets_holds_no_request_beyond_the_deadline(
                     assert_unavailable(response)
                     assert seconds < db.DEADLINE_SECONDS + SLACK_SECONDS
 
-        until(lambda: user.latest().status_code == 200, 5)
+        until(lambda: user.latest().status_code == 200)
 
 
 def _timed(call: Callable[[], Response]) -> tuple[Response, float]:
@@ -174,14 +173,14 @@ def _timed(call: Callable[[], Response]) -> tuple[Response, float]:
 def test_a_result_that_comes_too_late_is_not_given_to_another_request(
     app: Flask, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "DEADLINE_SECONDS", 0.3)
     users = [str(uuid4()) for _ in range(2)]
     sync_job = Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
     for number, user_id in enumerate(users):
         captured(sync_job, snapshot(user_id, str(uuid4()), f"{number}.00"))
     first, second = (Caller(app, user_token(user_id)) for user_id in users)
 
-    with server.frozen():
+    with server.frozen(), monkeypatch.context() as patch:
+        patch.setattr(db, "DEADLINE_SECONDS", 0.3)
         assert_unavailable(first.latest())
 
     assert second.latest().json["total_balance_by_currency"] == {"USD": "1.00"}
@@ -227,7 +226,7 @@ def test_the_pool_has_a_connection_for_each_thread_with_the_settings_of_the_serv
     app: Flask, server: PostgresServer
 ) -> None:
     pool = app.extensions["pool"]
-    taken = [pool.getconn(5) for _ in range(THREADS)]
+    taken = [pool.getconn(PATIENCE_SECONDS) for _ in range(THREADS)]
     known = dict(taken[-1].execute("SELECT name, setting FROM pg_settings").fetchall())
     for connection in taken:
         pool.putconn(connection)

@@ -43,7 +43,7 @@ def generated(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout.strip()) == (0, f"Generating {PACKAGE}")

@@ -78,10 +78,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         prometheus.watching(running, tmp_path_factory.mktemp("prometheus")) as watching,
     ):
         assert running.nginx_metrics_base
-        until(lambda: bool(watching.query("count(nginx_responses_total) > 0")), 10)
+        until(lambda: bool(watching.query("count(nginx_responses_total) > 0")))
         first = scrape(running.internal_base) | scrape(running.nginx_metrics_base)
         use_every_endpoint(running)
-        until(lambda: bool(watching.query('snapshots_captured_total{status="duplicate"} > 0')), 10)
+        until(lambda: bool(watching.query('snapshots_captured_total{status="duplicate"} > 0')))
         raised_before = raised(watching)
         overload(running)
         yield Watched(running, watching, first, raised_before)
@@ -135,7 +135,7 @@ def test_an_overload_raises_the_alerts_on_sheds_and_saturation(watched: Watched)
     overloads = {"BalanceSnapshotsShedding", "BalanceSnapshotsSaturated"}
 
     assert watched.raised_before & overloads == set()
-    until(lambda: raised(watched.prometheus) >= overloads, 10)
+    until(lambda: raised(watched.prometheus) >= overloads)
 
 
 def test_the_rules_load_and_evaluate(watched: Watched) -> None:
@@ -147,7 +147,7 @@ def test_the_rules_load_and_evaluate(watched: Watched) -> None:
 
 def assert_has_data(prometheus: Prometheus, expression: str) -> None:
     """Fail unless an expression has a value; NaN, for zero divided by zero, is none. A scrape may fail under load."""
-    until(lambda: any(element["value"][1] != "NaN" for element in prometheus.query(expression)), 10)
+    until(lambda: any(element["value"][1] != "NaN" for element in prometheus.query(expression)))
 
 
 @every_rule
@@ -225,9 +225,9 @@ def test_the_threads_of_all_workers_are_shown_before_and_after_one_was_killed(wa
     assert threads() == 2
     victim = children_of(watched.stack.gunicorn.pid)[0]
     os.kill(victim, 9)
-    until(lambda: victim not in children_of(watched.stack.gunicorn.pid), 10)
-    until(lambda: len(children_of(watched.stack.gunicorn.pid)) == 2, 10)
-    until(lambda: threads() == 2, 10)
+    until(lambda: victim not in children_of(watched.stack.gunicorn.pid))
+    until(lambda: len(children_of(watched.stack.gunicorn.pid)) == 2)
+    until(lambda: threads() == 2)
 
 
 def test_the_documented_metrics_are_those_of_the_service_and_of_nginx(watched: Watched) -> None:

@@ -52,7 +52,7 @@ def test_a_replica_answers_reads_of_what_is_captured_on_the_primary(app: Flask, 
     captured(sync_job(primary_app), snapshot(user_id, account_id))
     user = Caller(app, user_token(user_id))
 
-    until(lambda: user.latest().json["total_count"] == 1, 30)
+    until(lambda: user.latest().json["total_count"] == 1)
     for response in (user.history(account_id), user.recent(account_id)):
         assert (response.status_code, response.json["total_count"]) == (200, 1)
 
@@ -94,7 +94,7 @@ def test_captures_and_reads_continue_after_a_failover_if_both_variables_name_bot
     try:
         with serving(settings) as app:
             captured(sync_job(app), snapshot(user_id, account_id, captured_at=day(1)))
-            until(lambda: Caller(app, user_token(user_id)).latest().json["total_count"] == 1, 15)
+            until(lambda: Caller(app, user_token(user_id)).latest().json["total_count"] == 1)
 
             old.kill()
             with psycopg.connect(new.url) as connection:

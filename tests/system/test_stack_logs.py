@@ -28,7 +28,7 @@ def test_a_query_in_an_unusual_request_line_is_not_logged(running: Stack, target
     response = raw(running, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert response.status == status
-    until(lambda: response.headers["X-Trace-Id"] in running.log("nginx"), 10)
+    until(lambda: response.headers["X-Trace-Id"] in running.log("nginx"))
     for part in ("nginx", "gunicorn"):
         assert "needle" not in running.log(part)
         assert "secret" not in running.log(part)
@@ -51,7 +51,7 @@ def test_one_trace_id_joins_the_logs_of_proxy_and_service_and_the_response(
 
     assert expected in (None, trace_id)
     for part in ("nginx", "gunicorn"):
-        until(lambda part=part: f'"{trace_id}"' in running.log(part), 5)  # type: ignore[misc]
+        until(lambda part=part: f'"{trace_id}"' in running.log(part))  # type: ignore[misc]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def database_lines(running: Stack, trace_id: str) -> list[str]:
             json.loads(line) for line in running.log("gunicorn").splitlines() if trace_id in line and "db_pid" in line
         ]
 
-    until(lambda: len(requests()) == 1, 5)
+    until(lambda: len(requests()) == 1)
     mark = f"[{requests()[0]['db_pid']}]"
     return [line for line in running.log("postgres").splitlines() if mark in line]
 
@@ -102,7 +102,7 @@ def test_the_line_of_a_read_names_the_process_whose_lines_are_in_the_databases_l
     response = send_request(talkative, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
 
     assert response.status in (200, 404)
-    until(lambda: any(f"-- {query}" in line for line in database_lines(talkative, trace_id)), 5)
+    until(lambda: any(f"-- {query}" in line for line in database_lines(talkative, trace_id)))
 
 
 def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an_amount(talkative: Stack) -> None:
@@ -123,7 +123,7 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
 
     assert response.status == 201
     for name in ("insert_accounts", "insert_snapshots", "match_snapshots"):
-        until(lambda name=name: any(f"-- {name}" in line for line in database_lines(talkative, trace_id)), 5)  # type: ignore[misc]
+        until(lambda name=name: any(f"-- {name}" in line for line in database_lines(talkative, trace_id)))  # type: ignore[misc]
     assert "271828.18" not in talkative.log("postgres")
 
 
@@ -150,5 +150,5 @@ def test_a_client_cannot_choose_its_address(running: Stack) -> None:
         lines[:] = [line for line in found if line["event"] == "request"]
         return bool(lines)
 
-    until(is_logged, 5)
+    until(is_logged)
     assert [line["client"] for line in lines] == ["127.0.0.1"]

@@ -4,6 +4,7 @@ import json
 import shutil
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import API, snapshot, until, user_token
+from tests.support import API, PATIENCE_SECONDS, snapshot, until, user_token
 from tests.support.stack_client import (
     capture,
     frozen_service,
@@ -76,7 +77,7 @@ def expect_more(running: Stack) -> Iterator[Expect]:
     # The lines of earlier requests are counted when this one's is.
     not_found = count_responses(running, 404, "service")
     send_request(running, f"/{uuid4()}")
-    until(lambda: count_responses(running, 404, "service") == not_found + 1, 10)
+    until(lambda: count_responses(running, 404, "service") == not_found + 1)
     before = {key: count_responses(running, *key) for key in keys}
     expected = dict.fromkeys(keys, 0)
 
@@ -84,7 +85,7 @@ def expect_more(running: Stack) -> Iterator[Expect]:
         expected[status, origin] = count
 
     yield expect
-    until(lambda: {key: count_responses(running, *key) - before[key] for key in keys} == expected, 10)
+    until(lambda: {key: count_responses(running, *key) - before[key] for key in keys} == expected)
 
 
 @needs_mtail
@@ -137,11 +138,15 @@ def test_a_read_beyond_the_bound_of_a_caller_is_counted_as_nginxs(running: Stack
         under_way = [
             threads.submit(send_request, running, f"{API}/balance-snapshots", Authorization=bearer) for _ in range(6)
         ]
-        until(lambda: sum(attempt.done() for attempt in under_way) == 2, 1.5)
+        until(lambda: sum(attempt.done() for attempt in under_way) >= 2)
         other.rollback()
+        statuses = Counter(attempt.result().status for attempt in under_way)
 
+    assert statuses[429] == 2
     expect_more(2, 429, "nginx")
-    expect_more(4, 200, "service")
+    # The service gives up if the machine is so busy that the lock is held for too long.
+    for status in (200, 503):
+        expect_more(statuses[status], status, "service")
 
 
 @needs_mtail
@@ -161,15 +166,15 @@ def test_the_log_of_nginxs_metrics_stays_small_and_counting_continues(tmp_path: 
         return f'{{origin="service",status="{status}"}} {lines}\n' in get(f"{base}/metrics")
 
     try:
-        assert processes.wait_until_up(f"{base}/metrics", 10, lambda: counting.poll() is None)
+        assert processes.wait_until_up(f"{base}/metrics", PATIENCE_SECONDS, lambda: counting.poll() is None)
         # Long lines that are not counted reach the limit sooner.
         write(7_900, "x" * 999)
         write(5, "200 service")
-        until(lambda: is_counted(5, 200), 20)
+        until(lambda: is_counted(5, 200))
         write(200, "x" * 999)
-        until(lambda: log.stat().st_size < 1000, 10)
+        until(lambda: log.stat().st_size < 1000)
         write(5, "201 service")
-        until(lambda: is_counted(5, 201), 10)
+        until(lambda: is_counted(5, 201))
     finally:
         processes.end(counting)
 

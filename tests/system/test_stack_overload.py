@@ -48,8 +48,8 @@ def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(ru
         other.rollback()
 
     assert {status for status, _ in seen} == {503}
-    # Less than the five seconds after which nginx gives up, and more than a busy machine adds.
-    assert max(seconds for _, seconds in seen) < DEADLINE_SECONDS + 2
+    # After five seconds nginx gives up with a 504. The rest is for a busy machine.
+    assert max(seconds for _, seconds in seen) < 5 + DEADLINE_SECONDS
 
 
 def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> None:
@@ -58,7 +58,7 @@ def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> 
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
         under_way = [threads.submit(capture, running, snapshot(user_id, account_id)) for _ in range(90)]
-        until(lambda: sum(attempt.done() for attempt in under_way) >= 20, 10)
+        until(lambda: sum(attempt.done() for attempt in under_way) >= 20)
         other.rollback()
         responses = [attempt.result() for attempt in under_way]
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import ROOT, children_of, snapshot, until
+from tests.support import PATIENCE_SECONDS, ROOT, children_of, snapshot, until
 from tests.support.running import clean_environ
 from tests.support.stack_client import (
     StackResponse,
@@ -38,8 +38,8 @@ def test_a_killed_worker_is_replaced_and_costs_only_its_own_requests(running: St
 
     os.kill(before.pop(), signal.SIGKILL)
 
-    until(lambda: len(set(children_of(running.gunicorn.pid)) - before) == 1, 10)
-    until(lambda: read(running, str(uuid4())).status == 200, 10)
+    until(lambda: len(set(children_of(running.gunicorn.pid)) - before) == 1)
+    until(lambda: read(running, str(uuid4())).status == 200)
     assert [read(running, str(uuid4())).status for _ in range(10)] == [200] * 10
 
 
@@ -64,7 +64,7 @@ def test_a_rolling_restart_under_load_fails_nothing(running: Stack) -> None:
         readers = [threads.submit(reads, n) for n in range(4)]
         try:
             running.gunicorn.send_signal(signal.SIGHUP)
-            until(lambda: not before & set(children_of(running.gunicorn.pid)), 20)
+            until(lambda: not before & set(children_of(running.gunicorn.pid)))
             time.sleep(0.3)
         finally:
             ended.set()
@@ -92,14 +92,14 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
         with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(1) as thread:
             other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
             under_way = thread.submit(capture, running, snapshot(user_id, account_id))
-            until(lambda: _is_waiting(other), 5)
+            until(lambda: _is_waiting(other))
 
             running.gunicorn.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             other.rollback()
 
             captured = under_way.result()
-        return Stopped(state, user_id, captured, running.gunicorn.wait(20), read(running, user_id))
+        return Stopped(state, user_id, captured, running.gunicorn.wait(PATIENCE_SECONDS), read(running, user_id))
 
 
 def test_a_service_that_is_stopped_finishes_its_requests(stopped: Stopped) -> None:

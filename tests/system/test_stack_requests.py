@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import API, snapshot, until, user_token
+from tests.support import API, PATIENCE_SECONDS, snapshot, until, user_token
 from tests.support.stack_client import (
     BASE_URL,
     StackResponse,
@@ -71,7 +71,7 @@ def breaking(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     command = [str(stack.DEPLOY / "nginx.sh"), str(tmp_path)]
     with (tmp_path / "log").open("wb") as log:
         nginx = processes.start(command, env=environment, stdout=log, stderr=log)
-    until(lambda: _listens(port), 10)
+    until(lambda: _listens(port))
     yield f"127.0.0.1:{port}", delivered
     processes.end(nginx)
     service.shutdown(socket.SHUT_RDWR)
@@ -87,7 +87,7 @@ def test_a_capture_whose_worker_ends_is_delivered_once_and_left_to_its_sender_to
     breaking: tuple[str, list[bytes]],
 ) -> None:
     address, delivered = breaking
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
     with contextlib.closing(connection):
         connection.request("POST", f"{API}/balance-snapshots", b"{}")
         assert_problem(StackResponse(connection.getresponse()), 502)
@@ -124,7 +124,7 @@ def test_a_request_is_not_answered_before_its_unwanted_body_has_come(running: St
     """Otherwise the next request on the connection could be taken for part of the body and never be answered."""
     body = b"0123\n" if b"Length" in kind else b"5\r\n0123\n\r\n0\r\n\r\n"
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE_SECONDS)
         connection.connect(running.environment["SOCKET"])
         connection.sendall(b"DELETE /healthz HTTP/1.1\r\nHost: x\r\n" + kind + b"\r\n\r\n")
         early, _, _ = select.select([connection], [], [], 0.5)
