@@ -7,6 +7,7 @@ cannot be opened).
 import contextlib
 import csv
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -27,6 +28,8 @@ DATA_FAULT = 1
 SYSTEM_FAULT = 3
 # Faults printed at most; --errors receives all of them.
 MAX_SHOWN_FAULTS = 20
+# A cluster appends the number of a shard to the names of tables and constraints.
+_SHARD_NUMBER = re.compile(r'_\d{6,}(?=")')
 
 snapshots = AppGroup("snapshots", help="Import and export snapshots.")
 users = AppGroup("users", help="Manage users' data.")
@@ -243,9 +246,14 @@ def _exit_codes(consequence: str) -> Iterator[None]:
         _say(f"Interrupted. {consequence}")
         sys.exit(130)
     except psycopg.Error as error:
-        _fail(f"The database: {str(error).strip().partition(chr(10))[0] or type(error).__name__}. {consequence}")
+        _fail(f"The database: {_first_line(error)}. {consequence}")
     except OSError as error:
         _fail(f"{error.filename or 'Input'}: {error.strerror}. {consequence}")
+
+
+def _first_line(error: psycopg.Error) -> str:
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return _SHARD_NUMBER.sub("", line) if isinstance(error, psycopg.IntegrityError) else line
 
 
 def _fail(message: str) -> NoReturn:

@@ -12,7 +12,18 @@ import psycopg
 import pytest
 
 from tests.support import ROOT, Caller, captured, until
-from tests.support.command_line import USAGE, Flasks, as_csv, command, environ, in_process, series, started
+from tests.support.citus import coordinator_url
+from tests.support.command_line import (
+    SYSTEM_FAULT,
+    USAGE,
+    Flasks,
+    as_csv,
+    command,
+    environ,
+    in_process,
+    series,
+    started,
+)
 from tests.support.running import clean_environ
 
 
@@ -85,7 +96,11 @@ def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_resu
 
 
 def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
-    sessions = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    # A cluster has sessions of its own, on all of its nodes.
+    sessions = (
+        "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend' AND application_name NOT LIKE 'citus%'"
+    )
     with (
         started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE),
         psycopg.connect(migrated_database_url, autocommit=True) as observer,
@@ -122,6 +137,23 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
     for export in exports:
         assert (export.returncode, export.stderr) == (0, "3 snapshots\n")
         assert len(list(csv.reader(io.StringIO(export.stdout)))) == 4
+
+
+def test_an_error_of_the_database_names_tables_and_constraints_without_the_number_of_a_shard(
+    migrated_database_url: str, user_id: str, account_id: str
+) -> None:
+    # A cluster appends the number; one server is given a name that has one.
+    name = "is_small" if coordinator_url() else "is_small_102008"
+    with psycopg.connect(migrated_database_url, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE balance_snapshots ADD CONSTRAINT {name} CHECK (balance < 100)".encode())
+
+    done = in_process(migrated_database_url)("snapshots", "import", "-", stdin=as_csv(*series(user_id, account_id)))
+
+    assert done.returncode == SYSTEM_FAULT
+    assert done.stderr.splitlines()[-1] == (
+        'The database: new row for relation "balance_snapshots" violates check constraint "is_small".'
+        " Nothing more was stored."
+    )
 
 
 @pytest.mark.parametrize(("start", "end"), [("2026-01-01", "2025-01-01"), ("2025-01-01", "2025-01-01T00:00:00Z")])
