@@ -24,6 +24,7 @@ from snapshots.batch import ContradictionError
 from snapshots.queries import Match
 from tests.support import Caller, snapshot, user_token
 from tests.support.apps import serving
+from tests.support.citus import waiting_sessions
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SENDERS = 20
@@ -110,7 +111,7 @@ def wait_until_all_wait(observer: Connection, waiting: list[Connection]) -> None
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         row = observer.execute(
-            "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid = ANY(%s)", [pids]
+            f"SELECT count(DISTINCT pid) FROM ({waiting_sessions()}) AS waiting WHERE pid = ANY(%s)".encode(), [pids]
         ).fetchone()
         if row == (len(pids),):
             return

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support import PATIENCE_SECONDS, until
+from tests.support.citus import waiting_sessions
 from tests.support.command_line import Flasks, Stored, as_csv, series, started
 
 
@@ -35,7 +36,7 @@ def test_an_import_that_is_interrupted_midway_stores_nothing_and_can_be_run_agai
             _, stderr = running.communicate(timeout=PATIENCE_SECONDS)
         other.rollback()
 
-    assert running.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert running.returncode == (-9 if how == signal.SIGKILL else 130), stderr
     assert how == signal.SIGKILL or b"Nothing more was stored" in stderr
     until(lambda: stored() == [])
     assert flask("snapshots", "import", str(path)).returncode == 0
@@ -76,10 +77,10 @@ def as_stored(items: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def _waits(connection: psycopg.Connection[Any], statement: str) -> bool:
-    row = connection.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-        " AND datname = current_database()",
-        [f"%{statement}%"],
-    ).fetchone()
+    waiting = (
+        f"SELECT FROM pg_stat_activity WHERE pid IN ({waiting_sessions()}) AND query LIKE %s"
+        " AND datname = current_database()"
+    )
+    count = connection.execute(waiting.encode(), [f"%{statement}%"]).rowcount
     connection.execute("SELECT pg_stat_clear_snapshot()")
-    return row is not None and row[0] > 0
+    return count > 0

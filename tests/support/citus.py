@@ -23,6 +23,14 @@ def coordinator_url() -> str | None:
     return os.environ.get(CITUS)
 
 
+def waiting_sessions() -> str:
+    """Return a query of the sessions that wait for a lock, on whatever node."""
+    sessions = "SELECT pid FROM pg_locks WHERE NOT granted"
+    if coordinator_url():
+        sessions += " UNION SELECT citus_pid_for_gpid(waiting_gpid) AS pid FROM citus_lock_waits"
+    return sessions
+
+
 class RoleUrls(NamedTuple):
     """The URLs of a database for the two roles of deploy/roles.sql."""
 
