@@ -7,28 +7,23 @@
 -- Columns:
 --   body  text  the response, in JSON
 
-WITH compared AS (
-    SELECT
-        snapshot.*,
-        CASE snapshot.currency WHEN lag(snapshot.currency) OVER series THEN lag(snapshot.balance) OVER series END
-            AS previous_balance,
-        row_number() OVER (PARTITION BY snapshot.account_id ORDER BY snapshot.captured_at DESC, snapshot.id DESC) AS recency
+WITH latest AS (
+    SELECT snapshot.*
     FROM accounts
     CROSS JOIN LATERAL (
-        SELECT * FROM balance_snapshots
+        -- It reads two snapshots, because lead() needs no more than the next one.
+        SELECT
+            *,
+            CASE currency WHEN lead(currency) OVER series THEN lead(balance) OVER series END AS previous_balance
+        FROM balance_snapshots
         WHERE
             user_id = %(user_id)s::uuid AND account_id = accounts.id
             AND captured_at <= coalesce(%(as_of)s::timestamptz, 'infinity')
+        WINDOW series AS (ORDER BY captured_at DESC, id DESC)
         ORDER BY captured_at DESC, id DESC
-        LIMIT 2
+        LIMIT 1
     ) AS snapshot
     WHERE accounts.user_id = %(user_id)s::uuid
-    WINDOW series AS (PARTITION BY snapshot.account_id ORDER BY snapshot.captured_at, snapshot.id)
-),
-
-latest AS (
-    SELECT * FROM compared
-    WHERE recency = 1
 ),
 
 listing AS (
