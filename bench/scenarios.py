@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from bench import data, wrk
 from snapshots.buckets import bucket_bounds
 from snapshots.capture import SCOPE
-from snapshots.reads import MAX_BUCKETS, MAX_SNAPSHOTS
+from snapshots.reads import MAX_BUCKETS, MAX_PORTFOLIO_BALANCES, MAX_SNAPSHOTS
 from tools import local
 
 # The user of all captured snapshots, which are deleted when the run ends.
@@ -76,7 +76,8 @@ def _years_of_days() -> list[Scenario]:
             ("100,000", data.DENSE_USER, data.DENSE),
         )
     ]
-    portfolio = {"user_id": data.USER, "interval": "day", "time_zone": "UTC", **calendar}
+    maximum = MAX_PORTFOLIO_BALANCES // (len(bounds) - 1)
+    portfolio = {"user_id": data.USER, "interval": "day", "time_zone": "UTC", "maximum": str(maximum), **calendar}
     request = wrk.get(f"/api/v1/balance-history?{query}", local.token(data.USER))
     return [
         *listed,

@@ -21,6 +21,14 @@ class History(NamedTuple):
     is_too_long: bool = False
 
 
+class Portfolio(NamedTuple):
+    """A read of all accounts of a user."""
+
+    body: str
+    """The response in JSON; it has no series if the portfolio is too large."""
+    is_too_large: bool
+
+
 class Page(NamedTuple):
     """A page of an account's list."""
 
@@ -126,10 +134,11 @@ def get_portfolio_history(
     end_date: datetime,
     interval: str,
     time_zone: str,
-) -> str:
-    """Return the history of a user's portfolio: the response in JSON.
+    maximum: int,
+) -> Portfolio:
+    """Return the history of a user's portfolio.
 
-    `bounds`: those that snapshots.buckets returns.
+    `bounds`: those that snapshots.buckets returns; `maximum`: the number of accounts for which that is not too much.
     """
     row = execute(
         connection,
@@ -139,9 +148,10 @@ def get_portfolio_history(
         end_date=end_date,
         interval=interval,
         time_zone=time_zone,
+        maximum=maximum,
     ).fetchone()
     assert row is not None
-    return str(row[0])
+    return Portfolio(*row)
 
 
 def list_recent_snapshots(

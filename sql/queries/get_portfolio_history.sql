@@ -7,8 +7,10 @@
 --   end_date   timestamptz    2025-12-31T23:59:59Z                  the last instant of the range, within the last bucket
 --   interval   text           month                                 named in the response
 --   time_zone  text           UTC                                   named in the response
+--   maximum    integer        30000                                 a portfolio with more accounts is too large
 -- Columns:
---   body  text  the response, in JSON
+--   body          text     the response, in JSON; it has no series if the portfolio is too large
+--   is_too_large  boolean  whether the user has more accounts than the maximum
 
 WITH bucket AS (
     -- The first bucket is everything before the range. Buckets in the future are left out. psycopg sends the bounds in
@@ -19,6 +21,11 @@ WITH bucket AS (
         bound AS ends_at
     FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
     WHERE number = 1 OR (%(bounds)b::timestamptz[])[number - 1] <= statement_timestamp()
+),
+
+counted AS (
+    SELECT count(*) > %(maximum)s::integer AS is_too_large FROM accounts
+    WHERE user_id = %(user_id)s::uuid
 ),
 
 carried AS (
@@ -38,7 +45,7 @@ carried AS (
         ORDER BY captured_at DESC, id DESC
         LIMIT 1
     ) AS snapshot
-    WHERE accounts.user_id = %(user_id)s::uuid
+    WHERE accounts.user_id = %(user_id)s::uuid AND NOT (SELECT counted.is_too_large FROM counted)
     WINDOW account AS (PARTITION BY accounts.id ORDER BY bucket.number)
 ),
 
@@ -93,5 +100,6 @@ series AS (
 SELECT
     '{"interval":"' || %(interval)s::text || '","time_zone":"' || %(time_zone)s::text || '","series":['
     || coalesce(string_agg(portfolio_series_json_v1(currency, points, start_balance, end_balance), ',' ORDER BY currency), '')
-    || '],"total_count":' || coalesce(max(point_count), 0) || '}' AS body
+    || '],"total_count":' || coalesce(max(point_count), 0) || '}' AS body,
+    (SELECT counted.is_too_large FROM counted) AS is_too_large
 FROM series;

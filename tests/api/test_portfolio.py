@@ -195,5 +195,18 @@ def test_a_portfolio_history_has_at_most_eleven_hundred_buckets(user: Caller) ->
     assert (response.status_code, faults(response)) == (400, {"interval": [message]})
 
 
+def test_a_portfolio_history_has_at_most_fifty_thousand_balances(user: Caller, user_id: str, sync_job: Caller) -> None:
+    captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(46)))
+
+    # 46 accounts on 1,086 days make 49,956 balances, and 50,002 on 1,087 days.
+    assert user.portfolio("2020-01-01", "2022-12-21T23:59:59Z").status_code == 200
+    response = user.portfolio("2020-01-01", "2022-12-22T23:59:59Z")
+
+    message = (
+        "There are more than 45 accounts, too many for 1,087 intervals; shorten the range or ask for a longer interval."
+    )
+    assert (response.status_code, faults(response)) == (400, {"interval": [message]})
+
+
 def test_a_portfolio_history_counts_against_the_limit_of_reads(user: Caller) -> None:
     assert "X-RateLimit-Remaining" in user.portfolio("2025-01-01", "2025-01-02").headers
