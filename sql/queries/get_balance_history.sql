@@ -1,11 +1,10 @@
--- An account's snapshots within a range of time, both ends inclusive, oldest first, each with its change from the previous
--- one in its series; and the summary of the range. No row: there is no such account.
+-- An account's snapshots in a range of time, oldest first, with their changes and summary. No row: no such account.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
 --   account_id  uuid             d3300000-0000-4000-8000-00000000000a
---   start_date  timestamptz      2025-12-25T00:00:00Z
---   end_date    timestamptz      2025-12-31T23:59:59Z
+--   start_date  timestamptz      2025-12-25T00:00:00Z                  inclusive
+--   end_date    timestamptz      2025-12-31T23:59:59Z                  inclusive
 --   source      snapshot_source  NULL                                  NULL: snapshots of every source
 --   maximum     integer          10000                                 a range with more snapshots is too long
 -- Columns:
@@ -14,8 +13,7 @@
 --   is_too_long  boolean  whether the range holds more than the maximum
 
 WITH selected AS (
-    -- The range, and the row before it; over all sources or one: the parameter disables the other branch. CASE, which no
-    -- index supports, keeps the planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    -- The range and the row before it, over all sources or over one; why it takes a CASE: docs/decisions/0003-plans.md.
     SELECT snapshot.*
     FROM (
         VALUES

@@ -1,5 +1,4 @@
--- The value of all of a user's accounts over time (rule 28): a series per currency, a point per calendar bucket, each with
--- its change from the point before. Always one row.
+-- The value of a user's accounts over time (rule 28): a series per currency, a point per bucket. Always one row.
 --
 -- Parameters:
 --   user_id    uuid           d3300000-0000-4000-8000-000000000001  the caller
@@ -13,8 +12,7 @@
 --   is_too_large  boolean  whether the user has more accounts than the maximum
 
 WITH bucket AS (
-    -- The first bucket is everything before the range. Buckets in the future are left out. psycopg sends the bounds in
-    -- binary (b): as text they cost it 1 ms for a year of days.
+    -- The first bucket is all before the range; future ones are left out. Binary bounds (b) save 1 ms for a year of days.
     SELECT
         number,
         coalesce((%(bounds)b::timestamptz[])[number - 1], '-infinity') AS starts_at,

@@ -1,5 +1,4 @@
--- A page of an account's snapshots, newest first, each with its change from the previous one in its series; and the
--- page's summary, from the oldest to the newest. No row: there is no such account.
+-- A page of an account's snapshots, newest first, with their changes and summary. No row: there is no such account.
 --
 -- Parameters:
 --   user_id             uuid             d3300000-0000-4000-8000-000000000001  the caller
