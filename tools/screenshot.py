@@ -15,7 +15,7 @@ from tools.migrate import migrate
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "page.png"
 WIDTH, HEIGHT = 1120, 990
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def test_every_command_runs_with_a_database_url_as_its_only_setting(
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True
+            command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=True
         )
         return done.stdout
 
@@ -59,7 +59,7 @@ def test_a_bad_setting_is_a_usage_error_of_one_line(settings: dict[str, str], li
         env=clean_environ() | settings,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 
@@ -85,7 +85,7 @@ def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_resu
         env=environ(database_url),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
 

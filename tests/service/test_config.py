@@ -220,7 +220,7 @@ def test_a_start_with_bad_settings_ends_with_a_line_each_and_no_traceback(comman
         env={"DATABASE_URL": "postgresql://localhost/x", "JWT_SECRET_KEY": "short"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -14,6 +14,7 @@ from valkey import Valkey
 
 from service import token_bucket
 from service.token_bucket import Bucket, LocalBuckets, SharedBuckets, Take
+from tests.support import PATIENCE_SECONDS
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 
@@ -175,7 +176,7 @@ def test_a_bucket_in_process_memory_is_exact_under_threads(local: Take) -> None:
     start = threading.Barrier(8)
 
     def hit(_: int) -> int:
-        start.wait(timeout=10)
+        start.wait(timeout=PATIENCE_SECONDS)
         return drain(local, 100)
 
     with ThreadPoolExecutor(8) as threads:

@@ -99,7 +99,7 @@ class Compose:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
             stdin=subprocess.DEVNULL,
         )
 

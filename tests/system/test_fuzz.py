@@ -17,7 +17,7 @@ def test_the_running_service_keeps_its_contract() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 

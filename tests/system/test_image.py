@@ -22,7 +22,7 @@ def run(image: Image, *module: str, **environ: str) -> subprocess.CompletedProce
         env={**clean_environ(), **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -56,7 +56,7 @@ def test_the_sync_job_retries_until_the_service_has_started(migrated_database_ur
     process = subprocess.Popen([sys.executable, "-c", job.text], env=environ, stdout=subprocess.PIPE, text=True)
     try:
         with serving(tmp_path, PORT=str(port), DATABASE_URL=migrated_database_url, JWT_SECRET_KEY=SECRET):
-            printed, _ = process.communicate(timeout=60)
+            printed, _ = process.communicate(timeout=300)
     finally:
         process.kill()
 

@@ -18,7 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.db import DEADLINE_SECONDS
-from tests.support import API, ROOT, children_of, snapshot, until, user_token
+from tests.support import API, PATIENCE_SECONDS, ROOT, children_of, snapshot, until, user_token
 from tests.support.stack_client import started
 from tests.system.test_alerts import RULES, every_rule
 from tools import prometheus
@@ -45,7 +45,7 @@ Series = dict[str, dict[tuple[tuple[str, str], ...], float]]
 
 def scrape(base: str) -> Series:
     """Return the samples at a base URL, by name and labels."""
-    text = urllib.request.urlopen(f"{base}/metrics", timeout=10).read().decode()
+    text = urllib.request.urlopen(f"{base}/metrics", timeout=PATIENCE_SECONDS).read().decode()
     series: Series = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -92,7 +92,7 @@ def send(running: Stack, path: str, bearer: str, body: Any = None) -> int:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{running.base}{API}{path}", data, headers)
     try:
-        with urllib.request.urlopen(request, timeout=15) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code

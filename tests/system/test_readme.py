@@ -44,7 +44,7 @@ def test_the_readme_shows_a_request_and_its_response_within_thirty_lines() -> No
 def test_the_readme_begins_with_the_picture_that_make_screenshot_takes(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^!\[.+\]\((.+)\)$", "\n".join(README.splitlines()[:12]), re.MULTILINE)
     command = ["make", "screenshot", f"VENV={sys.prefix}", f"PICTURE={tmp_path}/page.png"]
-    subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, timeout=120, check=True)
+    subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, timeout=300, check=True)
 
     taken, kept = ((folder / Path(shown).name).read_bytes() for folder in (tmp_path, ROOT / "docs"))
     assert size(taken) == size(kept)

@@ -32,7 +32,7 @@ needs_mtail = pytest.mark.skipif(not shutil.which("mtail"), reason="mtail is not
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as response:
         return str(response.read().decode())
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import children_of, snapshot, until
+from tests.support import PATIENCE_SECONDS, children_of, snapshot, until
 from tests.support.postgres_server import Standby
 from tests.support.stack_client import capture, needs_nginx, read, started
 from tools.stack import Stack
@@ -25,7 +25,7 @@ class Replicated(NamedTuple):
 
     def metric(self, name: str) -> float:
         """Return the sum or the maximum over both workers."""
-        text = urllib.request.urlopen(f"{self.stack.internal_base}/metrics", timeout=10).read().decode()
+        text = urllib.request.urlopen(f"{self.stack.internal_base}/metrics", timeout=PATIENCE_SECONDS).read().decode()
         return float(dict(line.rsplit(" ", 1) for line in text.splitlines())[name])
 
 
