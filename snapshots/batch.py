@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, Rollback
 
 from snapshots import queries
 from snapshots.queries import Match
@@ -25,37 +25,36 @@ class ContradictionError(Exception):
         """The status of each item at fault, by its index in the batch."""
 
 
-class ErasedError(Exception):
-    """An account was erased during its capture; nothing is stored, and the batch may be sent again."""
-
-
 def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
     """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
 
     Takes two statements in one transaction, whatever the batch's size, one more if an account is new, and one more
-    unless all items are new. Raises ContradictionError, ErasedError and psycopg.Error. After any of them, or if the
-    outcome is lost, the same batch may be stored again.
+    unless all items are new. It begins again if others register one of its accounts meanwhile. Raises
+    ContradictionError and psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again.
     """
     batch = json.dumps(items, default=str)
     # A new account belongs to the user of its first item.
     owners = {item["account_id"]: item["user_id"] for item in reversed(items)}
     users = list({item["user_id"] for item in items})
-    with connection.transaction():
-        held = queries.hold_accounts(connection, account_ids=list(owners))
-        if held < len(owners):
-            registered = queries.insert_accounts(connection, owners=json.dumps(owners))
-            if held + registered < len(owners):
-                # Other captures registered some of them meanwhile.
-                queries.hold_accounts(connection, account_ids=list(owners))
-        created = queries.insert_snapshots(connection, items=batch, users=users)
-        if len(created) == len(items):
-            # If all items are new, there are no contradictions. Ids ascend in the order of the batch.
-            return sorted(created, key=lambda match: str(match.id))
-        new_ids = [str(match.id) for match in created]
-        matches = queries.match_snapshots(connection, items=batch, users=users, created=new_ids)
-        faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
-        if faults:
-            raise ContradictionError(faults)
-        if any(match.status == "erased" for match in matches):
-            raise ErasedError
-    return matches
+    while True:
+        with connection.transaction():
+            held = queries.hold_accounts(connection, account_ids=list(owners))
+            if held < len(owners):
+                registered = queries.insert_accounts(connection, owners=json.dumps(owners))
+                if held + registered < len(owners):
+                    # Others registered some of them meanwhile. Begin again, because all callers lock accounts in one
+                    # order: whoever held these after the known ones could deadlock with a correction.
+                    raise Rollback
+            created = queries.insert_snapshots(connection, items=batch, users=users)
+            if len(created) == len(items):
+                # If all items are new, there are no contradictions. Ids ascend in the order of the batch.
+                return sorted(created, key=lambda match: str(match.id))
+            new_ids = [str(match.id) for match in created]
+            matches = queries.match_snapshots(connection, items=batch, users=users, created=new_ids)
+            faults = {n: match.status for n, match in enumerate(matches) if match.status in CONTRADICTIONS}
+            if faults:
+                raise ContradictionError(faults)
+            if any(match.status == "unregistered" for match in matches):
+                # On a cluster an account exists for the coordinator a moment before it does on the other nodes.
+                raise Rollback
+            return matches

@@ -5,7 +5,6 @@ from typing import Any
 
 from flask import Blueprint, Response
 from prometheus_client import Counter
-from werkzeug.exceptions import ServiceUnavailable
 
 from schemas import examples
 from schemas.capture import CaptureBatch
@@ -13,7 +12,7 @@ from schemas.responses import CaptureResult
 from service import db
 from service.auth import requires_scope
 from service.openapi import documented
-from service.problems import RETRY_AFTER_SECONDS, Fault, Refusal
+from service.problems import Fault, Refusal
 from service.request_parsing import json_body, no_query_parameters
 from snapshots import batch
 from snapshots.queries import Match
@@ -50,9 +49,6 @@ def capture_snapshots(body: dict[str, Any]) -> Response:
     except batch.ContradictionError as error:
         faults = [Fault(f"/snapshots/{n}", batch.CONTRADICTIONS[status]) for n, status in error.statuses.items()]
         raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None
-    except batch.ErasedError:
-        detail = "An account was erased during its capture; nothing was stored. Send the batch again."
-        raise ServiceUnavailable(detail, retry_after=RETRY_AFTER_SECONDS) from None
     created = sum(match.status == "created" for match in matches)
     _CREATED.inc(created)
     _DUPLICATES.inc(len(matches) - created)

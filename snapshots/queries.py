@@ -44,7 +44,7 @@ class Match(NamedTuple):
     """The outcome of one item of a captured batch."""
 
     status: str
-    """created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased."""
+    """created, duplicate, contradicts_stored, contradicts_batch, other_owner or unregistered."""
     id: str | None
     account_id: str
     captured_at: str

@@ -6,8 +6,8 @@
 --   users    uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the items
 --   created  uuid[]  {}  the ids that insert_snapshots returned
 -- Columns:
---   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or erased
---   id           text             of the stored snapshot, or of the superseded one; NULL for other_owner and erased
+--   status       text             created, duplicate, contradicts_stored, contradicts_batch, other_owner or unregistered
+--   id           text             of the stored snapshot, or of the superseded one; NULL for other_owner and unregistered
 --   account_id   text
 --   captured_at  text             UTC, ISO 8601
 --   source       snapshot_source
@@ -89,7 +89,7 @@ classified AS (
 SELECT
     CASE
         WHEN is_other_owner THEN 'other_owner'
-        WHEN id IS NULL THEN 'erased'
+        WHEN id IS NULL THEN 'unregistered'
         WHEN is_contradiction AND NOT is_new THEN 'contradicts_stored'
         WHEN is_new AND bool_or(is_contradiction) OVER (PARTITION BY id) THEN 'contradicts_batch'
         WHEN is_new AND occurrence = 1 THEN 'created'

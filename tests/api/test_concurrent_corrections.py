@@ -15,7 +15,7 @@ import pytest
 
 from config import Settings
 from schemas.corrections import CorrectionBatch
-from snapshots import batch, correcting, erasing, importing
+from snapshots import batch, correcting, erasing, importing, queries
 from snapshots.queries import CorrectionMatch
 from snapshots.rows import Row
 from tests.api.test_concurrent_capture import (
@@ -165,6 +165,32 @@ def test_a_correction_waits_for_a_capture_whose_next_statement_would_not_see_it(
         assert {match.status for match in capture.result(PATIENCE_SECONDS)} == {"duplicate"}
         assert [match.status for match in succeeded(withdrawal.result(PATIENCE_SECONDS))] == ["withdrawn"]
         assert id_ not in dict(standing(first, user_id))
+
+
+def test_a_capture_whose_account_others_register_and_correct_meanwhile_does_not_deadlock(
+    connections: list[Connection], user_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The capture holds the second account, and the correction, which waits for it, has locked the first."""
+    observer, capturing, registering, another, *_ = connections
+    new, known = (snapshot(user_id, account_id) for account_id in sorted(str(uuid4()) for _ in range(2)))
+    [of_known] = batch.store(capturing, loaded([known]))
+    pending = []
+
+    def register_after_others(*args: Any, **kwargs: Any) -> int:
+        monkeypatch.undo()
+        [of_new] = batch.store(registering, loaded([new]))
+        corrections = [correction(new, str(of_new.id), usd("1.00")), correction(known, str(of_known.id), None)]
+        pending.append(threads.submit(correct, another, corrections))
+        wait_until_all_wait(observer, [another])
+        return queries.insert_accounts(*args, **kwargs)
+
+    monkeypatch.setattr(queries, "insert_accounts", register_after_others)
+    with ThreadPoolExecutor(1) as threads:
+        matches = batch.store(capturing, loaded([new, known]))
+        [corrections] = [succeeded(each.result(PATIENCE_SECONDS)) for each in pending]
+
+    assert [match.status for match in matches] == ["duplicate", "duplicate"]
+    assert [match.status for match in corrections] == ["corrected", "withdrawn"]
 
 
 def test_an_import_that_begins_during_a_withdrawal_waits_for_it_and_undoes_nothing(

@@ -1,12 +1,17 @@
-"""On a Citus cluster the service works with a role of its own, which owns nothing."""
+"""On a Citus cluster the service, whose role owns nothing, captures and corrects as on one server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from flask import Flask
 
 from config import Settings
+from snapshots import batch
+from tests.api.test_concurrent_capture import loaded, portfolio
 from tests.support import SECRET, Caller, captured, correction, snapshot, usd
 from tests.support.apps import serving
 from tests.support.citus import SKIPPED, RoleUrls, coordinator_url, deployed_database
@@ -53,3 +58,24 @@ def test_a_batch_of_corrections_that_is_partly_new_is_stored(
     assert (second[0], third) == ("corrected", ("withdrawn", ids[2], None))
     assert fourth == ("duplicate", ids[1], second[2])
     assert balances(user, account_id) == ["2.00", "1.00"]
+
+
+def test_a_capture_that_follows_the_registration_of_its_account_at_once_is_stored(urls: RoleUrls) -> None:
+    """An account is committed on the coordinator before it is on the workers: one capture in twelve comes between."""
+    statuses = []
+    with (
+        psycopg.connect(urls.service, autocommit=True) as first,
+        psycopg.connect(urls.service, autocommit=True) as second,
+        psycopg.connect(urls.service, autocommit=True) as observer,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        for _ in range(50):
+            items = portfolio(str(uuid4()), accounts=1, snapshots=2)
+            registration = threads.submit(batch.store, first, loaded(items[:1]))
+            registered = "SELECT FROM accounts WHERE id = %s"
+            while not registration.done() and not observer.execute(registered, [items[0]["account_id"]]).rowcount:
+                pass
+            statuses += [match.status for match in batch.store(second, loaded(items[1:]))]
+            registration.result()
+
+    assert statuses == ["created"] * 50
