@@ -18,6 +18,8 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     deadline: float | None = None
     """On the monotonic clock; None: wait for ever."""
+    has_responded: bool = False
+    """Whether the server has responded since the connection was checked out."""
     server_was_standby: bool = False
     """Whether the server was a standby when the connection was made."""
 
@@ -35,9 +37,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         if self.deadline is None:
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, self.deadline - time.monotonic())
+            result = super().wait(gen, interval, self.deadline - time.monotonic())
         except psycopg.OperationalError:
             if time.monotonic() >= self.deadline:
                 # The late response must not be mistaken for the next query's.
                 self.close()
             raise
+        self.has_responded = True
+        return result

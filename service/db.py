@@ -2,13 +2,13 @@
 
 A request waits for the database DEADLINE_SECONDS at most, whether it is down, restarting, frozen or behind a network
 that swallows packets. The time counts from the arrival of the request, so requests that queued too long are rejected
-without a query. Reads are retried on another connection. Writes are not retried, but start on a connection that has
-just proved to be alive. If there are standbys, reads try one first (service/standbys.py).
+without a query. Reads are retried on another connection. Writes are retried only until their transaction has begun. If
+there are standbys, reads try one first (service/standbys.py).
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -160,19 +160,20 @@ def _prefers_strong_consistency() -> bool:
     )
 
 
-@contextmanager
-def writing() -> Iterator[Connection]:
-    """Yield a connection that has just proved to be alive, because writes are not retried.
+def write(change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Return the change's result. Its first statement must begin a transaction.
 
-    Raises psycopg.OperationalError when the database does not respond.
+    If the connection proves to be lost then, start again on another one, for up to WAIT_SECONDS; later nothing is
+    retried. Raises psycopg.OperationalError when the database does not respond.
     """
     started_at = tracing.received_at()
     while True:
         connection = _checkout(started_at, WAIT_SECONDS)
         try:
-            if _is_alive(connection):
-                yield connection
-                return
+            return change(connection, *args, **kwargs)
+        except psycopg.OperationalError:
+            if connection.has_responded or time.monotonic() > started_at + WAIT_SECONDS:
+                raise
         finally:
             _checkin(connection)
 
@@ -184,6 +185,7 @@ def _checkout(started_at: float, wait_seconds: float) -> Connection:
     IN_USE.inc()
     g.db_pid = connection.info.backend_pid
     connection.deadline = started_at + DEADLINE_SECONDS
+    connection.has_responded = False
     return connection
 
 
@@ -200,14 +202,6 @@ def _getconn(wait_until: float) -> Connection:
         except PoolTimeout:
             if time.monotonic() > wait_until:
                 raise
-
-
-def _is_alive(connection: Connection) -> bool:
-    try:
-        ConnectionPool.check_connection(connection)
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _pool() -> ConnectionPool[Connection]:

@@ -44,8 +44,7 @@ def capture_snapshots(body: dict[str, Any]) -> Response:
     under a stored key are a 409.
     """
     try:
-        with db.writing() as connection:
-            matches = batch.store(connection, body["snapshots"])
+        matches = db.write(batch.store, body["snapshots"])
     except batch.ContradictionError as error:
         faults = [Fault(f"/snapshots/{n}", batch.CONTRADICTIONS[status]) for n, status in error.statuses.items()]
         raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None

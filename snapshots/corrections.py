@@ -46,8 +46,7 @@ def correct_snapshots(body: dict[str, Any]) -> Response:
     sent again: a correction that is already stored with the same values is a duplicate.
     """
     try:
-        with db.writing() as connection:
-            matches = correcting.store(connection, body["corrections"], auth.subject())
+        matches = db.write(correcting.store, body["corrections"], auth.subject())
     except correcting.ContradictionError as error:
         faults = [Fault(f"/corrections/{n}", _conflict(match)) for n, match in error.matches.items()]
         raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None

@@ -31,8 +31,7 @@ def failing(settings: Settings) -> Iterator[Flask]:
         @app.post("/sql")
         @public
         def fail_in_database() -> Response:
-            with db.writing() as connection:
-                connection.execute(request.get_data())
+            db.write(lambda connection: connection.execute(request.get_data()))
             return Response("it went well")
 
         yield app
