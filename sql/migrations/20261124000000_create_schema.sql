@@ -3,40 +3,41 @@ SET LOCAL lock_timeout = '5s';
 SET LOCAL statement_timeout = '60s';
 
 -- The number of decimals of an ISO 4217 currency; NULL for an unknown code. Codes that ISO has withdrawn stay in this
--- list, because rows with them may exist; the capture schema decides which codes are current.
+-- list, because rows with them may exist; the capture schema decides which codes are current. Each INSERT parses this
+-- function for every constraint that calls it, so its codes are array literals: they parse faster than an IN list.
 CREATE FUNCTION minor_unit(currency text) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE
     WHEN
-        currency IN (
-            'AED', 'AFN', 'ALL', 'AMD', 'AOA', 'ARS', 'AUD', 'AWG', 'AZN', 'BAM', 'BBD', 'BDT', 'BMD',
-            'BND', 'BOB', 'BOV', 'BRL', 'BSD', 'BTN', 'BWP', 'BYN', 'BZD', 'CAD', 'CDF', 'CHE', 'CHF',
-            'CHW', 'CNY', 'COP', 'COU', 'CRC', 'CUP', 'CVE', 'CZK', 'DKK', 'DOP', 'DZD', 'EGP', 'ERN',
-            'ETB', 'EUR', 'FJD', 'FKP', 'GBP', 'GEL', 'GHS', 'GIP', 'GMD', 'GTQ', 'GYD', 'HKD', 'HNL',
-            'HTG', 'HUF', 'IDR', 'ILS', 'INR', 'IRR', 'JMD', 'KES', 'KGS', 'KHR', 'KPW', 'KYD', 'KZT',
-            'LAK', 'LBP', 'LKR', 'LRD', 'LSL', 'MAD', 'MDL', 'MGA', 'MKD', 'MMK', 'MNT', 'MOP', 'MRU',
-            'MUR', 'MVR', 'MWK', 'MXN', 'MXV', 'MYR', 'MZN', 'NAD', 'NGN', 'NIO', 'NOK', 'NPR', 'NZD',
-            'PAB', 'PEN', 'PGK', 'PHP', 'PKR', 'PLN', 'QAR', 'RON', 'RSD', 'RUB', 'SAR', 'SBD', 'SCR',
-            'SDG', 'SEK', 'SGD', 'SHP', 'SLE', 'SOS', 'SRD', 'SSP', 'STN', 'SVC', 'SYP', 'SZL', 'THB',
-            'TJS', 'TMT', 'TOP', 'TRY', 'TTD', 'TWD', 'TZS', 'UAH', 'USD', 'USN', 'UYU', 'UZS', 'VED',
-            'VES', 'WST', 'XAD', 'XCD', 'XCG', 'YER', 'ZAR', 'ZMW', 'ZWG'
-        )
+        currency = any('{
+            AED, AFN, ALL, AMD, AOA, ARS, AUD, AWG, AZN, BAM, BBD, BDT, BMD,
+            BND, BOB, BOV, BRL, BSD, BTN, BWP, BYN, BZD, CAD, CDF, CHE, CHF,
+            CHW, CNY, COP, COU, CRC, CUP, CVE, CZK, DKK, DOP, DZD, EGP, ERN,
+            ETB, EUR, FJD, FKP, GBP, GEL, GHS, GIP, GMD, GTQ, GYD, HKD, HNL,
+            HTG, HUF, IDR, ILS, INR, IRR, JMD, KES, KGS, KHR, KPW, KYD, KZT,
+            LAK, LBP, LKR, LRD, LSL, MAD, MDL, MGA, MKD, MMK, MNT, MOP, MRU,
+            MUR, MVR, MWK, MXN, MXV, MYR, MZN, NAD, NGN, NIO, NOK, NPR, NZD,
+            PAB, PEN, PGK, PHP, PKR, PLN, QAR, RON, RSD, RUB, SAR, SBD, SCR,
+            SDG, SEK, SGD, SHP, SLE, SOS, SRD, SSP, STN, SVC, SYP, SZL, THB,
+            TJS, TMT, TOP, TRY, TTD, TWD, TZS, UAH, USD, USN, UYU, UZS, VED,
+            VES, WST, XAD, XCD, XCG, YER, ZAR, ZMW, ZWG
+        }'::text[])
         THEN 2
     WHEN
-        currency IN (
-            'BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND',
-            'VUV', 'XAF', 'XOF', 'XPF'
-        )
+        currency = any('{
+            BIF, CLP, DJF, GNF, ISK, JPY, KMF, KRW, PYG, RWF, UGX, UYI, VND,
+            VUV, XAF, XOF, XPF
+        }'::text[])
         THEN 0
     WHEN
-        currency IN (
-            'BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND'
-        )
+        currency = any('{
+            BHD, IQD, JOD, KWD, LYD, OMR, TND
+        }'::text[])
         THEN 3
     WHEN
-        currency IN (
-            'CLF', 'UYW'
-        )
+        currency = any('{
+            CLF, UYW
+        }'::text[])
         THEN 4
 END;
 
