@@ -33,7 +33,7 @@ AUTHORIZATION_HELP = (
 
 PROBLEM_DESCRIPTIONS = {
     403: "The token is valid but does not allow this: the account is another user's, or a scope is missing.",
-    404: "No snapshot of this account is stored.",
+    404: "Nobody has captured this account.",
     409: "The batch contradicts what is stored, or itself. `errors` names the items, and nothing was stored. Find out"
     " which values are right: sending the batch again does not help.",
 }

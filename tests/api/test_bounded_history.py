@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from flask import Flask
 
-from tests.support import Caller, Response, captured, faults, snapshot
+from tests.support import Caller, Response, captured, faults, snapshot, user_token
 
 TOO_LONG = "The range holds more than 10,000 snapshots; shorten it or ask for an interval."
 
@@ -57,6 +58,12 @@ def test_a_csv_file_holds_as_many_snapshots_as_a_json_history(user: Caller, long
 
 def test_only_snapshots_of_the_requested_source_count(user: Caller, long_account: str) -> None:
     assert user.history(long_account, source="account_sync").json["total_count"] == 5_001
+
+
+def test_a_long_history_of_another_user_is_a_403(app: Flask, long_account: str) -> None:
+    stranger = Caller(app, user_token(str(uuid4())))
+
+    assert stranger.history(long_account).status_code == 403
 
 
 def test_an_interval_makes_a_long_history_short(user: Caller, long_account: str) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from uuid import uuid4
 
 import pytest
 
@@ -79,9 +80,11 @@ def test_an_empty_range_has_only_a_header(user: Caller, history: str) -> None:
     assert len(rows(user.get(f"{history}.csv", start_date="1999-01-01", end_date="1999-01-02"))) == 1
 
 
-def test_errors_are_problems(user: Caller, sync_job: Caller, account_id: str, history: str) -> None:
+def test_errors_are_problems(user: Caller, sync_job: Caller, history: str) -> None:
+    captured(sync_job, snapshot(str(uuid4()), others := str(uuid4())))
     for path, query, status in (
         (history, {}, 400),
+        (f"/accounts/{others}/balance-history", RANGE, 403),
         ("/accounts/00000000-0000-4000-8000-000000000000/balance-history", RANGE, 404),
         ("/accounts/no-uuid/balance-history", RANGE, 404),
     ):
