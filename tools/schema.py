@@ -12,6 +12,10 @@ from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
 HEADER = "-- The schema after all migrations, for reading. Written by `make docs` and checked by a test.\n\n"
+# PostgreSQL 15.20 sets this option of each column itself. Its own pg_dump omits it, others do not.
+_COLUMN_VERSION = re.compile(r"ALTER TABLE ONLY \S+ ALTER COLUMN \S+ SET \(pg_attver=\d+\);")
+# Before PostgreSQL 18 these constraints have no names.
+_NAME_OF_NOT_NULL = re.compile(r"CONSTRAINT \w+_not_null (?=NOT NULL)")
 
 
 def dump(database_url: str) -> str:
@@ -19,10 +23,13 @@ def dump(database_url: str) -> str:
     options = ["--schema-only", "--no-owner", "--no-privileges", "--exclude-table=public.schema_migrations"]
     command, environment = postgres.client("pg_dump", database_url, *options)
     text = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    text = _NAME_OF_NOT_NULL.sub("", text)
     statements = [
         line
         for line in text.splitlines()
-        if line and not line.startswith(("--", "SET ", "SELECT pg_catalog.set_config", "\\"))
+        if line
+        and not line.startswith(("--", "SET ", "SELECT pg_catalog.set_config", "\\"))
+        and not _COLUMN_VERSION.fullmatch(line)
     ]
     return HEADER + re.sub(r"(?<=;)\n(?=[A-Z])", "\n\n", "\n".join(statements)) + "\n"
 
