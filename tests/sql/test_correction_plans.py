@@ -92,7 +92,9 @@ def test_a_capture_looks_each_item_up_among_the_superseded_by_the_key(corrected:
     ran = plan_of_batch(corrected, "insert_snapshots", items=json.dumps(items), users=f"{{{OWNER}}}")
 
     [(index, rows)] = scans(ran, "superseded_snapshots")
-    assert (index, rows) == ("superseded_snapshots_natural_key", 1)
+    assert index == "superseded_snapshots_natural_key"
+    # PostgreSQL 15 rounds the average of the items to 0.
+    assert rows <= 1
     [insertion] = [node for node in nodes(ran) if node["Node Type"] == "ModifyTable"]
     assert insertion["Tuples Inserted"] == 24
 

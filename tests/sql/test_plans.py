@@ -90,7 +90,11 @@ NEXT_PAGE = {"before_captured_at": "2005-06-01T00:00:00Z", "before_id": BIG}
 HOURS = [f"2005-06-01T{hour:02}:00:00Z" for hour in range(24)]
 # An hour in which the rare source has a snapshot, as it has before it: every loop of the scan returns a row, whose
 # average PostgreSQL 15 rounds.
-RARE_HOUR = {"bounds": "{2001-02-20T17:00:00Z,2001-02-20T18:00:00Z}", "end_date": "2001-02-20T18:00:00Z"}
+RARE_HOUR = {
+    "bounds": "{2001-02-20T17:00:00Z,2001-02-20T18:00:00Z}",
+    "start_date": "2001-02-20T17:00:00Z",
+    "end_date": "2001-02-20T18:00:00Z",
+}
 # For each read of the long account: its index, and the snapshots it may read, which are those it returns and one more.
 CASES = [
     pytest.param(LATEST, {}, PRIMARY, 4, id="latest"),
@@ -102,7 +106,7 @@ CASES = [
     pytest.param(LIST, {"source": RARE, **NEXT_PAGE}, NATURAL, 25, id="next page of a rare source"),
     pytest.param(LIST, {"source": COMMON, **NEXT_PAGE}, NATURAL, 25, id="next page of a common source"),
     pytest.param(HISTORY, {"source": None}, PRIMARY, 26, id="history"),
-    pytest.param(HISTORY, {"source": RARE}, NATURAL, 26, id="history of a rare source"),
+    pytest.param(HISTORY, {"source": RARE, **RARE_HOUR}, NATURAL, 2, id="history of a rare source"),
     pytest.param(HISTORY, {"source": COMMON}, NATURAL, 26, id="history of a common source"),
     pytest.param(INTERVALS, {"source": None}, PRIMARY, 24, id="intervals"),
     pytest.param(INTERVALS, {"source": RARE, **RARE_HOUR}, NATURAL, 2, id="intervals of a rare source"),
@@ -154,8 +158,9 @@ def test_a_portfolio_costs_one_probe_for_each_account_and_bucket(crowd: str) -> 
 
 
 def test_a_history_that_is_too_long_is_detected_by_one_snapshot_too_many(crowd: str) -> None:
-    for source, rows in ((None, 1_001), (COMMON, 1_001), (RARE, 5)):
-        parameters = parameters_of(HISTORY, BIG, start_date="1999-01-01", end_date="2100-01-01", source=source)
+    # With the snapshot before the range. The numbers are even, because PostgreSQL 15 rounds the average of two loops.
+    for source, rows in ((None, 1_002), (COMMON, 1_002), (RARE, 4)):
+        parameters = parameters_of(HISTORY, BIG, start_date="2001-03-01", end_date="2100-01-01", source=source)
         root = plan(crowd, HISTORY, "force_generic_plan", **parameters | {"maximum": 1_000})
 
         assert snapshots_read(root) == rows
