@@ -1,4 +1,4 @@
-"""Load on a stack: readers, sync jobs and correctors that send requests without pause, and a record of each request."""
+"""Load on a stack: readers, sync jobs and correctors that keep sending requests, and a record of each request."""
 
 import contextlib
 import http.client
@@ -19,6 +19,8 @@ READERS = 4
 JOBS = 2
 CORRECTORS = 1
 BATCH = 5
+# Pause of a caller between two of its requests.
+PAUSE_SECONDS = 0.0
 NO_FAULT = "(none)"
 SUCCESSES = ("200", "201")
 
@@ -139,6 +141,7 @@ class Callers:
         request = Request(kind, fault, status, retry_after, started_at, time.monotonic())
         with self._lock:
             self.requests.append(request)
+        self._stopped.wait(PAUSE_SECONDS)
         return result if request.is_success else None
 
 

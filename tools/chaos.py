@@ -226,21 +226,22 @@ def table(requests: list[Request]) -> str:
 
 
 @contextlib.contextmanager
-def running(seed: int) -> Iterator[Chaos]:
-    """Start a stack for chaos, with a rate limit that nobody reaches."""
-    with tempfile.TemporaryDirectory(prefix="snapshots-chaos-") as folder:
-        state = Path(folder)
-        with (
-            stack.running(state, processes.free_port(), API_READ_LIMIT="1000000/minute") as started,
-            contextlib.ExitStack() as parts,
-        ):
-            yield Chaos(started, state, seed, parts)
+def running(seed: int, state: Path) -> Iterator[Chaos]:
+    """Start a stack for chaos, with its data in `state` and a rate limit that nobody reaches."""
+    with (
+        stack.running(state, processes.free_port(), API_READ_LIMIT="1000000/minute") as started,
+        contextlib.ExitStack() as parts,
+    ):
+        yield Chaos(started, state, seed, parts)
 
 
 def main(arguments: list[str]) -> None:
     seed, rounds = (int(number) for number in (arguments + ["1", "3"][len(arguments) :]))
     try:
-        with running(seed) as chaos:
+        with (
+            tempfile.TemporaryDirectory(prefix="snapshots-chaos-") as folder,
+            running(seed, Path(folder)) as chaos,
+        ):
             chaos.run(rounds)
             lost, duplicated = chaos.lost_and_duplicated()
             lost_corrections = chaos.lost_corrections()
