@@ -1,6 +1,7 @@
 """One caller cannot take the stack from the others (rule 35)."""
 
 import os
+import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,14 @@ pytestmark = needs_nginx
 # limit_conn in deploy/nginx.conf.
 MAX_UNDER_WAY = 4
 MAX_SECONDS = 0.5
+# What a busy machine may add.
+SLACK_SECONDS = 1.0
 MAX_MEBIBYTES = 150
-# A busy machine delays everything now and then; a stack without bounds fails every round.
-ROUNDS = 4
 READS = 15
 # Enough for each worker to have served several.
-MIN_GREEDY_READS = 20
+MIN_GREEDY_READS = 12
+# Sending reads until some are refused.
+ATTEMPTS = 3
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,10 @@ class Greed:
     """The statuses of that user's reads."""
     others: set[int]
     """The statuses of another user's reads."""
-    slowest_seconds: list[float]
-    """The slowest of the other user's reads, by round."""
+    seconds: list[float]
+    """The duration of each of the other user's reads."""
+    overtaken_by: list[int]
+    """The number of the greedy user's reads that were answered while each of them waited."""
     peak_mebibytes: list[float]
     """The most memory that a worker took, by worker."""
 
@@ -56,22 +61,22 @@ def greed(unlimited: Stack) -> Greed:
     user_id, account_id, other_id = (str(uuid4()) for _ in range(3))
     greedy.store_snapshots(unlimited.admin_url, user_id, account_id)
     others: set[int] = set()
-    slowest: list[float] = []
+    seconds: list[float] = []
+    overtaken_by: list[int] = []
     with (
         mock.patch.dict(os.environ, JWT_SECRET_KEY=SECRET),
         greedy.calling(unlimited.base, user_id, account_id) as statuses,
     ):
-        until(lambda: statuses[200] >= MAX_UNDER_WAY, 20)
-        while len(slowest) < ROUNDS and min(slowest, default=MAX_SECONDS) >= MAX_SECONDS:
-            seconds = []
-            for _ in range(READS):
-                started_at = time.monotonic()
-                others.add(read(unlimited, other_id).status)
-                seconds.append(time.monotonic() - started_at)
-                time.sleep(0.05)
-            slowest.append(max(seconds))
-        until(lambda: statuses[200] >= MIN_GREEDY_READS, 20)
-    return Greed(set(statuses), others, slowest, [peak(pid) for pid in children_of(unlimited.gunicorn.pid)])
+        until(lambda: statuses[200] >= MAX_UNDER_WAY, 60)
+        for _ in range(READS):
+            started_at, answered = time.monotonic(), statuses[200]
+            others.add(read(unlimited, other_id).status)
+            seconds.append(time.monotonic() - started_at)
+            overtaken_by.append(statuses[200] - answered)
+            time.sleep(0.05)
+        until(lambda: statuses[200] >= MIN_GREEDY_READS, 60)
+    peaks = [peak(pid) for pid in children_of(unlimited.gunicorn.pid)]
+    return Greed(set(statuses), others, seconds, overtaken_by, peaks)
 
 
 def peak(pid: int) -> float:
@@ -82,8 +87,10 @@ def peak(pid: int) -> float:
 
 
 def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greed: Greed) -> None:
+    """However slow the machine is, a read waits for no more of the greedy user's reads than may be under way."""
     assert greed.others == {200}
-    assert min(greed.slowest_seconds) < MAX_SECONDS
+    assert statistics.median(greed.overtaken_by) <= MAX_UNDER_WAY
+    assert statistics.median(greed.seconds) < MAX_SECONDS + SLACK_SECONDS
 
 
 def test_the_most_expensive_reads_of_a_user_are_limited_and_not_stopped(greed: Greed) -> None:
@@ -96,18 +103,24 @@ def test_a_worker_stays_small_under_the_most_expensive_reads(greed: Greed) -> No
 
 
 def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[StackResponse]:
-    """Send reads at once, while a lock keeps those that are not refused in progress."""
+    """Send reads at once; a lock keeps those that are not refused in progress until the others have been refused.
+
+    Sent again if a busy machine takes so long to send them that the first ones reach their deadline.
+    """
 
     def send(authorization: str) -> StackResponse:
         return send_request(running, LATEST, Authorization=authorization)
 
-    with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(authorizations)) as threads:
-        other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
-        under_way = [threads.submit(send, authorization) for authorization in authorizations]
-        until(lambda: sum(sent.done() for sent in under_way) >= refused, 1.5)
-        time.sleep(0.3)
-        other.rollback()
-        return [sent.result() for sent in under_way]
+    for _ in range(ATTEMPTS):
+        with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(authorizations)) as threads:
+            other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
+            under_way = [threads.submit(send, authorization) for authorization in authorizations]
+            until(lambda sent=under_way: sum(each.done() for each in sent) >= refused, 60)  # type: ignore[misc]
+            other.rollback()
+            responses = [sent.result() for sent in under_way]
+        if 503 not in {response.status for response in responses}:
+            break
+    return responses
 
 
 @pytest.mark.parametrize(
@@ -141,8 +154,8 @@ def test_a_token_counts_as_one_however_its_header_is_written(unlimited: Stack) -
 
 
 def test_the_reads_of_different_callers_are_not_counted_together(unlimited: Stack) -> None:
-    bearers = [f"Bearer {user_token(str(uuid4()))}" for _ in range(2)] * MAX_UNDER_WAY
+    bearers = [f"Bearer {user_token(str(uuid4()))}" for _ in range(2)] * (MAX_UNDER_WAY + 1)
 
-    responses = send_while_locked(unlimited, bearers, refused=0)
+    responses = send_while_locked(unlimited, bearers, refused=2)
 
-    assert {response.status for response in responses} == {200}
+    assert sorted(response.status for response in responses) == [200] * 2 * MAX_UNDER_WAY + [429] * 2
