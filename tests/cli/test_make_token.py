@@ -4,59 +4,71 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jwt
 import pytest
 from flask import Flask
 
 from tests.support import ROOT, SECRET, Caller, snapshot
-from tests.support.command_line import Done
 from tests.support.running import clean_environ
+from tools import mint_token
+
+Captured = pytest.CaptureFixture[str]
 
 
-def make_token(state: Path, environ: dict[str, str] | None = None, **variables: str) -> Done:
-    done = subprocess.run(
-        ["make", "-s", "token", f"VENV={sys.prefix}", *(f"{name}={value}" for name, value in variables.items())],
-        cwd=ROOT,
-        env={**clean_environ(), "STATE_DIR": str(state), "JWT_SECRET_KEY": SECRET, **(environ or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout.strip(), done.stderr)
+def test_the_command_prints_a_token_and_keeps_its_secret_private(tmp_path: Path) -> None:
+    command = ["make", "-s", "token", f"VENV={sys.prefix}", "SUB=abc", "SCOPE=other balance-snapshots:write"]
+    environ = clean_environ() | {"STATE_DIR": str(tmp_path)}
+
+    printed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+
+    secret = tmp_path / "jwt-secret"
+    claims = jwt.decode(printed.strip(), secret.read_text(), ["HS256"])
+    assert (claims["sub"], claims["scope"]) == ("abc", "other balance-snapshots:write")
+    assert secret.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_token_of_a_user_reads(app: Flask, tmp_path: Path, user_id: str) -> None:
-    done = make_token(tmp_path, SUB=user_id.upper())
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret of tests, with the algorithm of `make token`."""
+    monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
+    monkeypatch.delenv("JWT_ALGORITHM", raising=False)
 
-    assert Caller(app, done.stdout).latest().status_code == 200
+
+def test_the_token_of_a_user_reads(app: Flask, capsys: Captured, user_id: str) -> None:
+    mint_token.main([user_id.upper()])
+
+    assert Caller(app, capsys.readouterr().out.strip()).latest().status_code == 200
 
 
 def test_the_token_of_a_job_captures_whatever_its_name(
-    app: Flask, tmp_path: Path, user_id: str, account_id: str
+    app: Flask, capsys: Captured, user_id: str, account_id: str
 ) -> None:
-    done = make_token(tmp_path, SUB="abc", SCOPE="other balance-snapshots:write")
+    mint_token.main(["abc", "other balance-snapshots:write"])
 
-    assert Caller(app, done.stdout).capture(snapshot(user_id, account_id)).status_code == 201
+    job = Caller(app, capsys.readouterr().out.strip())
+    assert job.capture(snapshot(user_id, account_id)).status_code == 201
 
 
-def test_the_token_of_a_job_may_be_for_corrections_alone(app: Flask, tmp_path: Path) -> None:
-    done = make_token(tmp_path, SUB="abc", SCOPE="balance-snapshots:correct")
+def test_the_token_of_a_job_may_be_for_corrections_alone(app: Flask, capsys: Captured) -> None:
+    mint_token.main(["abc", "balance-snapshots:correct"])
 
-    assert Caller(app, done.stdout).correct().status_code == 400
+    assert Caller(app, capsys.readouterr().out.strip()).correct().status_code == 400
 
 
 @pytest.mark.parametrize("scope", ["", "balance-snapshots", "balance-snapshots:writer"])
-def test_a_token_that_no_operation_would_accept_is_refused(tmp_path: Path, scope: str) -> None:
-    done = make_token(tmp_path, SUB="abc", SCOPE=scope)
+def test_a_token_that_no_operation_would_accept_is_refused(capsys: Captured, scope: str) -> None:
+    with pytest.raises(SystemExit, match=r"^SUB=abc is not the id of a user, a UUID like .*balance-snapshots:write"):
+        mint_token.main(["abc", scope])
 
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert done.stderr.startswith("SUB=abc is not the id of a user, a UUID like")
-    assert "SCOPE=balance-snapshots:write" in done.stderr
+    assert capsys.readouterr().out == ""
 
 
-def test_a_token_of_another_algorithm_than_the_services_is_refused(tmp_path: Path, user_id: str) -> None:
-    done = make_token(tmp_path, {"JWT_ALGORITHM": "RS256"}, SUB=user_id)
+def test_a_token_of_another_algorithm_than_the_services_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured, user_id: str
+) -> None:
+    monkeypatch.setenv("JWT_ALGORITHM", "RS256")
 
-    assert done.returncode != 0
-    assert done.stdout == ""
-    assert done.stderr.startswith("With JWT_ALGORITHM=RS256 the service would refuse the token")
+    with pytest.raises(SystemExit, match=r"^With JWT_ALGORITHM=RS256 the service would refuse the token, which"):
+        mint_token.main([user_id])
+
+    assert capsys.readouterr().out == ""

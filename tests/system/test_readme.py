@@ -5,14 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from snapshots.capture import SCOPE
 from tests.support import ROOT
 from tests.support.browser import needs_browser
 from tests.support.documents import assert_shown, checkout, examples, paste
 from tests.support.running import Run, clean_environ
-from tools import demo, local
 
 README = (ROOT / "README.md").read_text()
 
@@ -60,16 +56,3 @@ def size(png: bytes) -> bytes:
 
 def test_the_readme_has_at_most_a_thousand_words() -> None:
     assert len(README.split()) <= 1000
-
-
-def test_make_token_prints_a_token_and_keeps_its_secret_private(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    environ = clean_environ() | {"STATE_DIR": str(tmp_path)}
-    command = ["make", "-s", "token", f"VENV={sys.prefix}", f"SUB={demo.USER}", f"SCOPE={SCOPE}"]
-
-    printed = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
-
-    monkeypatch.setattr(local, "STATE", tmp_path)
-    assert len(printed.split(".")) == len(local.token(demo.USER, SCOPE).split(".")) == 3
-    assert (tmp_path / "jwt-secret").stat().st_mode & 0o777 == 0o600
