@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
@@ -17,9 +17,11 @@ import pytest
 from schemas.responses import History, Latest
 from tests.support import PATIENCE_SECONDS, ROOT, SECRET, until, user_token
 from tests.support.clusters import new_cluster
+from tests.support.databases import database
 from tests.support.running import END_SECONDS, START_SECONDS, Run, clean_environ
 from tools import demo, valkey_server
 from tools.processes import free_port
+from tools.valkey_server import ValkeyServer
 
 
 def curl(line: str) -> Any:
@@ -121,14 +123,14 @@ def test_a_database_of_another_version_is_one_clear_line(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+def short_run(tmp_path: Path) -> Iterator[Callable[[], Run]]:
     """Start runs that end with the test."""
     runs: list[Run] = []
 
-    def start(**environ: str) -> Run:
-        if "DATABASE_URL" not in environ and not (tmp_path / "postgres").exists():
+    def start() -> Run:
+        if not (tmp_path / "postgres").exists():
             new_cluster(tmp_path / "postgres")
-        runs.append(Run(tmp_path, **environ).wait_until_ready())
+        runs.append(Run(tmp_path).wait_until_ready())
         return runs[-1]
 
     yield start
@@ -137,7 +139,7 @@ def short_run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
             run.end(signal.SIGKILL)
 
 
-def test_ctrl_c_leaves_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[..., Run]) -> None:
+def test_ctrl_c_and_sigterm_leave_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[[], Run]) -> None:
     first = short_run()
     curl(first.lines("curl ")[3])
     assert first.end() == 0
@@ -146,13 +148,14 @@ def test_ctrl_c_leaves_nothing_behind_and_a_second_run_finds_the_data(short_run:
     second = short_run()
     assert "0 new snapshots" in second.output
     assert curl(first.lines("curl ")[3].replace(first.base, second.base))["duplicate_count"] == 1
+    assert second.end(signal.SIGTERM) == 0
+    assert second.left_behind() == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_behind_however_the_run_is_stopped(short_run: Callable[..., Run], how: int) -> None:
+def test_nothing_is_left_behind_by_a_run_that_is_killed(short_run: Callable[[], Run]) -> None:
     run = short_run()
 
-    run.end(how)
+    run.end(signal.SIGKILL)
 
     until(lambda: run.left_behind() == [], END_SECONDS)
 
@@ -169,45 +172,51 @@ def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp
     assert serving.end() == 0
 
 
+class Configured(NamedTuple):
+    run: Run
+    store: ValkeyServer
+    database_url: str
+
+
 @pytest.fixture(scope="module")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A run with a secret from a file, an issuer and an audience."""
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configured]:
+    """A run with a secret from a file, an issuer, an audience, two workers, and a database and a store of its own."""
     state = tmp_path_factory.mktemp("state")
-    new_cluster(state / "postgres")
     (state / "secret").write_text(SECRET)
-    run = Run(state, JWT_SECRET_KEY_FILE=str(state / "secret"), JWT_ALGORITHM="", JWT_ISSUER="us", JWT_AUDIENCE="them")
-    yield run.wait_until_ready()
-    run.end(signal.SIGKILL)
+    settings = {
+        "JWT_SECRET_KEY_FILE": str(state / "secret"),
+        "JWT_ALGORITHM": "",
+        "JWT_ISSUER": "us",
+        "JWT_AUDIENCE": "them",
+    }
+    with valkey_server.running() as store, database("template0") as url:
+        run = Run(state, DATABASE_URL=url, REDIS_URL=store.url, WEB_CONCURRENCY="2", **settings)
+        yield Configured(run.wait_until_ready(), store, url)
+        run.end(signal.SIGKILL)
+        until(lambda: run.left_behind() == [], END_SECONDS)
 
 
-def test_a_secret_from_a_file_is_the_one_in_force(configured: Run) -> None:
+def test_a_secret_from_a_file_and_a_store_are_those_in_force(configured: Configured) -> None:
     bearer = user_token(demo.USER, iss="us", aud="them")
 
-    line = f'curl -H "Authorization: Bearer {bearer}" {configured.base}/api/v1/balance-snapshots'
-    assert curl(line)["total_count"] == len(demo.ACCOUNTS)
+    line = f'curl -H "Authorization: Bearer {bearer}" {configured.run.base}/api/v1/balance-snapshots'
+    # A busy machine may delay the store for longer than a read waits for it.
+    until(lambda: curl(line)["total_count"] == 0 and configured.store.execute("KEYS", f"*{demo.USER}*") != [])
 
 
-def test_the_printed_token_carries_the_configured_issuer_and_audience(configured: Run) -> None:
-    assert curl(configured.lines("curl ")[0])["total_count"] == len(demo.ACCOUNTS)
+def test_the_printed_token_carries_the_configured_issuer_and_audience(configured: Configured) -> None:
+    assert curl(configured.run.lines("curl ")[0])["total_count"] == 0
 
 
-def test_a_database_of_ones_own_is_migrated_and_left_empty(
-    short_run: Callable[..., Run], empty_database_url: str
-) -> None:
-    with valkey_server.running() as store:
-        run = short_run(
-            DATABASE_URL=empty_database_url, JWT_SECRET_KEY=SECRET, WEB_CONCURRENCY="2", REDIS_URL=store.url
-        )
-        # The configured secret, store and number of workers are in force.
-        line = f'curl -H "Authorization: Bearer {user_token(demo.USER)}" {run.base}/api/v1/balance-snapshots'
-        assert curl(line)["total_count"] == 0
-        # A busy machine may delay the store for longer than a read waits for it.
-        until(lambda: curl(line)["total_count"] == 0 and store.execute("KEYS", f"*{demo.USER}*") != [])
-        # It is ready as soon as one worker responds; the other may still be starting.
-        until(lambda: len(re.findall("Booting worker", run.output)) == 2)
-    with psycopg.connect(empty_database_url) as connection:
+def test_the_configured_number_of_workers_starts(configured: Configured) -> None:
+    # It is ready as soon as one worker responds; the other may still be starting.
+    until(lambda: len(re.findall("Booting worker", configured.run.output)) == 2)
+
+
+def test_a_database_of_ones_own_is_migrated_and_left_empty(configured: Configured) -> None:
+    with psycopg.connect(configured.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)
-    assert not (run.state / "postgres").exists()
+    assert not (configured.run.state / "postgres").exists()
 
 
 def test_a_database_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
