@@ -101,12 +101,14 @@ class Caller:
 PATIENCE_SECONDS = 60
 
 
-def until(happens: Callable[[], bool], seconds: float = PATIENCE_SECONDS, log: Path | None = None) -> None:
-    """Wait until it happens, or fail with the log. `seconds` is for what must happen soon."""
+def until(
+    happens: Callable[[], bool], seconds: float = PATIENCE_SECONDS, log: Path | None = None, *, pause: float = 0.05
+) -> None:
+    """Wait until it happens, or fail with the log. `seconds` is for what must happen soon; `pause` follows a check."""
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def children_of(pid: int) -> list[int]:

@@ -45,16 +45,21 @@ def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Comp
     compose = Compose(tmp_path_factory.mktemp("compose"), secrets, environ)
     try:
         compose.start("postgres")
-        until(lambda: compose.is_healthy("postgres"), log=compose.folder / "postgres.log")
+        until_healthy(compose, "postgres")
         assert compose.start("migrate").wait(PATIENCE_SECONDS) == 0, compose.log("migrate")
         for name in ("valkey", "nginx-metrics", "prometheus", "service"):
             compose.start(name)
-        until(lambda: compose.is_healthy("service"), log=compose.folder / "service.log")
+        until_healthy(compose, "service")
         compose.start("nginx")
-        until(lambda: compose.is_healthy("nginx"), log=compose.folder / "nginx.log")
+        until_healthy(compose, "nginx")
         yield compose
     finally:
         compose.close()
+
+
+def until_healthy(compose: Compose, name: str) -> None:
+    """Wait until a service's health check passes; each check starts a container of its own."""
+    until(lambda: compose.is_healthy(name), log=compose.folder / f"{name}.log", pause=0.3)
 
 
 def curl(compose: Compose, url: str, *options: str) -> tuple[int, str]:
@@ -123,7 +128,7 @@ def test_prometheus_scrapes_the_service_and_nginx(up: Compose) -> None:
         return [sample["value"][1] for sample in json.loads(body)["data"]["result"]] == ["1"]
 
     for job in ("balance-snapshots", "balance-snapshots-nginx"):
-        until(lambda job=job: is_up(job), log=up.folder / "prometheus.log")  # type: ignore[misc]
+        until(lambda job=job: is_up(job), log=up.folder / "prometheus.log", pause=0.3)  # type: ignore[misc]
 
 
 def test_prometheus_loads_the_alerts(up: Compose) -> None:
@@ -157,7 +162,7 @@ def test_the_database_is_not_healthy_before_its_scripts_have_run(alone: Compose,
     (signals / "go").touch()
 
     assert (answers_on_its_socket, was_healthy) == (True, False)
-    until(lambda: alone.is_healthy("postgres"), log=tmp_path / "postgres.log")
+    until_healthy(alone, "postgres")
 
 
 def test_a_migration_that_finds_no_database_fails_and_is_repeated(alone: Compose) -> None:
@@ -191,7 +196,7 @@ def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) ->
     compose = Compose(tmp_path / "state", copied, {}, ["compose.yaml", "compose.tls.yaml"])
     try:
         compose.start("nginx")
-        until(lambda: curl(compose, "https://localhost:8000/metrics", "--insecure")[0] != 0)
+        until(lambda: curl(compose, "https://localhost:8000/metrics", "--insecure")[0] != 0, pause=0.3)
         status, body = curl(compose, "https://localhost:8000/metrics", "--cacert", "/run/secrets/tls_certificate")
         assert (status, json.loads(body)["title"]) == (404, "Not Found")
         assert curl(compose, "http://localhost:8000/metrics")[0] == 400
@@ -212,6 +217,7 @@ def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, sec
         until(
             lambda: "\ndb_standbys_lost 2.0\n" in compose.run("service", *get_metrics).stdout,
             log=tmp_path / "state" / "service.log",
+            pause=0.3,
         )
     finally:
         compose.close()
@@ -222,7 +228,7 @@ def test_behind_a_trusted_proxy_the_log_has_the_clients_address(alone: Compose, 
     site.write_text(example("TLS", "nginx").replace("10.0.0.0/8", "127.0.0.0/8"))
     alone.start("nginx", mounts={"/deploy/site/real-ip.conf": site})
     url = "http://127.0.0.1:8000/metrics"
-    until(lambda: curl(alone, url)[0] == 404)
+    until(lambda: curl(alone, url)[0] == 404, pause=0.3)
 
     curl(alone, url, "-H", "X-Forwarded-For: 192.0.2.7")
 
