@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(not EXECUTABLE, reason="there is no browser: apt-get install chromium")
+# Every wait is for a condition. On a busy machine one may take many times as long as on a quiet one.
+TIMEOUT_MS = 120_000
+expect.set_options(timeout=TIMEOUT_MS)
 # Chromium itself reports every response of 400 and above; a page cannot prevent that.
 _REPORT_OF_STATUS = "Failed to load resource"
 
@@ -26,8 +29,17 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, **context: Any) -> Iterator[Page]:
-    """Open an empty page in a context of its own; fail if what is loaded into it reports an error.
+def new_context(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
+    """Make a context, which takes a renderer process of its own: a second of CPU time before it shows a page."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@contextmanager
+def watched(page: Page) -> Iterator[Page]:
+    """Fail if what is loaded into a page meanwhile reports an error.
 
     A violation of the Content-Security-Policy is such a report.
     """
@@ -37,9 +49,22 @@ def opened(browser: Browser, **context: Any) -> Iterator[Page]:
         if message.type == "error" and not message.text.startswith(_REPORT_OF_STATUS):
             errors.append(message.text)
 
-    page = browser.new_context(**context).new_page()
+    def note_exception(error: Any) -> None:
+        errors.append(str(error))
+
     page.on("console", note)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", note_exception)
     yield page
-    page.context.close()
+    page.remove_listener("console", note)
+    page.remove_listener("pageerror", note_exception)
     assert errors == []
+
+
+@contextmanager
+def lent(tab: Page) -> Iterator[Page]:
+    """Lend a tab to a test, which may load what it likes; unload it afterwards."""
+    try:
+        with watched(tab):
+            yield tab
+    finally:
+        tab.goto("about:blank")

@@ -1,6 +1,5 @@
 """CORS through nginx: a page of another origin in a real browser, and nginx's own problems."""
 
-import contextlib
 import functools
 import json
 import re
@@ -14,10 +13,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, Error, Page
+from playwright.sync_api import Error, Page
 
-from tests.support import API, LATEST, ROOT, SCOPE, SECRET, snapshot, user_token
-from tests.support.browser import needs_browser, opened
+from tests.support import API, LATEST, ROOT, SCOPE, snapshot, user_token
+from tests.support.browser import needs_browser
 from tests.support.stack_client import (
     BASE_URL,
     assert_problem,
@@ -26,6 +25,7 @@ from tests.support.stack_client import (
     needs_nginx,
     read,
     send_request,
+    started,
     unreachable_service,
 )
 from tools import stack
@@ -63,19 +63,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture(scope="module")
 def shared(site: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that the page at 127.0.0.1 may call, and the one at localhost may not."""
-    with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("JWT_SECRET_KEY", SECRET)
-        origins = f"http://127.0.0.1:{site},{ALLOWED},{LONG}"
-        with stack.running(tmp_path_factory.mktemp("state"), free_port(), CORS_ORIGINS=origins) as shared:
-            yield shared
+    origins = f"http://127.0.0.1:{site},{ALLOWED},{LONG}"
+    with started(tmp_path_factory.mktemp("state"), CORS_ORIGINS=origins) as shared:
+        yield shared
 
 
 @pytest.fixture
-def page(browser: Browser, site: int) -> Iterator[Page]:
+def page(tab: Page, site: int) -> Page:
     """A page of the allowed origin, which must report no error."""
-    with opened(browser) as page:
-        page.goto(f"http://127.0.0.1:{site}/")
-        yield page
+    tab.goto(f"http://127.0.0.1:{site}/")
+    return tab
 
 
 def fetch(page: Page, url: str, *names: str, scope: str = "", user_id: str = "", **options: Any) -> dict[str, Any]:
@@ -140,23 +137,26 @@ def test_the_documented_example_reads_from_a_page(shared: Stack, page: Page) -> 
         page.evaluate(program, [f"{shared.base}{API}", "x"])
 
 
+@pytest.fixture
+def refused_page(shared_tab: Page, site: int) -> Iterator[Page]:
+    """A page of another origin, to which the browser reports each refusal as an error."""
+    shared_tab.goto(f"http://localhost:{site}/")
+    yield shared_tab
+    shared_tab.goto("about:blank")
+
+
 @needs_browser
-def test_a_page_of_another_origin_reads_nothing_and_captures_nothing(
-    shared: Stack, browser: Browser, site: int
-) -> None:
+def test_a_page_of_another_origin_reads_nothing_and_captures_nothing(shared: Stack, refused_page: Page) -> None:
     user_id = str(uuid4())
     sent = post(snapshot(user_id, str(uuid4())))
-    with contextlib.closing(browser.new_context()) as context:
-        page = context.new_page()
-        page.goto(f"http://localhost:{site}/")
 
-        with pytest.raises(Error, match="Failed to fetch"):
-            fetch(page, f"{shared.base}{LATEST}", user_id=user_id)
-        with pytest.raises(Error, match="Failed to fetch"):
-            # It needs no preflight.
-            page.evaluate("url => fetch(url)", f"{shared.base}/healthz")
-        with pytest.raises(Error, match="Failed to fetch"):
-            fetch(page, f"{shared.base}{LATEST}", scope=SCOPE, **sent)
+    with pytest.raises(Error, match="Failed to fetch"):
+        fetch(refused_page, f"{shared.base}{LATEST}", user_id=user_id)
+    with pytest.raises(Error, match="Failed to fetch"):
+        # It needs no preflight.
+        refused_page.evaluate("url => fetch(url)", f"{shared.base}/healthz")
+    with pytest.raises(Error, match="Failed to fetch"):
+        fetch(refused_page, f"{shared.base}{LATEST}", scope=SCOPE, **sent)
 
     assert read(shared, user_id).json["total_count"] == 0
 

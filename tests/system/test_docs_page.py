@@ -1,13 +1,18 @@
-"""The pages of `make run` in a real browser, as a person uses them: open the link; authorize, try it out."""
+"""The pages of `make run` in a real browser, as a person uses them: open the link; authorize, try it out.
+
+Swagger UI takes seconds of CPU time to load and to open its operations, so that the tests share one page of it. Each
+leaves it as it found it, but for what has been executed.
+"""
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.support import API
-from tests.support.browser import needs_browser, opened
+from tests.support.browser import needs_browser, new_context, watched
 from tests.support.running import Run
 
 pytestmark = needs_browser
@@ -23,178 +28,205 @@ PREFILLED = {
     "capture_snapshots": ("20", '"status": '),
 }
 OPERATIONS = [*PREFILLED, "correct_snapshots"]
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+CLICK_ALL = "selector => document.querySelectorAll(selector).forEach(each => each.click())"
+
+
+class Documentation(NamedTuple):
+    """The documentation with all of its operations open, and what it was like before anything was executed."""
+
+    page: Page
+    requested: list[str]
+    """The URLs of all requests that the page has sent."""
+    heights: list[int]
+    """The heights of the operations on a desktop, with errors folded."""
+    phone: dict[str, int]
+    """The widths on a phone of the window and of the page."""
+    text: str
+    """The text with errors unfolded."""
+
+
+@pytest.fixture(scope="module")
+def documentation(run: Run, browser: Browser) -> Iterator[Documentation]:
+    # Without a viewport of its own, a phone lays a page out as wide as a desktop's and scales it down.
+    with new_context(browser, viewport=DESKTOP, is_mobile=True, has_touch=True) as context:
+        page = context.new_page()
+        requested: list[str] = []
+        page.on("request", lambda request: requested.append(request.url))
+        with watched(page):
+            page.goto(f"{run.base}/docs")
+            page.locator(".opblock").last.wait_for()
+            page.evaluate(CLICK_ALL, ".opblock-summary-control")
+            expect(page.locator(".responses-wrapper")).to_have_count(len(OPERATIONS))
+            heights = page.evaluate("[...document.querySelectorAll('.opblock')].map(each => each.offsetHeight)")
+            page.set_viewport_size(PHONE)
+            phone = page.evaluate("({window: innerWidth, page: document.documentElement.scrollWidth})")
+            page.set_viewport_size(DESKTOP)
+            page.evaluate(CLICK_ALL, ".fold")
+            page.locator(".response code", has_text="errors/not_found").first.wait_for()
+            text = page.locator("body").inner_text()
+            page.evaluate(CLICK_ALL, ".fold")
+        yield Documentation(page, requested, heights, phone, text)
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """An empty page; what is loaded into it must report no error."""
-    with opened(browser) as page:
+def docs(documentation: Documentation) -> Iterator[Page]:
+    """The shared page, which must report no error during a test."""
+    with watched(documentation.page) as page:
         yield page
 
 
-def operation(page: Page, name: str) -> Locator:
-    """Open an operation of the documentation and return it."""
-    found = page.locator(f".opblock[id$='-{name}']")
-    found.locator(".opblock-summary-control").click()
-    found.locator(".responses-wrapper").wait_for()
-    return found
+@pytest.fixture
+def tab(documentation: Documentation) -> Iterator[Page]:
+    """An empty tab of the same browser."""
+    with watched(documentation.page.context.new_page()) as tab:
+        yield tab
+        tab.close()
 
 
-def open_all(page: Page) -> None:
-    """Open the documentation with all of its operations."""
-    page.locator(".opblock").last.wait_for()
-    page.evaluate("document.querySelectorAll('.opblock-summary-control').forEach(each => each.click())")
-    page.locator(".responses-wrapper").nth(len(OPERATIONS) - 1).wait_for()
-
-
-def authorize(page: Page, run: Run) -> None:
+@pytest.fixture(scope="module")
+def authorized(documentation: Documentation, run: Run) -> None:
     token = re.search(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
     assert token
+    page = documentation.page
     page.get_by_role("button", name="Authorize", exact=True).click()
     page.get_by_label("auth-bearer-value").fill(token[0])
     page.locator(".auth-btn-wrapper .authorize").click()
     page.locator(".auth-btn-wrapper .btn-done").click()
 
 
-def execute(opened_operation: Locator) -> Locator:
-    """Execute an operation that is being tried out; return the response as the page shows it."""
-    opened_operation.get_by_role("button", name="Execute").click()
-    response = opened_operation.locator(".live-responses-table .response")
+def operation(page: Page, name: str) -> Locator:
+    return page.locator(f".opblock[id$='-{name}']")
+
+
+def try_out(page: Page, name: str) -> Locator:
+    """Let an operation be tried out, unless it already is, and return it."""
+    tried = operation(page, name)
+    button = tried.locator(".try-out__btn")
+    if button.inner_text().startswith("Try"):
+        button.click()
+    return tried
+
+
+def execute(tried: Locator) -> Locator:
+    """Execute an operation; return the response as the page shows it, instead of an earlier one."""
+    clear = tried.locator(".btn-clear")
+    if clear.count():
+        clear.click()
+    response = tried.locator(".live-responses-table .response")
+    expect(response).to_have_count(0)
+    tried.locator(".execute").click()
     response.wait_for()
     return response
 
 
-def test_the_printed_link_shows_the_demo_portfolio(run: Run, page: Page) -> None:
+def test_the_printed_link_shows_the_demo_portfolio(run: Run, tab: Page) -> None:
     (link,) = run.lines(f"{run.base}/#token=")
-    page.goto(link)
+    tab.goto(link)
 
     # Another test may have captured a balance in dollars.
-    expect(page.locator(".headline")).to_have_text(["9440.91", "1565441", "304.276", re.compile(r"^\d+\.\d\d$")])
+    expect(tab.locator(".headline")).to_have_text(["9440.91", "1565441", "304.276", re.compile(r"^\d+\.\d\d$")])
 
 
-def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(run: Run, page: Page) -> None:
-    requested: list[str] = []
-    page.on("request", lambda request: requested.append(request.url))
-    page.goto(f"{run.base}/docs")
-    authorize(page, run)
-    latest = operation(page, "latest_snapshots")
-    latest.get_by_role("button", name="Try it out").click()
-    response = execute(latest)
+@pytest.mark.usefixtures("authorized")
+def test_the_printed_token_works_on_the_docs_page_without_leaving_the_machine(
+    run: Run, docs: Page, documentation: Documentation
+) -> None:
+    response = execute(try_out(docs, "latest_snapshots"))
 
     expect(response.locator(".response-col_status")).to_contain_text("200")
-    assert f"{run.base}{API}/balance-snapshots" in requested
-    assert [url for url in requested if not url.startswith((run.base, "data:"))] == []
+    assert f"{run.base}{API}/balance-snapshots" in documentation.requested
+    assert [url for url in documentation.requested if not url.startswith((run.base, "data:"))] == []
 
 
-def test_the_prefilled_values_work_with_the_demo_portfolio(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    authorize(page, run)
-    for name, (status, text) in PREFILLED.items():
-        tried = operation(page, name)
-        tried.get_by_role("button", name="Try it out").click()
-        response = execute(tried)
+@pytest.mark.usefixtures("authorized")
+@pytest.mark.parametrize("name", PREFILLED)
+def test_the_prefilled_values_work_with_the_demo_portfolio(docs: Page, name: str) -> None:
+    status, text = PREFILLED[name]
 
-        expect(response.locator(".response-col_status")).to_contain_text(status)
-        expect(response).to_contain_text(text)
+    response = execute(try_out(docs, name))
+
+    expect(response.locator(".response-col_status")).to_contain_text(status)
+    expect(response).to_contain_text(text)
 
 
-def test_a_correction_works_with_the_id_that_the_refused_example_names(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    authorize(page, run)
-    captured = operation(page, "capture_snapshots")
-    captured.get_by_role("button", name="Try it out").click()
-    expect(execute(captured)).to_contain_text('"status": ')
-    corrected = operation(page, "correct_snapshots")
-    corrected.get_by_role("button", name="Try it out").click()
+@pytest.mark.usefixtures("authorized")
+def test_a_correction_works_with_the_id_that_the_refused_example_names(docs: Page) -> None:
+    expect(execute(try_out(docs, "capture_snapshots"))).to_contain_text('"status": ')
+    corrected = try_out(docs, "correct_snapshots")
     refused = execute(corrected)
     expect(refused).to_contain_text("stands under its key")
 
-    message = refused.inner_text()
-    (standing,) = re.findall(r"([0-9a-f-]{36}) stands under its key", message)
+    (standing,) = re.findall(r"([0-9a-f-]{36}) stands under its key", refused.inner_text())
     body = corrected.locator("textarea.body-param__text")
     body.fill(re.sub(r'("id": )"[^"]+"', rf'\1"{standing}"', body.input_value()))
     expect(execute(corrected)).to_contain_text('"corrected_count": 1')
 
 
-def test_an_offset_is_typed_as_it_is_and_encoded_by_the_page(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    authorize(page, run)
-    history = operation(page, "balance_history")
-    history.get_by_role("button", name="Try it out").click()
-    history.get_by_placeholder("start_date").fill("2025-12-31T00:00:00+01:00")
+@pytest.fixture
+def start_date(docs: Page, authorized: None) -> Iterator[Locator]:
+    """A field of the history that is being tried out, whose value is restored."""
+    field = try_out(docs, "balance_history").get_by_placeholder("start_date")
+    prefilled = field.input_value()
+    yield field
+    field.fill(prefilled)
 
-    response = execute(history)
-    expect(response).to_contain_text('"total_count": 1')
+
+def test_an_offset_is_typed_as_it_is_and_encoded_by_the_page(docs: Page, start_date: Locator) -> None:
+    start_date.fill("2025-12-31T00:00:00+01:00")
+
+    history = operation(docs, "balance_history")
+    expect(execute(history)).to_contain_text('"total_count": 1')
     expect(history.locator(".request-url")).to_contain_text("2025-12-31T00%3A00%3A00%2B01%3A00")
 
 
-def test_the_dialog_for_the_token_says_where_one_comes_from(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    page.get_by_role("button", name="Authorize", exact=True).click()
+def test_the_dialog_for_the_token_says_where_one_comes_from(docs: Page) -> None:
+    docs.get_by_role("button", name="Authorize", exact=True).click()
 
-    dialog = page.locator(".dialog-ux")
+    dialog = docs.locator(".dialog-ux")
     expect(dialog).to_contain_text("from your identity service")
     expect(dialog.locator("code", has_text="make token SUB=")).to_be_visible()
+    dialog.locator(".btn-done").click()
 
 
-def test_operations_are_grouped_by_tag(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-
-    expect(page.locator(".opblock-tag a.nostyle")).to_have_text(["Balances", "Capture", "Corrections"])
+def test_operations_are_grouped_by_tag(docs: Page) -> None:
+    expect(docs.locator(".opblock-tag a.nostyle")).to_have_text(["Balances", "Capture", "Corrections"])
 
 
-def test_an_operation_with_folded_errors_is_at_most_three_screens_long(run: Run, browser: Browser) -> None:
-    with opened(browser, viewport=DESKTOP) as page:
-        page.goto(f"{run.base}/docs")
-        open_all(page)
-        heights = page.evaluate("[...document.querySelectorAll('.opblock')].map(each => each.offsetHeight)")
-
-    assert len(heights) == len(OPERATIONS)
-    assert max(heights) <= 3 * DESKTOP["height"]
+def test_an_operation_with_folded_errors_is_at_most_three_screens_long(documentation: Documentation) -> None:
+    assert len(documentation.heights) == len(OPERATIONS)
+    assert max(documentation.heights) <= 3 * DESKTOP["height"]
 
 
-def test_an_error_is_unfolded_by_the_keyboard_and_folded_again(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    history = operation(page, "balance_history")
+def test_an_error_is_unfolded_by_the_keyboard_and_folded_again(docs: Page) -> None:
+    history = operation(docs, "balance_history")
     line = history.get_by_role("button", name="404 Not Found", exact=True)
     expect(line).to_have_attribute("aria-expanded", "false")
 
     line.focus()
-    page.keyboard.press("Enter")
+    docs.keyboard.press("Enter")
     expect(line).to_have_attribute("aria-expanded", "true")
     expect(history.locator(".response[data-code='404']")).to_contain_text("Account not found")
     expect(history.locator(".response[data-code='403']")).to_have_count(0)
-    page.keyboard.press("Enter")
+    docs.keyboard.press("Enter")
     expect(history.locator(".response[data-code='404']")).to_have_count(0)
 
 
-def test_markdown_is_rendered_wherever_it_is_used(run: Run, page: Page) -> None:
-    page.goto(f"{run.base}/docs")
-    open_all(page)
-    page.evaluate("document.querySelectorAll('.fold').forEach(each => each.click())")
-
-    expect(page.locator(".response code", has_text="errors/not_found").first).to_be_visible()
-    assert "`" not in page.locator("body").inner_text()
+def test_markdown_is_rendered_wherever_it_is_used(documentation: Documentation) -> None:
+    assert "errors/not_found" in documentation.text
+    assert "`" not in documentation.text
 
 
-def test_the_page_fits_a_phone(run: Run, browser: Browser) -> None:
-    with opened(browser, viewport=PHONE, is_mobile=True, has_touch=True) as page:
-        page.goto(f"{run.base}/docs")
-        open_all(page)
-
-        # Without a viewport of its own, a phone lays a page out as wide as a desktop's and scales it down.
-        assert page.evaluate("innerWidth") == PHONE["width"]
-        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+def test_the_page_fits_a_phone(documentation: Documentation) -> None:
+    assert documentation.phone == {"window": PHONE["width"], "page": PHONE["width"]}
 
 
-def test_a_second_visit_loads_the_files_of_the_page_from_the_cache(run: Run, page: Page) -> None:
-    for _ in range(2):
-        page.goto(f"{run.base}/docs")
-        page.locator(".opblock").first.wait_for()
+def test_a_second_visit_loads_the_files_of_the_page_from_the_cache(run: Run, tab: Page) -> None:
+    tab.goto(f"{run.base}/docs")
+    tab.locator(".opblock").first.wait_for()
 
-    sizes = page.evaluate(
+    sizes = tab.evaluate(
         "performance.getEntriesByType('resource').filter(each => each.name.includes('/docs/'))"
         ".map(each => each.transferSize)"
     )

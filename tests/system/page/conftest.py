@@ -1,52 +1,67 @@
 """The page of a real service, in a real browser."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.support import SECRET, gunicorn_server, user_token
-from tests.support.browser import opened
+from tests.support import LATEST, SCOPE, SECRET, gunicorn_server, user_token
 from tests.support.databases import database
 from tools import demo
 
-TIME_ZONE = "Europe/Berlin"
 Open = Callable[..., Page]
+Capture = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service with the demo portfolio."""
+def portfolio_database() -> Iterator[str]:
+    """The URL of a database with the demo portfolio, for this package's services."""
     with database() as url:
         with psycopg.connect(url) as connection:
             demo.load(connection)
-        settings = {"DATABASE_URL": url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "100000/minute"}
-        with gunicorn_server.serving(tmp_path_factory.mktemp("service"), **settings) as server:
-            yield f"http://127.0.0.1:{server.port}"
+        yield url
 
 
 @pytest.fixture(scope="session")
-def shared_service(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a service on the database that the tests share, for users of a test's own."""
-    settings = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET}
-    with gunicorn_server.serving(tmp_path_factory.mktemp("shared"), **settings) as server:
+def service(portfolio_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service with the demo portfolio, which tests leave as it is."""
+    settings = {"DATABASE_URL": portfolio_database, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "100000/minute"}
+    with gunicorn_server.serving(tmp_path_factory.mktemp("service"), **settings) as server:
         yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: str) -> Iterator[Open]:
-    """Open the page with a user's token, or without one; the options are those of a browser context."""
-    with ExitStack() as pages:
+def capture(service: str) -> Capture:
+    """Capture snapshots of users of a test's own."""
 
-        def open_page(subject: str | None = demo.USER, base: str = service, **context: Any) -> Page:
-            page = pages.enter_context(opened(browser, **{"timezone_id": TIME_ZONE, **context}))
-            page.goto(f"{base}/" + (f"#token={user_token(subject)}" if subject else ""))
-            return page
+    def send(*snapshots: Mapping[str, Any]) -> None:
+        body = json.dumps({"snapshots": snapshots}).encode()
+        bearer = user_token("sync-job", scope=SCOPE)
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+        with urlopen(Request(service + LATEST, body, headers), timeout=60) as response:
+            assert response.status == 201
 
-        yield open_page
+    return send
+
+
+def address(base: str, subject: str | None = demo.USER) -> str:
+    """Return the address of the page with a user's token, or without one."""
+    return f"{base}/" + (f"#token={user_token(subject)}" if subject else "")
+
+
+@pytest.fixture
+def open_page(tab: Page, service: str) -> Open:
+    """Open the page with a user's token, or without one."""
+
+    def open_page(subject: str | None = demo.USER, base: str = service) -> Page:
+        tab.goto(address(base, subject))
+        return tab
+
+    return open_page
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from tests.support import API, Caller, captured, snapshot, user_token
-from tests.support.browser import needs_browser, opened
-from tests.system.page.conftest import TIME_ZONE, Open
+from tests.support import API, snapshot, user_token
+from tests.support.browser import needs_browser, new_context, watched
+from tests.system.conftest import TIME_ZONE
+from tests.system.page.conftest import Capture, Open, address
 from tools import demo
 
 pytestmark = needs_browser
@@ -125,14 +126,13 @@ def test_an_interval_divides_the_range(page: Page) -> None:
 
 
 def test_intervals_of_more_points_than_the_api_returns_are_not_offered(
-    open_page: Open, sync_job: Caller, user_id: str, account_id: str, shared_service: str
+    open_page: Open, capture: Capture, user_id: str, account_id: str
 ) -> None:
-    captured(
-        sync_job,
+    capture(
         snapshot(user_id, account_id, "1.00", captured_at="2015-06-01T00:00:00Z"),
         snapshot(user_id, account_id, "-2.00", captured_at="2025-06-01T00:00:00Z"),
     )
-    page = open_page(user_id, shared_service)
+    page = open_page(user_id)
     expect(card(page, "USD").locator(".headline")).to_have_text("-2.00")
     parameters, _ = choose(page, "All")
 
@@ -171,26 +171,26 @@ def test_the_arrow_keys_read_the_chart_point_by_point(page: Page) -> None:
 
 
 def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(browser: Browser, service: str) -> None:
-    with opened(browser, timezone_id=TIME_ZONE) as page:
+    with new_context(browser, timezone_id=TIME_ZONE) as context, watched(context.new_page()) as page:
         page.add_init_script(
             "const options = Intl.DateTimeFormat.prototype.resolvedOptions;"
             "Intl.DateTimeFormat.prototype.resolvedOptions = function () {"
             "  return { ...options.call(this), timeZone: '+05:30' };"
             "};"
         )
-        page.goto(f"{service}/#token={user_token(demo.USER)}")
+        page.goto(address(service))
 
         expect(page.locator("#zone")).to_contain_text("Days end at midnight in UTC.")
         expect(card(page, "USD").locator("canvas")).to_be_visible()
 
 
 def test_an_account_that_changed_its_currency_is_drawn_in_the_last_one(
-    open_page: Open, sync_job: Caller, user_id: str, account_id: str, shared_service: str
+    open_page: Open, capture: Capture, user_id: str, account_id: str
 ) -> None:
     for day, currency in (("01", "EUR"), ("02", "EUR"), ("03", "USD")):
         at = f"2025-01-{day}T00:00:00Z"
-        captured(sync_job, snapshot(user_id, account_id, f"-{int(day)}.50", currency=currency, captured_at=at))
-    page = open_page(user_id, shared_service)
+        capture(snapshot(user_id, account_id, f"-{int(day)}.50", currency=currency, captured_at=at))
+    page = open_page(user_id)
     expect(card(page, "EUR").locator(".headline")).to_have_text("–")
     page.get_by_role("button", name=account_id).click()
 

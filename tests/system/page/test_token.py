@@ -1,9 +1,12 @@
 """The page keeps its token in memory only."""
 
-from playwright.sync_api import Browser, Page, expect
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, Request, expect
 
 from tests.support import user_token
-from tests.support.browser import needs_browser, opened
+from tests.support.browser import needs_browser
 from tests.system.page.conftest import Open
 from tools import demo
 
@@ -31,40 +34,47 @@ def test_a_link_that_is_pasted_over_the_open_page_signs_in(open_page: Open, serv
     assert page.url == f"{service}/"
 
 
-def test_a_pasted_token_signs_in_with_or_without_its_scheme(open_page: Open) -> None:
-    for scheme in ("", "Bearer "):
-        page = open_page(None)
-        page.get_by_label("Access token").fill(f" {scheme}{user_token(demo.USER)}\n")
-        page.keyboard.press("Enter")
+@pytest.mark.parametrize("scheme", ["", "Bearer "])
+def test_a_pasted_token_signs_in_with_or_without_its_scheme(open_page: Open, scheme: str) -> None:
+    page = open_page(None)
+    page.get_by_label("Access token").fill(f" {scheme}{user_token(demo.USER)}\n")
+    page.keyboard.press("Enter")
 
-        assert_portfolio(page)
+    assert_portfolio(page)
 
 
-def test_the_token_is_sent_in_no_url_and_kept_nowhere(browser: Browser, service: str) -> None:
+@pytest.fixture
+def requests(tab: Page) -> Iterator[list[Request]]:
+    """The requests that the tab sends during a test."""
+    sent: list[Request] = []
+
+    def note(request: Request) -> None:
+        sent.append(request)
+
+    tab.on("request", note)
+    yield sent
+    tab.remove_listener("request", note)
+
+
+def test_the_token_is_sent_in_no_url_and_kept_nowhere(tab: Page, service: str, requests: list[Request]) -> None:
     token = user_token(demo.USER)
-    with opened(browser) as page:
-        sent: list[str] = []
-        page.on("request", lambda request: sent.extend([request.url, request.headers.get("referer", "")]))
-        page.goto(f"{service}/#token={token}")
-        assert_portfolio(page)
+    tab.goto(f"{service}/#token={token}")
+    assert_portfolio(tab)
 
-        # A browser tells its own page the fragment of the address, and sends a server what comes before it.
-        assert [text for text in sent if token in text.partition("#")[0]] == []
-        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-        assert page.context.cookies() == []
-        page.reload()
-        expect(page.get_by_label("Access token")).to_be_visible()
+    sent = [text for request in requests for text in (request.url, request.headers.get("referer", ""))]
+    # A browser tells its own page the fragment of the address, and sends a server what comes before it.
+    assert [text for text in sent if token in text.partition("#")[0]] == []
+    assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
+    assert tab.context.cookies() == []
+    tab.reload()
+    expect(tab.get_by_label("Access token")).to_be_visible()
 
 
-def test_everything_comes_from_the_service(browser: Browser, service: str) -> None:
-    with opened(browser) as page:
-        requested: list[str] = []
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto(f"{service}/#token={user_token(demo.USER)}")
-        assert_portfolio(page)
+def test_everything_comes_from_the_service(open_page: Open, service: str, requests: list[Request]) -> None:
+    assert_portfolio(open_page())
 
-        assert len(requested) > 8
-        assert [url for url in requested if not url.startswith(f"{service}/")] == []
+    assert len(requests) > 8
+    assert [request.url for request in requests if not request.url.startswith(f"{service}/")] == []
 
 
 def test_forgetting_the_token_clears_the_page(page: Page) -> None:
