@@ -34,8 +34,8 @@ from snapshots.buckets import TooManyBucketsError, bucket_bounds
 MAX_SNAPSHOTS = 10_000
 MAX_BUCKETS = 4_000
 MAX_PORTFOLIO_BUCKETS = 1_100
-# Balances in a portfolio's history, one for each account and bucket: 50,000 take a quarter of a second of a core.
-MAX_PORTFOLIO_BALANCES = 50_000
+# Balances in a portfolio's history, one for each account and bucket: 100,000 take half a second of a core.
+MAX_PORTFOLIO_BALANCES = 100_000
 
 blueprint = Blueprint("reads", __name__)
 
@@ -79,7 +79,7 @@ def portfolio_history(params: PortfolioParams) -> Response:
 
     A point's balance sums the last balance of each account before the point ends; an account keeps its balance until
     its next snapshot. Without any account in its currency a point is null, never zero. There are up to 1,100 points,
-    and up to 50,000 balances, one for each account and point.
+    and up to 100,000 balances, one for each account and point.
     """
     bounds = _bucket_bounds(
         params.start_date, params.end_date, params.interval, params.time_zone, MAX_PORTFOLIO_BUCKETS

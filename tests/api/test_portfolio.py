@@ -195,15 +195,17 @@ def test_a_portfolio_history_has_at_most_eleven_hundred_buckets(user: Caller) ->
     assert (response.status_code, faults(response)) == (400, {"interval": [message]})
 
 
-def test_a_portfolio_history_has_at_most_fifty_thousand_balances(user: Caller, user_id: str, sync_job: Caller) -> None:
-    captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(46)))
+def test_a_portfolio_history_has_up_to_a_hundred_thousand_balances(
+    user: Caller, user_id: str, sync_job: Caller
+) -> None:
+    captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(91)))
 
-    # 46 accounts on 1,086 days make 49,956 balances, and 50,002 on 1,087 days.
-    assert user.portfolio("2020-01-01", "2022-12-21T23:59:59Z").status_code == 200
-    response = user.portfolio("2020-01-01", "2022-12-22T23:59:59Z")
+    # 91 accounts on 1,098 days make 99,918 balances, and 100,009 on 1,099 days.
+    assert user.portfolio("2020-01-01", "2023-01-02T23:59:59Z").status_code == 200
+    response = user.portfolio("2020-01-01", "2023-01-03T23:59:59Z")
 
     message = (
-        "There are more than 45 accounts, too many for 1,087 intervals; shorten the range or ask for a longer interval."
+        "There are more than 90 accounts, too many for 1,099 intervals; shorten the range or ask for a longer interval."
     )
     assert (response.status_code, faults(response)) == (400, {"interval": [message]})
 
