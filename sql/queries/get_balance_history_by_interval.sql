@@ -12,25 +12,46 @@
 --   is_owner  boolean  whether the account is the user's; no snapshot of another user's account is read
 --   body      text     the response, in JSON
 
-WITH bucket AS (
+WITH pace AS (
+    -- The time in which the newest 64 snapshots were captured; none if there are fewer, or for one source.
+    SELECT captured_at - lead(captured_at, 64) OVER (ORDER BY captured_at DESC) AS duration
+    FROM balance_snapshots
+    WHERE
+        user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+        AND %(source)s::snapshot_source IS NULL AND captured_at <= %(end_date)s::timestamptz
+    ORDER BY captured_at DESC
+    LIMIT 1
+),
+
+calendar AS (
     -- The first bucket is everything before the range. The end of the range clips the last bucket. psycopg sends the bounds
     -- in binary (b): as text they cost it 1 ms for a year of days.
     SELECT
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
-        CASE
-            WHEN number = cardinality(%(bounds)b::timestamptz[]) THEN %(end_date)s::timestamptz + interval '1 microsecond'
-            ELSE bound
-        END AS ends_at
-    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
+        least(bound, %(end_date)s::timestamptz + interval '1 microsecond') AS ends_at,
+        (SELECT pace.duration FROM pace) AS pace
+    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS bounds (bound, number)
+),
+
+bucket AS (
+    -- A bucket that should hold more than 64 snapshots is read from its late part first, the time of the last eight: before
+    -- PostgreSQL returns the newest entry of a range, it examines all the others on the index page (docs/performance.md).
+    SELECT
+        *,
+        CASE WHEN starts_at < ends_at - pace THEN ends_at - pace / 8 ELSE starts_at END AS late_at
+    FROM calendar
 ),
 
 thinned AS (
-    -- Over all sources or one: the parameter disables the other branch. CASE, which no index supports, keeps the planner
+    -- Over all sources or one: the parameter disables the other branches. CASE, which no index supports, keeps the planner
     -- from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     SELECT
         bucket.number,
-        snapshot.*
+        snapshot.*,
+        CASE snapshot.currency
+            WHEN lag(snapshot.currency) OVER series THEN lag(snapshot.balance) OVER series
+        END AS previous_balance
     FROM bucket
     CROSS JOIN LATERAL (
         (
@@ -38,7 +59,17 @@ thinned AS (
             WHERE
                 user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
                 AND %(source)s::snapshot_source IS NULL
-                AND captured_at >= bucket.starts_at AND captured_at < bucket.ends_at
+                AND captured_at >= bucket.late_at AND captured_at < bucket.ends_at
+            ORDER BY captured_at DESC, id DESC
+            LIMIT 1
+        )
+        UNION ALL
+        (
+            SELECT * FROM balance_snapshots
+            WHERE
+                user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+                AND %(source)s::snapshot_source IS NULL AND bucket.starts_at < bucket.late_at
+                AND captured_at >= bucket.starts_at AND captured_at < bucket.late_at
             ORDER BY captured_at DESC, id DESC
             LIMIT 1
         )
@@ -53,15 +84,9 @@ thinned AS (
             ORDER BY captured_at DESC
             LIMIT 1
         )
+        LIMIT 1
     ) AS snapshot
-),
-
-compared AS (
-    SELECT
-        *,
-        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance
-    FROM thinned
-    WINDOW series AS (ORDER BY number)
+    WINDOW series AS (ORDER BY bucket.number)
 ),
 
 summary AS (
@@ -76,7 +101,7 @@ summary AS (
         array_agg(balance ORDER BY number) AS balances,
         count(*) AS total_count,
         CASE min(currency) WHEN max(currency) THEN min(currency) END AS currency
-    FROM compared
+    FROM thinned
     WHERE number > 1
 )
 
