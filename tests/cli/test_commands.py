@@ -45,18 +45,11 @@ def test_every_command_runs_with_a_database_url_as_its_only_setting(
     assert run("users", "erase", user_id, "--yes") == "Removed 1 accounts and 3 snapshots.\n"
 
 
-@pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        ({}, "DATABASE_URL: Missing data for required field."),
-        ({"DATABASE_URL": "postgresql:///x", "LOG_LEVEL": "LOUD"}, "LOG_LEVEL: Must be one of: DEBUG, INFO,"),
-    ],
-)
-def test_a_bad_setting_is_a_usage_error_of_one_line(settings: dict[str, str], line: str) -> None:
+def test_bad_settings_are_a_usage_error_of_a_line_each() -> None:
     done = subprocess.run(
         command("snapshots", "export", "--user", str(uuid4())),
         cwd=ROOT,
-        env=clean_environ() | settings,
+        env=clean_environ() | {"LOG_LEVEL": "LOUD"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -64,9 +57,12 @@ def test_a_bad_setting_is_a_usage_error_of_one_line(settings: dict[str, str], li
     )
 
     assert (done.returncode, done.stdout) == (USAGE, "")
-    first, second = done.stderr.splitlines()
+    first, *lines = done.stderr.splitlines()
     assert first == "The command cannot run:"
-    assert second.startswith(line)
+    assert [line.partition(", ")[0] for line in lines] == [
+        "DATABASE_URL: Missing data for required field.",
+        "LOG_LEVEL: Must be one of: DEBUG",
+    ]
 
 
 def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_result(database_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,12 +91,21 @@ def test_a_query_runs_with_other_parameters_than_its_example(
     assert [snapshot["source"] for snapshot in row["body"]["snapshots"]] == [SOURCES[2]]
 
 
-def test_the_examples_of_make_help_work_before_the_first_make_run(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def examples() -> dict[str, str]:
+    """The examples that `make help` shows, by command."""
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    (example,) = re.findall(r'make sql .* Q=(\w+) \[SET="(.+)"\]', listed)
+    return {
+        command: f"{query} {values}"
+        for command, query, values in re.findall(
+            r"^  make (sql|explain) .*: (Q=\w+) \[(SET=.*)\]$", listed, re.MULTILINE
+        )
+    }
 
+
+def test_the_example_of_make_help_works_before_the_first_make_run(examples: dict[str, str], tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tools.sql", "run", *example],
+        ["bash", "-c", f"make -s sql VENV={sys.prefix} {examples['sql']}"],
         cwd=ROOT,
         env={**clean_environ(), "STATE_DIR": str(tmp_path)},
         capture_output=True,
@@ -105,6 +115,16 @@ def test_the_examples_of_make_help_work_before_the_first_make_run(tmp_path: Path
 
     (row,) = json.loads(done.stdout)
     assert len(row["body"]["snapshots"]) == 3
+
+
+def test_the_example_of_make_help_is_explained(
+    examples: dict[str, str], portfolio: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, values = (word.partition("=")[2] for word in shlex.split(examples["explain"]))
+
+    sql.main(["explain", query, *values.split()])
+
+    assert "Execution Time" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("setting", ["limit", "nonsense=1"])

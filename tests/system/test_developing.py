@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import ROOT
 from tests.support.clusters import new_cluster
-from tests.support.documents import Example, checkout, examples, paste
+from tests.support.documents import checkout, examples, paste
 from tests.support.running import Run, clean_environ
 from tools import demo, postgres
 
@@ -86,17 +86,6 @@ def test_the_suite_runs_on_a_server_named_by_its_url(copy: Path, environ: dict[s
 
     assert " passed" in printed
     assert "CREATE DATABASE template_" in (tmp_path / "server.log").read_text()
-
-
-def test_the_examples_of_make_help_for_sql_work(run: Run, copy: Path) -> None:
-    listed = subprocess.run(["make", "help"], cwd=copy, capture_output=True, text=True, check=True).stdout
-    examples_of_help = re.findall(r"^  make (sql|explain) .*: (Q=\w+) \[(SET=.*)\]$", listed, re.MULTILINE)
-    commands = "".join(f"make -s {target} {query} {values}\n" for target, query, values in examples_of_help)
-
-    ((_, printed),) = paste([Example("sh", commands, None)], copy, run.environ)
-
-    assert demo.CHECKING in printed
-    assert "Execution Time" in printed
 
 
 def test_make_fix_formats_the_code_and_the_sql(copy: Path) -> None:
