@@ -27,8 +27,9 @@ from tests.support.clusters import CLUSTERS, new_cluster
 from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.support.databases import SERVER, TEMPLATE, database, execute, with_database
 from tests.support.running import Run
+from tests.support.scheduling import SERVERS, ServerScheduling
 from tests.support.stack_client import started
-from tools import postgres
+from tools import demo, postgres
 from tools.migrate import migrate
 from tools.stack import Stack
 
@@ -81,9 +82,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[TEMPLATE] = template
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ServerScheduling:
+    return ServerScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files whose tests take long, so that the workers end at the same time."""
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/system", "tests/cli")))
+
+    def order(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return 0 if file in SERVERS else 1 if file.startswith(("tests/system", "tests/cli")) else 2
+
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session")
@@ -165,15 +176,26 @@ def corrector(app: Flask) -> Caller:
     return Caller(app, user_token("corrections-job", scope="balance-snapshots:correct"))
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A `make run` that has been started and is ready."""
+@pytest.fixture(scope="session")
+def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     state = tmp_path_factory.mktemp("state")
     new_cluster(state / "postgres")
-    run = Run(state).wait_until_ready()
+    # Together the modules that share it may read more often than a user may.
+    run = Run(state, API_READ_LIMIT="1000000/minute").wait_until_ready()
     yield run
-    if run.process.poll() is None:
-        run.end()
+    run.end()
+
+
+@pytest.fixture(scope="module")
+def run(shared_run: Run) -> Run:
+    """A running `make run`, which tests leave running, with the demo portfolio as it is at first."""
+    with (
+        postgres.running(shared_run.state / "postgres") as url,
+        psycopg.connect(url) as connection,
+    ):
+        connection.execute("TRUNCATE accounts CASCADE")
+        demo.load(connection)
+    return shared_run
 
 
 @pytest.fixture(scope="session")
