@@ -13,12 +13,14 @@
 --   body      text     the response, in JSON
 
 WITH pace AS (
-    -- The time in which the newest 64 snapshots were captured; none if there are fewer, or for one source.
+    -- The time in which the newest 64 snapshots were captured; none if there are fewer, for one source, or for so few
+    -- buckets that this would cost more than it saves.
     SELECT captured_at - lead(captured_at, 64) OVER (ORDER BY captured_at DESC) AS duration
     FROM balance_snapshots
     WHERE
         user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-        AND %(source)s::snapshot_source IS NULL AND captured_at <= %(end_date)s::timestamptz
+        AND %(source)s::snapshot_source IS NULL AND cardinality(%(bounds)b::timestamptz[]) > 64
+        AND captured_at <= %(end_date)s::timestamptz
     ORDER BY captured_at DESC
     LIMIT 1
 ),
