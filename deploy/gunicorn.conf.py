@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from gunicorn import glogging, util
-from gunicorn.http import errors
+from gunicorn.http import errors, wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -56,6 +56,26 @@ logger_class = _Logger
 _METRICS_PREFIX = "snapshots-metrics-"
 _metrics_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_METRICS_PREFIX)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
+
+
+class _Response(wsgi.Response):
+    """Response whose head leaves together with its body: one call and one packet instead of two."""
+
+    _head = b""
+
+    def write(self, arg: bytes) -> None:
+        if arg and self.response_length and not self.headers_sent and not self._omits_body:
+            lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
+            self._head = "".join(lines).encode("latin-1")
+            self.headers_sent = True
+        super().write(arg)
+
+    def _emit_body(self, data: bytes) -> None:
+        head, self._head = self._head, b""
+        super()._emit_body(head + data)
+
+
+wsgi.Response = _Response
 
 
 class _Worker(ThreadWorker):

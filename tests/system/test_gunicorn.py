@@ -1,10 +1,14 @@
 """Gunicorn's own responses and logs, for requests that never reach the application, and the start of its workers."""
 
+import http.client
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
@@ -78,6 +82,28 @@ def test_no_line_of_the_log_holds_the_query(gunicorn: Gunicorn, request_line: by
     assert all(json.loads(line) for line in logged.splitlines())
     assert "needle" not in logged
     assert "secret" not in logged
+
+
+def test_a_response_arrives_in_one_segment(gunicorn: Gunicorn) -> None:
+    with socket.create_connection(("127.0.0.1", gunicorn.port)) as client:
+        client.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        until(lambda: client.recv(1 << 20) == b"", 10)
+        # tcpi_data_segs_in of struct tcp_info (linux/tcp.h).
+        (segments,) = struct.unpack_from("I", client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160), 152)
+
+    assert segments == 1
+
+
+def test_a_response_to_head_has_the_head_of_a_response_to_get(gunicorn: Gunicorn) -> None:
+    heads = []
+    with closing(http.client.HTTPConnection("127.0.0.1", gunicorn.port, timeout=PATIENCE_SECONDS)) as client:
+        for method in ("GET", "HEAD", "GET"):
+            client.request(method, "/healthz", headers={"X-Trace-Id": "the-same"})
+            with client.getresponse() as response:
+                response.read()
+            heads.append([field for field in response.headers.items() if field[0] != "Date"])
+
+    assert heads[0] == heads[1] == heads[2]
 
 
 def test_sighup_takes_a_changed_secret(tmp_path: Path) -> None:
