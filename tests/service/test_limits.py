@@ -10,7 +10,7 @@ from flask import Flask
 
 from config import Settings
 from snapshots import queries
-from tests.support import Caller, Response, captured, snapshot, user_token
+from tests.support import Caller, Response, captured, correction, snapshot, user_token
 from tests.support.apps import serving
 
 LIMIT_HEADERS = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
@@ -140,12 +140,14 @@ def test_the_limit_is_checked_before_the_query(reader: Caller) -> None:
     assert reader.latest(unknown="1").status_code == 429
 
 
-def test_capture_and_health_are_not_limited(limited: Flask, user_id: str) -> None:
-    sync_job = Caller(limited, user_token(user_id, scope="balance-snapshots:write"))
+def test_captures_corrections_and_health_are_not_limited(limited: Flask, user_id: str) -> None:
+    job = Caller(limited, user_token(user_id, scope="balance-snapshots:write balance-snapshots:correct"))
 
     for _ in range(5):
-        response = sync_job.capture(snapshot(user_id, str(uuid4())))
-        assert response.status_code == 201
-        assert not LIMIT_HEADERS & set(response.headers.keys())
+        item = snapshot(user_id, str(uuid4()))
+        responses = [job.capture(item)]
+        responses.append(job.correct(correction(item, responses[0].json["snapshots"][0]["id"], None)))
+        assert [response.status_code for response in responses] == [201, 200]
+        assert not any(LIMIT_HEADERS & set(response.headers.keys()) for response in responses)
         assert limited.test_client().get("/healthz").status_code == 200
-    assert remaining(sync_job.latest()) == 2
+    assert remaining(job.latest()) == 2
