@@ -139,7 +139,7 @@ def short_run(tmp_path: Path) -> Iterator[Callable[[], Run]]:
             run.end(signal.SIGKILL)
 
 
-def test_ctrl_c_and_sigterm_leave_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[[], Run]) -> None:
+def test_ctrl_c_and_a_kill_leave_nothing_behind_and_a_second_run_finds_the_data(short_run: Callable[[], Run]) -> None:
     first = short_run()
     curl(first.lines("curl ")[3])
     assert first.end() == 0
@@ -148,16 +148,8 @@ def test_ctrl_c_and_sigterm_leave_nothing_behind_and_a_second_run_finds_the_data
     second = short_run()
     assert "0 new snapshots" in second.output
     assert curl(first.lines("curl ")[3].replace(first.base, second.base))["duplicate_count"] == 1
-    assert second.end(signal.SIGTERM) == 0
-    assert second.left_behind() == []
-
-
-def test_nothing_is_left_behind_by_a_run_that_is_killed(short_run: Callable[[], Run]) -> None:
-    run = short_run()
-
-    run.end(signal.SIGKILL)
-
-    until(lambda: run.left_behind() == [], END_SECONDS)
+    second.end(signal.SIGKILL)
+    until(lambda: second.left_behind() == [], END_SECONDS)
 
 
 def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp_path: Path) -> None:
@@ -169,7 +161,8 @@ def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp
     assert ended.process.wait() == 1
     assert "in use by another command" in ended.output
     assert "Traceback" not in ended.output
-    assert serving.end() == 0
+    assert serving.end(signal.SIGTERM) == 0
+    assert serving.left_behind() == []
 
 
 class Configured(NamedTuple):
