@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import psycopg
 import pytest
 
 from schemas.responses import History, Latest
-from tests.support import PATIENCE_SECONDS, ROOT, SECRET, until, user_token
+from tests.support import API, PATIENCE_SECONDS, ROOT, SECRET, contract, until, user_token
 from tests.support.clusters import new_cluster
 from tests.support.databases import database
 from tests.support.running import END_SECONDS, START_SECONDS, Run, clean_environ
@@ -55,6 +56,20 @@ def test_the_printed_token_is_alone_on_its_line(run: Run) -> None:
     (token,) = re.findall(r"^[\w-]+\.[\w-]+\.[\w-]+$", run.output, re.MULTILINE)
 
     assert all(token in line for line in run.lines("curl "))
+
+
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [(contract.LATEST, len(demo.ACCOUNTS))]
+    + [(contract.PORTFOLIO, 31), (contract.HISTORY, 31), (contract.RECENT, 30), (contract.AUDIT, 0)],
+)
+def test_the_examples_of_the_contract_work_with_the_demo_portfolio(run: Run, path: str, count: int) -> None:
+    parameters = curl(f"curl {run.base}/openapi.json")["paths"][path]["get"]["parameters"]
+    values = {parameter["name"]: parameter["example"] for parameter in parameters if "example" in parameter}
+    query = urlencode({name: value for name, value in values.items() if f"{{{name}}}" not in path})
+    authorization, _, _ = run.lines("curl ")[0].rpartition(" ")
+
+    assert curl(f'{authorization} "{run.base}{API}{path.format(**values)}?{query}"')["total_count"] == count
 
 
 def test_the_portfolio_has_three_kinds_of_minor_unit_two_years_and_a_debt(run: Run) -> None:

@@ -4,12 +4,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Page, Response, expect
 
 from tests.support import API, snapshot, user_token
-from tests.support.browser import needs_browser, new_context, watched
-from tests.system.conftest import TIME_ZONE
+from tests.support.browser import needs_browser, watched
 from tests.system.page.conftest import Capture, Open, address
 from tools import demo
 
@@ -76,22 +74,21 @@ def test_each_account_shows_its_latest_snapshot(open_page: Open) -> None:
         assert age.text_content() in ("10 months ago", "11 months ago", "1 year ago", "2 years ago")
 
 
-@pytest.mark.parametrize(
-    ("label", "start"),
-    [("1M", "2025-11-29T23:00:00.000Z"), ("3M", "2025-09-29T22:00:00.000Z"), ("All", "2023-12-31T23:00:00.000Z")],
-)
-def test_a_range_ends_on_the_day_of_the_newest_snapshot_and_begins_at_a_midnight(
-    page: Page, label: str, start: str
-) -> None:
-    parameters, history = choose(page, label)
+def test_a_range_ends_on_the_day_of_the_newest_snapshot_and_begins_at_a_midnight(page: Page) -> None:
+    for label, start in (
+        ("1M", "2025-11-29T23:00:00.000Z"),
+        ("3M", "2025-09-29T22:00:00.000Z"),
+        ("All", "2023-12-31T23:00:00.000Z"),
+    ):
+        parameters, history = choose(page, label)
 
-    assert parameters == {
-        "start_date": start,
-        "end_date": "2025-12-31T22:59:59.000Z",
-        "interval": "day",
-        "time_zone": "Europe/Berlin",
-    }
-    assert all(point["is_complete"] for point in history["series"][0]["points"])
+        assert parameters == {
+            "start_date": start,
+            "end_date": "2025-12-31T22:59:59.000Z",
+            "interval": "day",
+            "time_zone": "Europe/Berlin",
+        }
+        assert all(point["is_complete"] for point in history["series"][0]["points"])
 
 
 def test_a_stale_portfolio_says_so_and_can_be_continued_to_today(page: Page) -> None:
@@ -170,8 +167,8 @@ def test_the_arrow_keys_read_the_chart_point_by_point(page: Page) -> None:
         assert f"{point['balance']} USD" in (slider.get_attribute("aria-valuetext") or "")
 
 
-def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(browser: Browser, service: str) -> None:
-    with new_context(browser, timezone_id=TIME_ZONE) as context, watched(context.new_page()) as page:
+def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(tab: Page, service: str) -> None:
+    with watched(tab.context.new_page()) as page:
         page.add_init_script(
             "const options = Intl.DateTimeFormat.prototype.resolvedOptions;"
             "Intl.DateTimeFormat.prototype.resolvedOptions = function () {"
@@ -182,6 +179,7 @@ def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(browser: Browser
 
         expect(page.locator("#zone")).to_contain_text("Days end at midnight in UTC.")
         expect(card(page, "USD").locator("canvas")).to_be_visible()
+        page.close()
 
 
 def test_an_account_that_changed_its_currency_is_drawn_in_the_last_one(
