@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Error, Page
 
-from tests.support import API, LATEST, ROOT, SCOPE, snapshot, user_token
+from tests.support import API, LATEST, PATIENCE_SECONDS, ROOT, SCOPE, snapshot, user_token
 from tests.support.browser import needs_browser
 from tests.support.stack_client import (
     BASE_URL,
@@ -208,7 +208,9 @@ def check_nginx(folder: Path, origins: str) -> subprocess.CompletedProcess[str]:
         f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", "unix:/none", BASE_URL, cors_origins=origins
     )
     command = [str(stack.DEPLOY / "nginx.sh"), str(folder), "-t"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
 
 
 @pytest.mark.parametrize("origins", ['https://a.example"; }', "https://a.example;", "$host", "*"])

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page
 
-from tests.support import LATEST, SCOPE, SECRET, gunicorn_server, user_token
+from tests.support import LATEST, PATIENCE_SECONDS, SCOPE, SECRET, gunicorn_server, user_token
 from tests.support.databases import database
 from tools import demo
 
@@ -42,7 +42,7 @@ def capture(service: str) -> Capture:
         body = json.dumps({"snapshots": snapshots}).encode()
         bearer = user_token("sync-job", scope=SCOPE)
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        with urlopen(Request(service + LATEST, body, headers), timeout=60) as response:
+        with urlopen(Request(service + LATEST, body, headers), timeout=PATIENCE_SECONDS) as response:
             assert response.status == 201
 
     return send
