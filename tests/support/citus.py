@@ -70,10 +70,13 @@ def _empty_database() -> Iterator[str]:
             _execute(node, f"CREATE DATABASE {name} TEMPLATE template0")
             created.callback(_execute, node, f"DROP DATABASE {name} WITH (FORCE)")
             _execute(_with(node, database=name), "CREATE EXTENSION citus")
-        own = urlsplit(coordinator)
-        _execute(url, f"SELECT citus_set_coordinator_host('{own.hostname}', {own.port})")
-        for host, port in workers:
-            _execute(url, f"SELECT citus_add_node('{host}', {port})")
+        # One at a time: each changes the roles of a worker, which belong to all databases.
+        with psycopg.connect(coordinator, autocommit=True) as others:
+            others.execute("SELECT pg_advisory_lock(hashtext('citus_add_node'))")
+            own = urlsplit(coordinator)
+            _execute(url, f"SELECT citus_set_coordinator_host('{own.hostname}', {own.port})")
+            for host, port in workers:
+                _execute(url, f"SELECT citus_add_node('{host}', {port})")
         yield url
 
 
