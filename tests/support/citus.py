@@ -3,13 +3,14 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
 
-from tests.support import ROOT
+from tests.support import ROOT, until
 from tools import postgres
 from tools.migrate import migrate
 
@@ -68,7 +69,7 @@ def _empty_database() -> Iterator[str]:
     with contextlib.ExitStack() as created:
         for node in nodes:
             _execute(node, f"CREATE DATABASE {name} TEMPLATE template0")
-            created.callback(_execute, node, f"DROP DATABASE {name} WITH (FORCE)")
+            created.callback(until, partial(_drop, node, name))
             _execute(_with(node, database=name), "CREATE EXTENSION citus")
         # One at a time: each changes the roles of a worker, which belong to all databases.
         with psycopg.connect(coordinator, autocommit=True) as others:
@@ -92,6 +93,15 @@ def _with(url: str, user: str | None = None, host: str | None = None, database: 
     account, _, own_host = location.rpartition("@")
     location = f"{user or account}@{host or own_host}" if user or account else host or own_host
     return urlunsplit((scheme, location, f"/{database}" if database else path, query, fragment))
+
+
+def _drop(node: str, name: str) -> bool:
+    """Drop a database; return False if sessions of the cluster itself came back to it meanwhile."""
+    try:
+        _execute(node, f"DROP DATABASE {name} WITH (FORCE)")
+    except psycopg.errors.ObjectInUse:
+        return False
+    return True
 
 
 def _execute(url: str, statement: str) -> None:
