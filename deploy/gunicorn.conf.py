@@ -5,13 +5,9 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import traceback
-from concurrent.futures import Future
 from http import HTTPStatus
 from pathlib import Path
-from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 from uuid import uuid4
 
@@ -82,54 +78,7 @@ class _Response(wsgi.Response):
 wsgi.Response = _Response
 
 
-def _done(result: Any) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_result(result)
-    return future
-
-
 class _Worker(ThreadWorker):
-    """Worker whose threads take connections from a queue, and give them back to the poller themselves.
-
-    Gunicorn's own worker makes a future for each request, and wakes the main thread to give its connection back.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._ready: SimpleQueue[Any] = SimpleQueue()
-        self._kept = _done(True)
-        # Reentrant, because a second signal may interrupt the handler of the first one.
-        self._finishing = threading.RLock()
-
-    def run(self) -> None:
-        for _ in range(self.cfg.threads):
-            self.tpool.submit(self._serve)
-        try:
-            super().run()
-        finally:
-            for _ in range(self.cfg.threads):
-                self._ready.put(None)
-
-    def enqueue_req(self, conn: Any) -> None:
-        self._ready.put(conn)
-
-    def _serve(self) -> None:
-        while (conn := self._ready.get()) is not None:
-            result = self.handle(conn)
-            with self._finishing:
-                if result is True and self.alive:
-                    self.finish_request(conn, self._kept)
-                    continue
-            self.method_queue.defer(self.finish_request, conn, _done(result))
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # When it stops, the main thread goes through the idle connections: no other may add one then.
-        with self._finishing:
-            super().handle_exit(sig, frame)
-
-    # SIGINT and SIGQUIT stop a worker like SIGTERM. Gunicorn's own handler does not wait for requests in flight.
-    handle_quit = handle_exit
-
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
         """Send a problem document, instead of gunicorn's HTML page, for a request that never reached the application.
 
@@ -148,6 +97,10 @@ class _Worker(ThreadWorker):
             util.write_nonblock(client, _problem(status, detail))
         except OSError:
             self.log.debug("The client had closed the connection.")
+
+    # SIGINT and SIGQUIT stop a worker like SIGTERM. Gunicorn's own handler shuts down the thread pool, and deadlocks if
+    # the signal arrives while a request is being handed to the pool: about once in 30 exits.
+    handle_quit = ThreadWorker.handle_exit
 
 
 worker_class = _Worker
