@@ -12,42 +12,18 @@
 --   is_owner  boolean  whether the account is the user's; no snapshot of another user's account is read
 --   body      text     the response, in JSON
 
-WITH pace AS (
-    -- The time in which the newest 64 snapshots were captured; none if there are fewer, for one source, or for so few
-    -- buckets that this would cost more than it saves.
-    SELECT captured_at - lead(captured_at, 64) OVER (ORDER BY captured_at DESC) AS duration
-    FROM balance_snapshots
-    WHERE
-        user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-        AND %(source)s::snapshot_source IS NULL AND cardinality(%(bounds)b::timestamptz[]) > 64
-        AND captured_at <= %(end_date)s::timestamptz
-    ORDER BY captured_at DESC
-    LIMIT 1
-),
-
-calendar AS (
+WITH bucket AS (
     -- The first bucket is everything before the range. The end of the range clips the last bucket. psycopg sends the bounds
     -- in binary (b): as text they cost it 1 ms for a year of days.
     SELECT
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,
-        least(bound, %(end_date)s::timestamptz + interval '1 microsecond') AS ends_at,
-        (SELECT pace.duration FROM pace) AS pace
-    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS bounds (bound, number)
-),
-
-bucket AS (
-    -- A bucket that should hold more than 64 snapshots is read from its late part first, the time of the last eight: before
-    -- PostgreSQL returns the newest entry of a range, it examines all the others on the index page (docs/performance.md).
-    SELECT
-        *,
-        CASE WHEN starts_at < ends_at - pace THEN ends_at - pace / 8 ELSE starts_at END AS late_at
-    FROM calendar
+        least(bound, %(end_date)s::timestamptz + interval '1 microsecond') AS ends_at
+    FROM unnest(%(bounds)b::timestamptz[]) WITH ORDINALITY AS calendar (bound, number)
 ),
 
 thinned AS (
-    -- Over all sources or one: the parameter disables the other branches. CASE, which no index supports, keeps the planner
-    -- from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    -- Over all sources or over one; why it takes a CASE: docs/decisions/0003-plans.md.
     SELECT
         bucket.number,
         snapshot.*,
@@ -61,17 +37,7 @@ thinned AS (
             WHERE
                 user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
                 AND %(source)s::snapshot_source IS NULL
-                AND captured_at >= bucket.late_at AND captured_at < bucket.ends_at
-            ORDER BY captured_at DESC, id DESC
-            LIMIT 1
-        )
-        UNION ALL
-        (
-            SELECT * FROM balance_snapshots
-            WHERE
-                user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-                AND %(source)s::snapshot_source IS NULL AND bucket.starts_at < bucket.late_at
-                AND captured_at >= bucket.starts_at AND captured_at < bucket.late_at
+                AND captured_at >= bucket.starts_at AND captured_at < bucket.ends_at
             ORDER BY captured_at DESC, id DESC
             LIMIT 1
         )
@@ -86,7 +52,6 @@ thinned AS (
             ORDER BY captured_at DESC
             LIMIT 1
         )
-        LIMIT 1
     ) AS snapshot
     WINDOW series AS (ORDER BY bucket.number)
 ),

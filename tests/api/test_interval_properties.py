@@ -46,7 +46,6 @@ def thinned(series: list[dict[str, Any]], bounds: list[datetime], end: datetime)
         max_size=12,
         unique_by=lambda key: key[:2],
     ),
-    is_dense=st.booleans(),
     zone=st.sampled_from(sorted(NIGHTS)),
     interval=st.sampled_from(INTERVALS),
     source=st.sampled_from([None, *SOURCES[:2]]),
@@ -56,7 +55,6 @@ def thinned(series: list[dict[str, Any]], bounds: list[datetime], end: datetime)
 def test_an_interval_keeps_the_last_snapshot_of_each_bucket(
     app: Flask,
     keys: list[Any],
-    is_dense: bool,
     zone: str,
     interval: str,
     source: str | None,
@@ -64,12 +62,6 @@ def test_an_interval_keeps_the_last_snapshot_of_each_bucket(
     length: timedelta,
 ) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
-    if is_dense:
-        # Enough snapshots in a row, and enough buckets, for the statement to look into the late part of a bucket first.
-        interval, length = "day", length + timedelta(days=65)
-        known = {key[:2] for key in keys}
-        row = [(start + length - n * timedelta(minutes=7), SOURCES[0], "USD") for n in range(70)]
-        keys = keys + [key for key in row if key[:2] not in known]
     items = [
         snapshot(
             user_id, account_id, str(n), source=of, currency=currency, captured_at=(NIGHTS[zone] + offset).isoformat()

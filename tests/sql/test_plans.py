@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
 import psycopg
@@ -175,16 +174,6 @@ def test_a_year_of_days_costs_at_most_six_buffers_a_day(crowd: str) -> None:
         root = plan(crowd, INTERVALS, "force_generic_plan", **parameters)
 
         assert buffers(root) <= 6 * len(days)
-
-
-def test_buckets_of_many_snapshots_cost_a_probe_each_and_the_entries_that_tell_the_pace(crowd: str) -> None:
-    weeks = [f"{datetime(2003, 1, 1, tzinfo=UTC) + timedelta(weeks=n):%Y-%m-%dT%H:%M:%SZ}" for n in range(100)]
-    parameters = parameters_of(INTERVALS, BIG, bounds="{" + ",".join(weeks) + "}", end_date=weeks[-1], source=None)
-    root = plan(crowd, INTERVALS, "force_generic_plan", **parameters)
-
-    scans = [n for n in nodes(root) if n.get("Relation Name") == "balance_snapshots"]
-    read = sorted((n["Node Type"], n["Actual Loops"], n["Actual Rows"]) for n in scans)
-    assert read == [("Index Only Scan", 1, 65), ("Index Scan", len(weeks), 1)]
 
 
 @pytest.fixture(scope="module")
