@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from config import Settings
 from service import db
 from service.auth import public
+from service.connection import Connection
 from tests.support import SCOPE, Caller, snapshot, token, user_token
 from tests.support.apps import serving
 from tests.support.problems import problem
@@ -23,6 +24,10 @@ def failing(settings: Settings) -> Iterator[Flask]:
     """An app with views that fail: /raise, and /sql, which runs the statement in its body."""
     with serving(settings) as app:
 
+        def execute(connection: Connection, statement: bytes) -> None:
+            with connection.transaction():
+                connection.execute(statement)
+
         @app.get("/raise")
         @public
         def fail_with_exception() -> Response:
@@ -31,7 +36,7 @@ def failing(settings: Settings) -> Iterator[Flask]:
         @app.post("/sql")
         @public
         def fail_in_database() -> Response:
-            db.write(lambda connection: connection.execute(request.get_data()))
+            db.write(execute, request.get_data())
             return Response("it went well")
 
         yield app
