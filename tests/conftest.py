@@ -29,7 +29,7 @@ from tests.support.databases import SERVER, TEMPLATE, database, execute, with_da
 from tests.support.running import Run
 from tests.support.scheduling import SERVERS, ServerScheduling
 from tests.support.stack_client import started
-from tools import demo, postgres
+from tools import demo, postgres, processes
 from tools.migrate import migrate
 from tools.stack import Stack
 
@@ -58,7 +58,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the folder of temporary files, start the server and make the template, before there are workers."""
     # A shell makes background jobs ignore SIGINT, which the commands that tests interrupt would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if hasattr(config, "workerinput") or config.option.collectonly:
+    if hasattr(config, "workerinput"):
+        _share_ports(int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"])
+        return
+    if config.option.collectonly:
         return
     servers = contextlib.ExitStack()
     config.add_cleanup(servers.close)
@@ -80,6 +83,13 @@ def pytest_configure(config: pytest.Config) -> None:
     migrate(with_database(server_url, template))
     os.environ[SERVER] = server_url
     os.environ[TEMPLATE] = template
+
+
+def _share_ports(worker: int, workers: int) -> None:
+    """Keep a share of the ports for this worker: a server may bind its port seconds after it was found to be free."""
+    mine = [port for port in processes.ports if port % workers == worker]
+    processes.ports.clear()
+    processes.ports.extend(mine)
 
 
 @pytest.hookimpl(optionalhook=True)

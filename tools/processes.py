@@ -1,12 +1,13 @@
 """Child processes that stop with their parent, even if that is killed."""
 
 import contextlib
-import secrets
+import random
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
@@ -14,6 +15,8 @@ from urllib.error import HTTPError
 
 # Below those that Linux gives to outgoing connections by default, which could take a free port before its server does.
 _PORTS = range(20_000, 32_768)
+# Each process tries them in an order of its own, so that it finds another one each time.
+ports = deque(random.SystemRandom().sample(_PORTS, len(_PORTS)))
 
 
 def start(
@@ -47,10 +50,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def free_port() -> int:
     """Return a port of 127.0.0.1 that is not in use."""
     while True:
-        port = secrets.choice(_PORTS)
+        ports.rotate()
         with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+            probe.bind(("127.0.0.1", ports[0]))
+            return ports[0]
 
 
 def wait_until_up(url: str, seconds: float, are_running: Callable[[], bool], status: int = 200) -> bool:
