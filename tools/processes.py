@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 # Below those that Linux gives to outgoing connections by default, which could take a free port before its server does.
 _PORTS = range(20_000, 32_768)
 # Each process tries them in an order of its own, so that it finds another one each time.
-ports = deque(random.SystemRandom().sample(_PORTS, len(_PORTS)))
+ports = deque(random.Random().sample(_PORTS, len(_PORTS)))
 
 
 def start(
