@@ -1,7 +1,8 @@
 """The servers that the tests run on, and the fixtures of all tests.
 
-One PostgreSQL a run: TEST_DATABASE_URL or an embedded one. One database a worker, copied from a migrated template.
-Tests share it and stay out of each other's way by users of their own: `user_id` and `account_id` are new each time.
+A run has one PostgreSQL server, that of TEST_DATABASE_URL or an embedded one. Each worker has a database, copied from a
+migrated template. Its tests share it, and use users and accounts of their own: `user_id` and `account_id` are new for
+each test.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from flask.testing import FlaskClient
 
 from config import Settings
 from tests.support import SECRET, Caller, user_token
-from tests.support.apps import patience, serving
+from tests.support.apps import generous_database_timeouts, serving
 from tests.support.clusters import CLUSTERS, new_cluster
 from tests.support.command_line import Flasks, Stored, in_a_shell, in_process
 from tests.support.databases import SERVER, TEMPLATE, database, execute, with_database
@@ -147,7 +148,7 @@ def settings(database_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def app(settings: Settings) -> Iterator[Flask]:
     with contextlib.ExitStack() as stack:
-        with patience():
+        with generous_database_timeouts():
             app = stack.enter_context(serving(settings))
         yield app
 
@@ -190,7 +191,7 @@ def corrector(app: Flask) -> Caller:
 def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     state = tmp_path_factory.mktemp("state")
     new_cluster(state / "postgres")
-    # Together the modules that share it may read more often than a user may.
+    # Together the modules that share it send more reads than the default limit allows a user.
     run = Run(state, API_READ_LIMIT="1000000/minute").wait_until_ready()
     yield run
     run.end()
@@ -198,7 +199,7 @@ def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def run(shared_run: Run) -> Run:
-    """A running `make run`, which tests leave running, with the demo portfolio as it is at first."""
+    """A `make run` with a fresh demo portfolio; tests leave it running."""
     with (
         postgres.running(shared_run.state / "postgres") as url,
         psycopg.connect(url) as connection,
@@ -210,7 +211,7 @@ def run(shared_run: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A running `make stack`, which tests leave running."""
+    """A `make stack`; tests leave it running."""
     with started(tmp_path_factory.mktemp("state")) as running:
         yield running
 

@@ -19,7 +19,7 @@ READERS = 4
 JOBS = 2
 CORRECTORS = 1
 BATCH = 5
-# Pause of a caller between two of its requests.
+# Pause between two requests of a caller.
 PAUSE_SECONDS = 0.0
 NO_FAULT = "(none)"
 SUCCESSES = ("200", "201")

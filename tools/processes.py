@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Any
 from urllib.error import HTTPError
 
-# Below those that Linux gives to outgoing connections by default, which could take a free port before its server does.
+# Below the ports of outgoing connections on Linux, one of which could take a free port before its server does.
 _PORTS = range(20_000, 32_768)
-# Each process tries them in an order of its own, so that it finds another one each time.
+# In a random order, so that processes that start at once rarely try the same port.
 ports = deque(random.Random().sample(_PORTS, len(_PORTS)))
 
 

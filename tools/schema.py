@@ -12,9 +12,9 @@ from tools.migrate import migrate
 
 SCHEMA = MIGRATIONS.parent / "schema.sql"
 HEADER = "-- The schema after all migrations, for reading. Written by `make docs` and checked by a test.\n\n"
-# PostgreSQL 15.20 sets this option of each column itself. Its own pg_dump omits it, others do not.
+# PostgreSQL 15.20 sets this option on every column. Its own pg_dump omits it; others print it.
 _COLUMN_VERSION = re.compile(r"ALTER TABLE ONLY \S+ ALTER COLUMN \S+ SET \(pg_attver=\d+\);")
-# Before PostgreSQL 18 these constraints have no names.
+# PostgreSQL 18 names these constraints, earlier versions do not.
 _NAME_OF_NOT_NULL = re.compile(r"CONSTRAINT \w+_not_null (?=NOT NULL)")
 
 

@@ -7,13 +7,13 @@ import pytest
 from flask import Flask
 
 from tests.support import Caller, captured, day, snapshot
-from tests.support.apps import patience
+from tests.support.apps import generous_database_timeouts
 from tests.support.contract import served
 
 
 @pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    with patience():
+def generous_timeouts() -> Iterator[None]:
+    with generous_database_timeouts():
         yield
 
 

@@ -162,7 +162,7 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_registers_them_anew
 def test_a_capture_whose_account_others_register_and_erase_meanwhile_registers_it_anew(
     race: Race, user_id: str
 ) -> None:
-    """It has seen that both accounts are new, and is held up at the first one when the second one comes and goes."""
+    """Both were new to the capture; while it waits for the first, the second is registered and erased."""
     first, second = (snapshot(user_id, account_id) for account_id in sorted(str(uuid4()) for _ in range(2)))
 
     with race.registering(first) as registration:

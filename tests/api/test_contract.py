@@ -200,5 +200,5 @@ def test_every_operation_has_a_summary_a_description_and_a_tag_that_is_described
         assert not set("`*_[]<>\n") & set(operation["summary"]), (path, method)
 
 
-def test_the_contract_asks_nobody_to_encode_what_tools_encode(app: Flask) -> None:
+def test_the_contract_asks_for_no_escape_that_tools_write_themselves(app: Flask) -> None:
     assert "%2B" not in app.test_client().get("/openapi.json").text

@@ -74,7 +74,7 @@ def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_what_stands_u
         correction(free, str(uuid4()), usd("100.00")),
     )
 
-    # What stands is what stood before the batch, of which nothing is stored.
+    # Nothing of the batch is stored, so the wrong snapshot still stands.
     assert conflicts(response) == {
         "/corrections/1": [f"No snapshot with this id and key is stored; {wrong} stands under its key."],
         "/corrections/2": ["No snapshot with this id and key is stored."],

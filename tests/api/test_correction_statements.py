@@ -1,4 +1,4 @@
-"""The statements of a batch of corrections, which may be partly new (rule 32)."""
+"""The statements for a batch of corrections: all, some or none of them new (rule 32)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ def connections(database_url: str) -> Iterator[tuple[Connection, Connection]]:
 def test_a_batch_takes_three_round_trips_if_all_of_it_is_new_and_at_most_seven_whatever_its_size(
     size: int, connections: tuple[Connection, Connection], user_id: str
 ) -> None:
-    """BEGIN, one statement, COMMIT or ROLLBACK, for all of the batch and for what is new; the comparison between them.
+    """BEGIN, supersede, COMMIT; if some are not new: ROLLBACK instead, compare, and the same three for the new ones.
 
-    On a cluster the role that serves may not compare in a transaction that has superseded.
+    On a cluster the serving role may not compare in a transaction that has superseded snapshots.
     """
     connection, _ = connections
     items = portfolio(user_id, accounts=2, snapshots=size // 2)
@@ -42,12 +42,12 @@ def test_a_batch_takes_three_round_trips_if_all_of_it_is_new_and_at_most_seven_w
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "expected", "stored"),
+    ("other_values", "expected", "stored"),
     [(usd("1.00"), ["duplicate", "duplicate", "corrected"], 3), (usd("9.00"), {1: "contradicts_stored"}, 2)],
-    ids=["in the same way", "otherwise"],
+    ids=["to the same values", "to other values"],
 )
 def test_a_batch_is_compared_again_if_another_corrects_one_of_its_snapshots_after_the_comparison(
-    meanwhile: dict[str, Any],
+    other_values: dict[str, Any],
     expected: list[str] | dict[int, str],
     stored: int,
     connections: tuple[Connection, Connection],
@@ -63,7 +63,7 @@ def test_a_batch_is_compared_again_if_another_corrects_one_of_its_snapshots_afte
     def match_before_another_corrects(*args: Any, **kwargs: Any) -> list[CorrectionMatch]:
         monkeypatch.undo()
         matches = queries.match_corrections(*args, **kwargs)
-        succeeded(correct(second, [correction(items[1], ids[1], meanwhile)]))
+        succeeded(correct(second, [correction(items[1], ids[1], other_values)]))
         return matches
 
     monkeypatch.setattr(queries, "match_corrections", match_before_another_corrects)

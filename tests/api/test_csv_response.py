@@ -81,10 +81,11 @@ def test_an_empty_range_has_only_a_header(user: Caller, history: str) -> None:
 
 
 def test_errors_are_problems(user: Caller, sync_job: Caller, history: str) -> None:
-    captured(sync_job, snapshot(str(uuid4()), others := str(uuid4())))
+    foreign_account_id = str(uuid4())
+    captured(sync_job, snapshot(str(uuid4()), foreign_account_id))
     for path, query, status in (
         (history, {}, 400),
-        (f"/accounts/{others}/balance-history", RANGE, 403),
+        (f"/accounts/{foreign_account_id}/balance-history", RANGE, 403),
         ("/accounts/00000000-0000-4000-8000-000000000000/balance-history", RANGE, 404),
         ("/accounts/no-uuid/balance-history", RANGE, 404),
     ):

@@ -1,4 +1,4 @@
-"""On a Citus cluster the service, whose role owns nothing, captures and corrects as on one server."""
+"""On a Citus cluster the service, in the role of production, captures and corrects as on one server."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -61,7 +61,7 @@ def test_a_batch_of_corrections_that_is_partly_new_is_stored(
 
 
 def test_a_capture_that_follows_the_registration_of_its_account_at_once_is_stored(urls: RoleUrls) -> None:
-    """An account is committed on the coordinator before it is on the workers: one capture in twelve comes between."""
+    """An account is committed on the coordinator before the workers: one capture in twelve arrives in between."""
     statuses = []
     with (
         psycopg.connect(urls.service, autocommit=True) as first,

@@ -19,8 +19,8 @@ from tools import postgres, sql
 
 pytestmark = pytest.mark.skipif(not coordinator_url(), reason=SKIPPED)
 
-# A script for psql that stores snapshots in a migrated database: accounts of very different lengths. Without the file,
-# the test data of the plans are used.
+# A psql script that stores accounts of very different lengths in a migrated database. If there is no such file, the
+# data of tests/sql/test_plans.py is used.
 UNEVEN_ACCOUNTS = Path(os.environ.get("TEST_UNEVEN_ACCOUNTS", ROOT.parent / "shared" / "data" / "uneven_accounts.sql"))
 Connection = psycopg.Connection[tuple[Any, ...]]
 TABLES: list[LiteralString] = ["accounts", "balance_snapshots", "superseded_snapshots"]
@@ -109,7 +109,7 @@ def copy(source: Connection, target: Connection, table: LiteralString) -> None:
             stored.write(row)
 
 
-def parameters(name: str, account: Account, changed: dict[str, Any]) -> dict[str, Any]:
+def parameters(name: str, account: Account, overrides: dict[str, Any]) -> dict[str, Any]:
     item = {
         "user_id": account.user_id,
         "account_id": account.id,
@@ -125,21 +125,21 @@ def parameters(name: str, account: Account, changed: dict[str, Any]) -> dict[str
         "items": json.dumps([item]),
         "users": f"{{{account.user_id}}}",
     } | DAY
-    return {p.name: known.get(p.name, p.example) for p in sql.read(DIRECTORY / f"{name}.sql").parameters} | changed
+    return {p.name: known.get(p.name, p.example) for p in sql.read(DIRECTORY / f"{name}.sql").parameters} | overrides
 
 
-def explain(servers: Servers, name: str, changed: dict[str, Any]) -> str:
+def explain(servers: Servers, name: str, overrides: dict[str, Any]) -> str:
     """Return the plan of a statement about the longest account."""
     statement = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) " + sql.read(DIRECTORY / f"{name}.sql").statement
-    rows = servers.cluster.execute(statement.encode(), parameters(name, servers.longest, changed))
+    rows = servers.cluster.execute(statement.encode(), parameters(name, servers.longest, overrides))
     return "\n".join(str(line) for (line,) in rows)
 
 
-@pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "overrides"), CASES, ids=str)
 def test_a_statement_about_one_user_is_one_task_and_uses_an_index(
-    servers: Servers, name: str, changed: dict[str, Any]
+    servers: Servers, name: str, overrides: dict[str, Any]
 ) -> None:
-    plan = explain(servers, name, changed)
+    plan = explain(servers, name, overrides)
 
     assert plan.count("Task Count:") == plan.count("Task Count: 1\n") == 1
     assert "Seq Scan on balance_snapshots" not in plan
@@ -156,13 +156,13 @@ def test_a_source_of_a_long_account_is_read_by_its_own_index(servers: Servers, n
 
 
 @pytest.mark.parametrize("dates", [DAY, YEARS], ids=["a day", "years"])
-@pytest.mark.parametrize(("name", "changed"), CASES, ids=str)
+@pytest.mark.parametrize(("name", "overrides"), CASES, ids=str)
 def test_a_statement_returns_what_one_server_returns(
-    servers: Servers, name: str, changed: dict[str, Any], dates: dict[str, str]
+    servers: Servers, name: str, overrides: dict[str, Any], dates: dict[str, str]
 ) -> None:
     statement = sql.read(DIRECTORY / f"{name}.sql").statement.encode()
     names = {parameter.name for parameter in sql.read(DIRECTORY / f"{name}.sql").parameters}
-    dated = {key: value for key, value in dates.items() if key in names} | changed
+    dated = {key: value for key, value in dates.items() if key in names} | overrides
 
     def rows(server: Connection) -> list[Any]:
         return [

@@ -45,7 +45,7 @@ def test_every_command_runs_with_a_database_url_as_its_only_setting(
     assert run("users", "erase", user_id, "--yes") == "Removed 1 accounts and 3 snapshots.\n"
 
 
-def test_bad_settings_are_a_usage_error_of_a_line_each() -> None:
+def test_bad_settings_are_a_usage_error_with_a_line_for_each() -> None:
     done = subprocess.run(
         command("snapshots", "export", "--user", str(uuid4())),
         cwd=ROOT,
@@ -135,10 +135,10 @@ def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
         assert len(list(csv.reader(io.StringIO(export.stdout)))) == 4
 
 
-def test_an_error_of_the_database_names_tables_and_constraints_without_the_number_of_a_shard(
+def test_a_database_error_names_tables_and_constraints_without_shard_numbers(
     migrated_database_url: str, user_id: str, account_id: str
 ) -> None:
-    # A cluster appends the number; one server is given a name that has one.
+    # A cluster appends the number itself; on one server the name already has one.
     name = "is_small" if coordinator_url() else "is_small_102008"
     with psycopg.connect(migrated_database_url, autocommit=True) as connection:
         connection.execute(f"ALTER TABLE balance_snapshots ADD CONSTRAINT {name} CHECK (balance < 100)".encode())

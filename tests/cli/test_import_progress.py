@@ -29,7 +29,7 @@ def run_on_terminal(database_url: str, *arguments: str) -> str:
     received = b""
     with subprocess.Popen(command(*arguments), cwd=ROOT, env=environ(database_url), stderr=theirs) as running:
         os.close(theirs)
-        with contextlib.suppress(OSError):  # The end of a terminal that nobody else has open.
+        with contextlib.suppress(OSError):  # Linux reports the end of a terminal as an error.
             while part := os.read(ours, 65536):
                 received += part
         os.close(ours)

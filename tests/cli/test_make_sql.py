@@ -103,7 +103,9 @@ def examples() -> dict[str, str]:
     }
 
 
-def test_the_example_of_make_help_works_before_the_first_make_run(examples: dict[str, str], tmp_path: Path) -> None:
+def test_the_example_of_make_sql_in_make_help_works_before_the_first_make_run(
+    examples: dict[str, str], tmp_path: Path
+) -> None:
     done = subprocess.run(
         ["bash", "-c", f"make -s sql VENV={sys.prefix} {examples['sql']}"],
         cwd=ROOT,
@@ -117,7 +119,7 @@ def test_the_example_of_make_help_works_before_the_first_make_run(examples: dict
     assert len(row["body"]["snapshots"]) == 3
 
 
-def test_the_example_of_make_help_is_explained(
+def test_the_example_of_make_explain_in_make_help_shows_a_plan(
     examples: dict[str, str], portfolio: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     query, values = (word.partition("=")[2] for word in shlex.split(examples["explain"]))

@@ -12,7 +12,7 @@ from tests.support import ROOT, SECRET, Caller, snapshot
 from tests.support.running import clean_environ
 from tools import mint_token
 
-Captured = pytest.CaptureFixture[str]
+CapturedOutput = pytest.CaptureFixture[str]
 
 
 def test_the_command_prints_a_token_and_keeps_its_secret_private(tmp_path: Path) -> None:
@@ -29,19 +29,19 @@ def test_the_command_prints_a_token_and_keeps_its_secret_private(tmp_path: Path)
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret of tests, with the algorithm of `make token`."""
+    """Set the secret of the tests, and the default algorithm."""
     monkeypatch.setenv("JWT_SECRET_KEY", SECRET)
     monkeypatch.delenv("JWT_ALGORITHM", raising=False)
 
 
-def test_the_token_of_a_user_reads(app: Flask, capsys: Captured, user_id: str) -> None:
+def test_the_token_of_a_user_reads(app: Flask, capsys: CapturedOutput, user_id: str) -> None:
     mint_token.main([user_id.upper()])
 
     assert Caller(app, capsys.readouterr().out.strip()).latest().status_code == 200
 
 
 def test_the_token_of_a_job_captures_whatever_its_name(
-    app: Flask, capsys: Captured, user_id: str, account_id: str
+    app: Flask, capsys: CapturedOutput, user_id: str, account_id: str
 ) -> None:
     mint_token.main(["abc", "other balance-snapshots:write"])
 
@@ -49,14 +49,14 @@ def test_the_token_of_a_job_captures_whatever_its_name(
     assert job.capture(snapshot(user_id, account_id)).status_code == 201
 
 
-def test_the_token_of_a_job_may_be_for_corrections_alone(app: Flask, capsys: Captured) -> None:
+def test_the_token_of_a_job_may_be_for_corrections_alone(app: Flask, capsys: CapturedOutput) -> None:
     mint_token.main(["abc", "balance-snapshots:correct"])
 
     assert Caller(app, capsys.readouterr().out.strip()).correct().status_code == 400
 
 
 @pytest.mark.parametrize("scope", ["", "balance-snapshots", "balance-snapshots:writer"])
-def test_a_token_that_no_operation_would_accept_is_refused(capsys: Captured, scope: str) -> None:
+def test_a_token_that_no_operation_would_accept_is_refused(capsys: CapturedOutput, scope: str) -> None:
     with pytest.raises(SystemExit, match=r"^SUB=abc is not the id of a user, a UUID like .*balance-snapshots:write"):
         mint_token.main(["abc", scope])
 
@@ -64,7 +64,7 @@ def test_a_token_that_no_operation_would_accept_is_refused(capsys: Captured, sco
 
 
 def test_a_token_of_another_algorithm_than_the_services_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: Captured, user_id: str
+    monkeypatch: pytest.MonkeyPatch, capsys: CapturedOutput, user_id: str
 ) -> None:
     monkeypatch.setenv("JWT_ALGORITHM", "RS256")
 

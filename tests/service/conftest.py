@@ -8,19 +8,19 @@ from flask import Flask, Response
 from config import Settings
 from service import db
 from service.auth import public
-from tests.support.apps import patience, serving
+from tests.support.apps import generous_database_timeouts, serving
 from tests.support.printed_log import AMOUNT, Output, printing
 
 
 @pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    with patience():
+def generous_timeouts() -> Iterator[None]:
+    with generous_database_timeouts():
         yield
 
 
 @pytest.fixture
-def brief_wait(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests to a database that cannot be reached fail soon."""
+def brief_wait(generous_timeouts: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make requests to an unreachable database fail soon."""
     monkeypatch.setattr(db, "WAIT_SECONDS", 0.1)
 
 

@@ -52,6 +52,7 @@ def test_a_time_within_the_leeway_works(app: Flask, claim: str, seconds: int) ->
 def test_a_token_that_was_verified_before_expires(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     bearer = token(claims())
     assert read(app, bearer).status_code == 200
+    # The token is valid for ten minutes, and ten seconds of leeway.
     later = time.time() + 611
     monkeypatch.setattr(auth, "time", SimpleNamespace(time=lambda: later))
     assert_unauthorized(read(app, bearer))
@@ -169,7 +170,7 @@ def test_a_token_without_a_subject_is_refused(app: Flask) -> None:
 
 
 @pytest.fixture(scope="module")
-def choosy(settings: Settings) -> Iterator[Flask]:
+def strict_app(settings: Settings) -> Iterator[Flask]:
     """An app that requires an issuer and an audience."""
     with serving(replace(settings, jwt_issuer="https://id.example", jwt_audience="snapshots")) as app:
         yield app
@@ -185,8 +186,8 @@ def test_issuer_and_audience_are_ignored_when_none_is_configured(app: Flask, car
 
 
 @pytest.mark.parametrize("audience", ["snapshots", ["another", "snapshots"]], ids=str)
-def test_the_configured_issuer_and_audience_work(choosy: Flask, audience: Any) -> None:
-    assert read(choosy, token(claims(iss="https://id.example", aud=audience))).status_code == 200
+def test_the_configured_issuer_and_audience_work(strict_app: Flask, audience: Any) -> None:
+    assert read(strict_app, token(claims(iss="https://id.example", aud=audience))).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -203,11 +204,11 @@ def test_the_configured_issuer_and_audience_work(choosy: Flask, audience: Any) -
         pytest.param({"iss": "https://id.example", "aud": {"snapshots": 1}}, id="audience an object"),
     ],
 )
-def test_another_issuer_or_audience_than_configured_is_refused(choosy: Flask, carried: dict[str, Any]) -> None:
-    assert_unauthorized(read(choosy, token(claims(**carried))))
+def test_another_issuer_or_audience_than_configured_is_refused(strict_app: Flask, carried: dict[str, Any]) -> None:
+    assert_unauthorized(read(strict_app, token(claims(**carried))))
 
 
 @pytest.mark.parametrize("issuer", ['["https://id.example"]', "null", "1"])
-def test_an_issuer_that_is_not_a_string_is_refused(choosy: Flask, issuer: str) -> None:
+def test_an_issuer_that_is_not_a_string_is_refused(strict_app: Flask, issuer: str) -> None:
     payload = f'{{"sub": "{USER}", "exp": 4102444800, "aud": "snapshots", "iss": {issuer}}}'
-    assert_unauthorized(read(choosy, spelled(payload)))
+    assert_unauthorized(read(strict_app, spelled(payload)))

@@ -17,7 +17,7 @@ from tests.support import PATIENCE_SECONDS, assert_unauthorized, claims, private
 from tests.support.apps import ASYMMETRIC, verifying
 from tests.support.key_publisher import Publisher, jwk, published
 
-# Old enough for a refresh, which begins at half the lifespan.
+# The age of a key set that is refreshed, because that begins at half its lifespan.
 EARLY_REFRESH_SECONDS = 0.6 * jwks.LIFESPAN_SECONDS
 
 
@@ -30,14 +30,14 @@ def publisher() -> Iterator[Publisher]:
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine may take longer to fetch a key set than the service waits for one."""
+def generous_fetch_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for a key set than in production, because a busy machine may delay it."""
     monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
-def short_timeout(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeout(generous_fetch_timeouts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "TIMEOUT_SECONDS", 0.1)
 
 

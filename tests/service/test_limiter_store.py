@@ -22,7 +22,7 @@ from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 
 Log = list[MutableMapping[str, Any]]
-# A busy machine may delay a response of the store for longer than the service waits for one.
+# Longer than the service's timeout, because a busy machine may delay the store.
 PATIENT_STORE_SECONDS = 2.0
 
 

@@ -21,7 +21,7 @@ from tools.valkey_server import ValkeyServer
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 HUNDRED = Bucket.of(parse("100/minute"))
-# Nothing of it is refilled while a test runs on the clock of the server.
+# Refilled so slowly that a test on the server's clock does not notice.
 HUNDRED_A_DAY = Bucket.of(parse("100/day"))
 START = 1_800_000_000 * SECOND
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.apps import patience
+from tests.support.apps import generous_database_timeouts
 
 
 @pytest.fixture(autouse=True)
-def patient() -> Iterator[None]:
-    with patience():
+def generous_timeouts() -> Iterator[None]:
+    with generous_database_timeouts():
         yield

@@ -151,30 +151,30 @@ def test_the_example_of_a_file_returns_exactly_its_declared_columns(connection: 
     assert cursor.rowcount == ROWS.get(path.stem, 1)
 
 
-# Hit, miss, another owner
+# The owner's account, another user's, and none
 
 
-def one(connection: Connection, name: str, **changed: Any) -> Any:
+def fetch_one(connection: Connection, name: str, **overrides: Any) -> Any:
     query = sql.read(DIRECTORY / f"{name}.sql")
-    return connection.execute(query.statement.encode(), query.example | changed).fetchone()
+    return connection.execute(query.statement.encode(), query.example | overrides).fetchone()
 
 
 @pytest.mark.parametrize("name", ["get_balance_history", "get_balance_history_by_interval", "list_recent_snapshots"])
 def test_a_read_of_an_account_returns_rows_only_to_its_owner(connection: Connection, name: str) -> None:
     demo.load(connection)
 
-    is_owner, body, *_ = one(connection, name)
+    is_owner, body, *_ = fetch_one(connection, name)
     assert (is_owner, json.loads(body)["total_count"] > 0) == (True, True)
-    is_owner, body, *_ = one(connection, name, user_id=uuid4())
+    is_owner, body, *_ = fetch_one(connection, name, user_id=uuid4())
     assert (is_owner, json.loads(body)["snapshots"]) == (False, [])
-    assert one(connection, name, account_id=uuid4()) is None
+    assert fetch_one(connection, name, account_id=uuid4()) is None
 
 
 def test_latest_returns_only_the_snapshots_of_its_user(connection: Connection) -> None:
     demo.load(connection)
 
-    assert json.loads(one(connection, "get_latest_snapshots")[0])["total_count"] == len(demo.ACCOUNTS)
-    assert json.loads(one(connection, "get_latest_snapshots", user_id=uuid4())[0])["snapshots"] == []
+    assert json.loads(fetch_one(connection, "get_latest_snapshots")[0])["total_count"] == len(demo.ACCOUNTS)
+    assert json.loads(fetch_one(connection, "get_latest_snapshots", user_id=uuid4())[0])["snapshots"] == []
 
 
 # Round trips
@@ -194,7 +194,7 @@ def traced(settings: Settings, tmp_path: Path) -> Iterator[tuple[Flask, Path]]:
             connection.pgconn.untrace()
 
 
-def round_trips(trace: Path) -> int:
+def count_round_trips(trace: Path) -> int:
     """Return the number of round trips: the server responds to each Sync and each simple Query before the next."""
     return len(re.findall(r"\tF\t\d+\t(?:Sync|Query)\b", trace.read_text()))
 
@@ -207,9 +207,9 @@ def test_a_read_is_one_round_trip(traced: tuple[Flask, Path], sync_job: Caller, 
     history, recent = partial(user.history, account_id), partial(user.recent, account_id)
     reads: list[Callable[[], Response]] = [user.latest, history, recent]
     for read in reads:
-        before = round_trips(trace)
+        before = count_round_trips(trace)
         assert read().status_code == 200
-        assert round_trips(trace) - before == 1
+        assert count_round_trips(trace) - before == 1
 
 
 def test_a_refused_read_costs_no_more_than_one_that_is_answered(
@@ -220,6 +220,6 @@ def test_a_refused_read_costs_no_more_than_one_that_is_answered(
     stranger = Caller(app, user_token(str(uuid4())))
 
     for path, status, trips in ((account_id, 403, 1), (str(uuid4()), 404, 1), ("no-uuid", 404, 0)):
-        before = round_trips(trace)
+        before = count_round_trips(trace)
         assert stranger.recent(path).status_code == status
-        assert round_trips(trace) - before == trips
+        assert count_round_trips(trace) - before == trips

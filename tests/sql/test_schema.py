@@ -45,7 +45,7 @@ def insert(connection: Connection, account: UUID, **values: Any) -> None:
 # What may be stored
 
 
-def only_in_question(column: str, amount: str, currency: str) -> dict[str, str]:
+def all_valid_except(column: str, amount: str, currency: str) -> dict[str, str]:
     """Return values that are all valid, except perhaps this amount."""
     return {"balance": f"{1:.{MINOR_UNITS[currency]}f}", "currency": currency, column: amount}
 
@@ -70,7 +70,7 @@ every_amount = pytest.mark.parametrize("column", AMOUNTS)
 def test_an_amount_with_the_digits_it_is_shown_with_is_stored(
     amount: str, currency: str, column: str, connection: Connection, account: UUID
 ) -> None:
-    insert(connection, account, **only_in_question(column, amount, currency))
+    insert(connection, account, **all_valid_except(column, amount, currency))
 
 
 @every_amount
@@ -96,7 +96,7 @@ def test_another_amount_is_refused(
     amount: str, currency: str, column: str, connection: Connection, account: UUID
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
-        insert(connection, account, **only_in_question(column, amount, currency))
+        insert(connection, account, **all_valid_except(column, amount, currency))
 
     assert caught.value.diag.constraint_name == f"balance_snapshots_{column}_is_amount"
 

@@ -97,17 +97,17 @@ class Caller:
         return cast("Response", self._client.open(API + path, method=method, headers=headers, **request))
 
 
-# Far longer than anything takes, also on a busy machine: only a test that hangs reaches it.
+# Far longer than anything takes, even on a busy machine: only a test that hangs waits this long.
 PATIENCE_SECONDS = 60
 
 
 def until(
     happens: Callable[[], bool], seconds: float = PATIENCE_SECONDS, log: Path | None = None, *, pause: float = 0.05
 ) -> None:
-    """Wait until it happens, or fail with the log. `seconds` is for what must happen soon; `pause` follows a check."""
+    """Wait until it happens, checking every `pause` seconds; fail with the log if it takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not happens():
-        assert time.monotonic() < deadline, log.read_text() if log else "did not happen"
+        assert time.monotonic() < deadline, log.read_text() if log else f"did not happen within {seconds} s"
         time.sleep(pause)
 
 

@@ -26,10 +26,10 @@ def serving(settings: Settings) -> Iterator[Flask]:
 
 
 @contextlib.contextmanager
-def patience() -> Iterator[None]:
-    """Let requests wait for the database for longer than in production, as a busy machine may make them.
+def generous_database_timeouts() -> Iterator[None]:
+    """Let requests wait for the database longer than in production, because a busy machine may delay it.
 
-    The limits of production are those of tests/system/test_database_faults.py.
+    tests/system/test_database_faults.py tests the timeouts of production.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "WAIT_SECONDS", PATIENCE_SECONDS)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(not EXECUTABLE, reason="there is no browser: apt-get install chromium")
-# Every wait is for a condition. On a busy machine one may take many times as long as on a quiet one.
+# Every wait ends with its condition; on a busy machine that takes many times as long as on a quiet one.
 TIMEOUT_MS = 120_000
 expect.set_options(timeout=TIMEOUT_MS)
 # Chromium itself reports every response of 400 and above; a page cannot prevent that.
@@ -19,7 +19,7 @@ _REPORT_OF_STATUS = "Failed to load resource"
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
+def running_browser() -> Iterator[Browser]:
     """Start a browser and stop it afterwards."""
     with sync_playwright() as playwright:
         # Chromium's sandbox does not run as root.
@@ -30,7 +30,7 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def new_context(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
-    """Make a context, which takes a renderer process of its own: a second of CPU time before it shows a page."""
+    """Make a context. Its renderer process takes a second of CPU time before it shows a page."""
     context = browser.new_context(**options)
     context.set_default_timeout(TIMEOUT_MS)
     yield context
@@ -38,10 +38,10 @@ def new_context(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
 
 
 @contextmanager
-def watched(page: Page) -> Iterator[Page]:
-    """Fail if what is loaded into a page meanwhile reports an error.
+def no_page_errors(page: Page) -> Iterator[Page]:
+    """Fail if a page reports an error before the context ends.
 
-    A violation of the Content-Security-Policy is such a report.
+    A violation of the Content-Security-Policy is such an error.
     """
     errors: list[str] = []
 
@@ -61,10 +61,10 @@ def watched(page: Page) -> Iterator[Page]:
 
 
 @contextmanager
-def lent(tab: Page) -> Iterator[Page]:
-    """Lend a tab to a test, which may load what it likes; unload it afterwards."""
+def clean_tab(tab: Page) -> Iterator[Page]:
+    """Yield an empty tab, which must report no error; empty it again afterwards."""
     try:
-        with watched(tab):
+        with no_page_errors(tab):
             yield tab
     finally:
         tab.goto("about:blank")

@@ -25,7 +25,7 @@ def coordinator_url() -> str | None:
 
 
 def waiting_sessions() -> str:
-    """Return a query of the sessions that wait for a lock, on whatever node."""
+    """Return a query of the sessions that wait for a lock, on any node."""
     sessions = "SELECT pid FROM pg_locks WHERE NOT granted"
     if coordinator_url():
         sessions += " UNION SELECT citus_pid_for_gpid(waiting_gpid) AS pid FROM citus_lock_waits"
@@ -50,7 +50,7 @@ def distributed_database() -> Iterator[str]:
 
 @contextlib.contextmanager
 def deployed_database() -> Iterator[RoleUrls]:
-    """Create a distributed database with the roles of production, which stay; they log in without a password."""
+    """Create a distributed database with the roles of production. The roles remain, and log in without a password."""
     with _empty_database() as url:
         postgres.run_script(url, ROLES)
         urls = RoleUrls(_with(url, user="snapshots_owner"), _with(url, user="snapshots_service"))
@@ -71,9 +71,9 @@ def _empty_database() -> Iterator[str]:
             _execute(node, f"CREATE DATABASE {name} TEMPLATE template0")
             created.callback(until, partial(_drop, node, name))
             _execute(_with(node, database=name), "CREATE EXTENSION citus")
-        # One at a time: each changes the roles of a worker, which belong to all databases.
-        with psycopg.connect(coordinator, autocommit=True) as others:
-            others.execute("SELECT pg_advisory_lock(hashtext('citus_add_node'))")
+        # One database at a time: adding a node changes roles, which all databases of a worker share.
+        with psycopg.connect(coordinator, autocommit=True) as lock:
+            lock.execute("SELECT pg_advisory_lock(hashtext('citus_add_node'))")
             own = urlsplit(coordinator)
             _execute(url, f"SELECT citus_set_coordinator_host('{own.hostname}', {own.port})")
             for host, port in workers:
@@ -96,7 +96,7 @@ def _with(url: str, user: str | None = None, host: str | None = None, database: 
 
 
 def _drop(node: str, name: str) -> bool:
-    """Drop a database; return False if sessions of the cluster itself came back to it meanwhile."""
+    """Drop a database; return False if the cluster's own sessions have reconnected to it meanwhile."""
     try:
         _execute(node, f"DROP DATABASE {name} WITH (FORCE)")
     except psycopg.errors.ObjectInUse:

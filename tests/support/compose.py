@@ -2,8 +2,8 @@
 
 A service gets the command, environment, user, mounts, secrets and host names that Compose would give it, on a root file
 system of its own, in a network that all services share. In place of the images there are the programs of this machine,
-and what the Dockerfiles of deploy/ copy and set. It does not show the images themselves, limits, restarts and the order
-of starts.
+and what the Dockerfiles of deploy/ copy and set. This tests neither the images themselves nor limits, restarts or the
+order of starts.
 """
 
 import contextlib

@@ -78,7 +78,7 @@ def paste(
 
 
 def assert_shown(example: Example, printed: str) -> None:
-    """Compare what a page shows with what was printed, but for ids, times of creation and trace ids."""
+    """Compare what a page shows with what was printed, except for ids, times of creation and trace ids."""
     if example.shown is None:
         return
     if example.shown.startswith("{"):

@@ -42,7 +42,7 @@ def printing_to(stream: TextIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def printing() -> Iterator[Output]:
-    """Record everything that goes to standard output meanwhile."""
+    """Record what goes to standard output until the context ends."""
     stream = io.StringIO()
     with printing_to(stream):
         yield Output(stream)

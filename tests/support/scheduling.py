@@ -15,7 +15,7 @@ SERVERS = {
 
 
 class ServerScheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Like --dist loadfile, but with the files of a server as one."""
+    """Like --dist loadfile, except that the files that share a server go to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)

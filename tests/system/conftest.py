@@ -7,19 +7,19 @@ from playwright.sync_api import Browser, Page
 
 from tests.support import browser as browsers
 
-# Not UTC, so that a page that confuses the two shows it.
+# Not UTC, so that a page that confuses local time with UTC fails.
 TIME_ZONE = "Europe/Berlin"
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with browsers.launched() as browser:
+    with browsers.running_browser() as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 def shared_tab(browser: Browser) -> Iterator[Page]:
-    """A tab for one test after the other: in a tab of its own, each would take four times as long."""
+    """A tab that tests use one after the other; in a tab of its own each would take four times as long."""
     with browsers.new_context(browser, timezone_id=TIME_ZONE) as context:
         yield context.new_page()
 
@@ -27,6 +27,6 @@ def shared_tab(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def tab(shared_tab: Page) -> Iterator[Page]:
     """An empty tab; what is loaded into it must report no error."""
-    with browsers.lent(shared_tab) as tab:
+    with browsers.clean_tab(shared_tab) as tab:
         yield tab
         tab.emulate_media(color_scheme="light")

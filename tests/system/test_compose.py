@@ -32,14 +32,14 @@ def example(section: str, language: str) -> str:
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made by the commands of docs/operating.md."""
+    """The folder of the secrets, made by the commands of docs/operating.md."""
     folder = tmp_path_factory.mktemp("deploy")
     subprocess.run(["bash", "-euc", example("Secrets", "sh")], cwd=folder, check=True)
     return folder / "secrets"
 
 
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Compose]:
+def services(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Compose]:
     """`docker compose up`, with an issuer and a web origin, and without an audience."""
     environ = {"JWT_ISSUER": "identity", "JWT_AUDIENCE": "", "CORS_ORIGINS": ORIGIN}
     compose = Compose(tmp_path_factory.mktemp("compose"), secrets, environ)
@@ -58,7 +58,7 @@ def up(tmp_path_factory: pytest.TempPathFactory, secrets: Path) -> Iterator[Comp
 
 
 def until_healthy(compose: Compose, name: str) -> None:
-    """Wait until a service's health check passes; each check starts a container of its own."""
+    """Wait until a service is healthy. The pause is long, because each check starts a container."""
     until(lambda: compose.is_healthy(name), log=compose.folder / f"{name}.log", pause=0.3)
 
 
@@ -69,7 +69,7 @@ def curl(compose: Compose, url: str, *options: str) -> tuple[int, str]:
     return int(status), body
 
 
-def test_a_capture_is_stored_and_read_back(up: Compose, secrets: Path) -> None:
+def test_a_capture_is_stored_and_read_back(services: Compose, secrets: Path) -> None:
     key = (secrets / "jwt_secret_key").read_text().strip()
     user_id = str(uuid4())
     body = json.dumps({"snapshots": [snapshot(user_id, str(uuid4()))]})
@@ -78,21 +78,23 @@ def test_a_capture_is_stored_and_read_back(up: Compose, secrets: Path) -> None:
     url = f"http://127.0.0.1:8000{API}/balance-snapshots"
 
     captured = curl(
-        up, url, "--data", body, "-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {writer}"
+        services, url, "--data", body, "-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {writer}"
     )
-    read = curl(up, url, "-H", f"Authorization: Bearer {token({'sub': user_id, **claims}, key)}")
+    read = curl(services, url, "-H", f"Authorization: Bearer {token({'sub': user_id, **claims}, key)}")
 
     assert captured[0] == 201, captured
     assert (read[0], json.loads(read[1])["total_count"]) == (200, 1)
 
 
-def test_an_issuer_that_is_set_is_required_and_an_audience_that_is_empty_is_not(up: Compose, secrets: Path) -> None:
+def test_an_issuer_that_is_set_is_required_and_an_audience_that_is_empty_is_not(
+    services: Compose, secrets: Path
+) -> None:
     key = (secrets / "jwt_secret_key").read_text().strip()
     url = f"http://127.0.0.1:8000{API}/balance-snapshots"
 
     def status(**claims: str) -> int:
         signed = token({"sub": str(uuid4()), "exp": 2**40, **claims}, key)
-        return curl(up, url, "-H", f"Authorization: Bearer {signed}")[0]
+        return curl(services, url, "-H", f"Authorization: Bearer {signed}")[0]
 
     assert status() == 401
     assert status(iss="identity") == 200
@@ -100,15 +102,15 @@ def test_an_issuer_that_is_set_is_required_and_an_audience_that_is_empty_is_not(
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/readyz"])
-def test_the_public_port_serves_neither_docs_nor_metrics(up: Compose, path: str) -> None:
-    status, body = curl(up, f"http://127.0.0.1:8000{path}")
+def test_the_public_port_serves_neither_docs_nor_metrics(services: Compose, path: str) -> None:
+    status, body = curl(services, f"http://127.0.0.1:8000{path}")
 
     assert (status, json.loads(body)["title"]) == (404, "Not Found")
 
 
 @pytest.mark.parametrize("path", [f"{API}/balance-snapshots", "/metrics"], ids=["service", "nginx"])
-def test_the_web_origin_reaches_the_service_and_nginx(up: Compose, path: str) -> None:
-    _, head = curl(up, f"http://127.0.0.1:8000{path}", "--head", "-H", f"Origin: {ORIGIN}")
+def test_the_web_origin_reaches_the_service_and_nginx(services: Compose, path: str) -> None:
+    _, head = curl(services, f"http://127.0.0.1:8000{path}", "--head", "-H", f"Origin: {ORIGIN}")
 
     assert f"Access-Control-Allow-Origin: {ORIGIN}" in head.splitlines()
 
@@ -121,31 +123,31 @@ def test_docs_can_be_turned_on() -> None:
     assert [environment["DOCS"] for environment in environments] == ["true", "false"]
 
 
-def test_prometheus_scrapes_the_service_and_nginx(up: Compose) -> None:
+def test_prometheus_scrapes_the_service_and_nginx(services: Compose) -> None:
     def is_up(job: str) -> bool:
         query = f'up{{job="{job}"}}'
-        _, body = curl(up, "http://127.0.0.1:9090/api/v1/query", "--data-urlencode", f"query={query}")
+        _, body = curl(services, "http://127.0.0.1:9090/api/v1/query", "--data-urlencode", f"query={query}")
         return [sample["value"][1] for sample in json.loads(body)["data"]["result"]] == ["1"]
 
     for job in ("balance-snapshots", "balance-snapshots-nginx"):
-        until(lambda job=job: is_up(job), log=up.folder / "prometheus.log", pause=0.3)  # type: ignore[misc]
+        until(lambda job=job: is_up(job), log=services.folder / "prometheus.log", pause=0.3)  # type: ignore[misc]
 
 
-def test_prometheus_loads_the_alerts(up: Compose) -> None:
-    _, body = curl(up, "http://127.0.0.1:9090/api/v1/rules")
+def test_prometheus_loads_the_alerts(services: Compose) -> None:
+    _, body = curl(services, "http://127.0.0.1:9090/api/v1/rules")
 
     assert [group["name"] for group in json.loads(body)["data"]["groups"]] == ["balance-snapshots"]
 
 
 @pytest.fixture
-def alone(tmp_path: Path, secrets: Path) -> Iterator[Compose]:
-    """Services of which none has been started yet."""
+def unstarted(tmp_path: Path, secrets: Path) -> Iterator[Compose]:
+    """Services, none of which has been started yet."""
     compose = Compose(tmp_path, secrets, {})
     yield compose
     compose.close()
 
 
-def test_the_database_is_not_healthy_before_its_scripts_have_run(alone: Compose, tmp_path: Path) -> None:
+def test_the_database_is_not_healthy_before_its_scripts_have_run(unstarted: Compose, tmp_path: Path) -> None:
     """While they run, the server answers on its socket."""
     signals = tmp_path / "signals"
     signals.mkdir()
@@ -154,20 +156,22 @@ def test_the_database_is_not_healthy_before_its_scripts_have_run(alone: Compose,
         'psql --username="$POSTGRES_USER" --command="SELECT 1" && touch /signals/answers\n'
         "until [ -e /signals/go ]; do sleep 0.1; done\n"
     )
-    alone.start("postgres", mounts={"/docker-entrypoint-initdb.d/9-wait.sh": tmp_path / "wait.sh", "/signals": signals})
+    unstarted.start(
+        "postgres", mounts={"/docker-entrypoint-initdb.d/9-wait.sh": tmp_path / "wait.sh", "/signals": signals}
+    )
     until((signals / "answers").exists, log=tmp_path / "postgres.log")
 
-    answers_on_its_socket = alone.run("postgres", "pg_isready").returncode == 0
-    was_healthy = alone.is_healthy("postgres")
+    answers_on_its_socket = unstarted.run("postgres", "pg_isready").returncode == 0
+    was_healthy = unstarted.is_healthy("postgres")
     (signals / "go").touch()
 
     assert (answers_on_its_socket, was_healthy) == (True, False)
-    until_healthy(alone, "postgres")
+    until_healthy(unstarted, "postgres")
 
 
-def test_a_migration_that_finds_no_database_fails_and_is_repeated(alone: Compose) -> None:
-    assert alone.start("migrate").wait(PATIENCE_SECONDS) != 0
-    assert alone.file["services"]["migrate"]["restart"] == "on-failure"
+def test_a_migration_that_finds_no_database_fails_and_is_repeated(unstarted: Compose) -> None:
+    assert unstarted.start("migrate").wait(PATIENCE_SECONDS) != 0
+    assert unstarted.file["services"]["migrate"]["restart"] == "on-failure"
 
 
 def test_a_secret_that_the_service_may_not_read_ends_its_start_with_a_line(tmp_path: Path, secrets: Path) -> None:
@@ -223,13 +227,13 @@ def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, sec
         compose.close()
 
 
-def test_behind_a_trusted_proxy_the_log_has_the_clients_address(alone: Compose, tmp_path: Path) -> None:
+def test_behind_a_trusted_proxy_the_log_has_the_clients_address(unstarted: Compose, tmp_path: Path) -> None:
     site = tmp_path / "real-ip.conf"
     site.write_text(example("TLS", "nginx").replace("10.0.0.0/8", "127.0.0.0/8"))
-    alone.start("nginx", mounts={"/deploy/site/real-ip.conf": site})
+    unstarted.start("nginx", mounts={"/deploy/site/real-ip.conf": site})
     url = "http://127.0.0.1:8000/metrics"
-    until(lambda: curl(alone, url)[0] == 404, pause=0.3)
+    until(lambda: curl(unstarted, url)[0] == 404, pause=0.3)
 
-    curl(alone, url, "-H", "X-Forwarded-For: 192.0.2.7")
+    curl(unstarted, url, "-H", "X-Forwarded-For: 192.0.2.7")
 
-    until(lambda: '"client":"192.0.2.7"' in alone.log("nginx"))
+    until(lambda: '"client":"192.0.2.7"' in unstarted.log("nginx"))

@@ -57,7 +57,7 @@ def assert_unavailable(response: Response) -> None:
 def test_no_read_fails_over_a_restart_that_takes_less_time_than_a_read_waits(
     app: Flask, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A busy machine may take longer than a second.
+    # A busy machine may take longer than a second to restart the server.
     monkeypatch.setattr(db, "WAIT_SECONDS", PATIENCE_SECONDS)
     monkeypatch.setattr(db, "DEADLINE_SECONDS", PATIENCE_SECONDS)
     ended = threading.Event()

@@ -1,7 +1,7 @@
 """The pages of `make run` in a real browser, as a person uses them: open the link; authorize, try it out.
 
-Swagger UI takes seconds of CPU time to load and to open its operations, so that the tests share one page of it. Each
-leaves it as it found it, but for what has been executed.
+Swagger UI takes seconds of CPU time to load and to open its operations, so the tests share one page. Each leaves
+it as it found it, except for operations that it executed.
 """
 
 import re
@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.support import API
-from tests.support.browser import needs_browser, new_context, watched
+from tests.support.browser import needs_browser, new_context, no_page_errors
 from tests.support.running import Run
 
 pytestmark = needs_browser
@@ -29,7 +29,7 @@ def close_all(page: Page) -> None:
 
 
 class Documentation(NamedTuple):
-    """The documentation, and what it was like with all of its operations open."""
+    """The documentation page, and measurements of it with all of its operations open."""
 
     page: Page
     requested: list[str]
@@ -49,7 +49,7 @@ def documentation(run: Run, browser: Browser) -> Iterator[Documentation]:
         page = context.new_page()
         requested: list[str] = []
         page.on("request", lambda request: requested.append(request.url))
-        with watched(page):
+        with no_page_errors(page):
             page.goto(f"{run.base}/docs")
             page.locator(".opblock").last.wait_for()
             # One after the other: all at once would block the page for half a minute on a busy machine.
@@ -70,7 +70,7 @@ def documentation(run: Run, browser: Browser) -> Iterator[Documentation]:
 @pytest.fixture
 def docs(documentation: Documentation) -> Iterator[Page]:
     """The shared page, which must report no error during a test."""
-    with watched(documentation.page) as page:
+    with no_page_errors(documentation.page) as page:
         yield page
         # Swagger UI renders all open operations anew when something happens in one of them.
         close_all(page)
@@ -79,7 +79,7 @@ def docs(documentation: Documentation) -> Iterator[Page]:
 @pytest.fixture
 def tab(documentation: Documentation) -> Iterator[Page]:
     """An empty tab of the same browser."""
-    with watched(documentation.page.context.new_page()) as tab:
+    with no_page_errors(documentation.page.context.new_page()) as tab:
         yield tab
         tab.close()
 
@@ -104,7 +104,7 @@ def operation(page: Page, name: str) -> Locator:
 
 
 def try_out(page: Page, name: str) -> Locator:
-    """Let an operation be tried out, unless it already is, and return it."""
+    """Open an operation, choose "Try it out" unless that was chosen before, and return it."""
     tried = operation(page, name)
     button = tried.locator(".try-out__btn")
     if button.inner_text().startswith("Try"):
@@ -152,7 +152,7 @@ def test_a_csv_of_the_prefilled_parameters_can_be_downloaded(docs: Page) -> None
 
 
 @pytest.mark.usefixtures("authorized")
-def test_the_prefilled_bodies_work_as_soon_as_the_correction_has_the_id_that_its_refusal_names(docs: Page) -> None:
+def test_the_prefilled_bodies_work_once_the_correction_has_the_id_that_its_409_names(docs: Page) -> None:
     expect(execute(try_out(docs, "capture_snapshots"))).to_contain_text('"status": ')
     corrected = try_out(docs, "correct_snapshots")
     refused = execute(corrected)
@@ -166,7 +166,7 @@ def test_the_prefilled_bodies_work_as_soon_as_the_correction_has_the_id_that_its
 
 @pytest.fixture
 def history(docs: Page, authorized: None) -> Iterator[Locator]:
-    """An account's history that is being tried out, whose parameters are restored."""
+    """An account's history, being tried out; its parameters are restored afterwards."""
     history = try_out(docs, "balance_history")
     start_date = history.get_by_placeholder("start_date")
     prefilled = start_date.input_value()

@@ -29,7 +29,7 @@ MAX_MEBIBYTES = 150
 READS = 15
 # Enough for each worker to have served several.
 MIN_GREEDY_READS = 12
-# Sending reads until some are refused.
+# How often the reads are sent until all of them arrive before the deadline of the first ones.
 ATTEMPTS = 3
 
 
@@ -105,7 +105,7 @@ def test_a_worker_stays_small_under_the_most_expensive_reads(greed: Greed) -> No
 def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[StackResponse]:
     """Send reads at once; a lock keeps those that are not refused in progress until the others have been refused.
 
-    Sent again if a busy machine takes so long to send them that the first ones reach their deadline.
+    Send them again if a busy machine took so long that the first ones reached their deadline.
     """
 
     def send(authorization: str) -> StackResponse:

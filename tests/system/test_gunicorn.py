@@ -94,7 +94,7 @@ def test_a_response_arrives_in_one_segment(gunicorn: Gunicorn) -> None:
     assert segments == 1
 
 
-def test_a_response_to_head_has_the_head_of_a_response_to_get(gunicorn: Gunicorn) -> None:
+def test_head_has_the_headers_of_get(gunicorn: Gunicorn) -> None:
     heads = []
     with closing(http.client.HTTPConnection("127.0.0.1", gunicorn.port, timeout=PATIENCE_SECONDS)) as client:
         for method in ("GET", "HEAD", "GET"):

@@ -181,6 +181,8 @@ def test_two_starts_at_once_make_one_database_and_one_says_that_it_is_in_use(tmp
 
 
 class Configured(NamedTuple):
+    """A run with settings of its own, and the servers that they name."""
+
     run: Run
     store: ValkeyServer
     database_url: str
@@ -204,7 +206,7 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configured]
         until(lambda: run.left_behind() == [], END_SECONDS)
 
 
-def test_a_secret_from_a_file_and_a_store_are_those_in_force(configured: Configured) -> None:
+def test_the_configured_secret_file_and_store_are_used(configured: Configured) -> None:
     bearer = user_token(demo.USER, iss="us", aud="them")
 
     line = f'curl -H "Authorization: Bearer {bearer}" {configured.run.base}/api/v1/balance-snapshots'
@@ -221,7 +223,7 @@ def test_the_configured_number_of_workers_starts(configured: Configured) -> None
     until(lambda: len(re.findall("Booting worker", configured.run.output)) == 2)
 
 
-def test_a_database_of_ones_own_is_migrated_and_left_empty(configured: Configured) -> None:
+def test_the_configured_database_is_migrated_and_left_empty(configured: Configured) -> None:
     with psycopg.connect(configured.database_url) as connection:
         assert connection.execute("SELECT count(*) FROM balance_snapshots").fetchone() == (0,)
     assert not (configured.run.state / "postgres").exists()

@@ -45,7 +45,7 @@ def test_workers_together_admit_what_one_bucket_holds(workers: Gunicorn) -> None
     for _ in range(10):
         lost = workers.log.count("limiter_store_lost")
         started = time.monotonic()
-        admitted = reads_admitted(workers)
+        admitted = count_admitted_reads(workers)
         refilled = (time.monotonic() - started) * 100 / 60
         # A busy machine may delay the store, and then a worker limits from its own memory.
         if workers.log.count("limiter_store_lost") == lost:
@@ -57,7 +57,7 @@ def test_workers_together_admit_what_one_bucket_holds(workers: Gunicorn) -> None
     assert 100 <= admitted <= 100 + refilled
 
 
-def reads_admitted(workers: Gunicorn) -> int:
+def count_admitted_reads(workers: Gunicorn) -> int:
     """Send 400 reads of a new user over eight connections; return how many are admitted."""
     header = f'header = "Authorization: Bearer {user_token(str(uuid4()))}"\n'
 

@@ -15,7 +15,7 @@ from tests.support import API, until
 from tests.support.gunicorn_server import Gunicorn, serving
 from tests.support.key_publisher import Publisher, jwk, published
 
-# A made-up key id held a thread for two seconds, so that nearly every read waited for as long.
+# If each made-up key id held a thread for two seconds, nearly every read would wait that long.
 MAX_MEDIAN_SECONDS = 1.0
 FLOOD_SECONDS = 2.5
 

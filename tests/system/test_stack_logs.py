@@ -55,7 +55,7 @@ def test_one_trace_id_joins_the_logs_of_proxy_and_service_and_the_response(
 
 
 @pytest.fixture
-def talkative(running: Stack) -> Iterator[Stack]:
+def verbose_stack(running: Stack) -> Iterator[Stack]:
     """The stack, whose database logs every statement as if it were slow."""
     with psycopg.connect(running.admin_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = 0")
@@ -94,24 +94,24 @@ def database_lines(running: Stack, trace_id: str) -> list[str]:
     ],
 )
 def test_the_line_of_a_read_names_the_process_whose_lines_are_in_the_databases_log(
-    talkative: Stack, path: str, query: str
+    verbose_stack: Stack, path: str, query: str
 ) -> None:
     trace_id = f"sql-{uuid4().hex}"
 
     bearer = f"Bearer {user_token(str(uuid4()))}"
-    response = send_request(talkative, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
+    response = send_request(verbose_stack, f"{API}/{path}".format(uuid4()), Authorization=bearer, X_Trace_Id=trace_id)
 
     assert response.status in (200, 404)
-    until(lambda: any(f"-- {query}" in line for line in database_lines(talkative, trace_id)))
+    until(lambda: any(f"-- {query}" in line for line in database_lines(verbose_stack, trace_id)))
 
 
-def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an_amount(talkative: Stack) -> None:
+def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an_amount(verbose_stack: Stack) -> None:
     trace_id = f"sql-{uuid4().hex}"
     item = snapshot(str(uuid4()), str(uuid4()), balance="271828.18")
     bearer = f"Bearer {user_token('sync-job', scope='balance-snapshots:write')}"
 
     response = send_request(
-        talkative,
+        verbose_stack,
         f"{API}/balance-snapshots",
         "POST",
         # The second item needs the statement that a batch of new snapshots can skip.
@@ -123,8 +123,8 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
 
     assert response.status == 201
     for name in ("insert_accounts", "insert_snapshots", "match_snapshots"):
-        until(lambda name=name: any(f"-- {name}" in line for line in database_lines(talkative, trace_id)))  # type: ignore[misc]
-    assert "271828.18" not in talkative.log("postgres")
+        until(lambda name=name: any(f"-- {name}" in line for line in database_lines(verbose_stack, trace_id)))  # type: ignore[misc]
+    assert "271828.18" not in verbose_stack.log("postgres")
 
 
 def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:

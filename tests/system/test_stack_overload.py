@@ -48,7 +48,7 @@ def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(ru
         other.rollback()
 
     assert {status for status, _ in seen} == {503}
-    # After five seconds nginx gives up with a 504. The rest is for a busy machine.
+    # nginx gives up with a 504 after five seconds. The rest is what a busy machine may add.
     assert max(seconds for _, seconds in seen) < 5 + DEADLINE_SECONDS
 
 

@@ -82,7 +82,7 @@ class Stopped:
     """The outcome of stopping a stack's service during a capture, and then the stack."""
 
     state: Path
-    """What STATE_DIR is to `make stack`."""
+    """The STATE_DIR with which `make stack` finds the same data."""
     user_id: str
     captured: StackResponse
     exit_status: int
@@ -117,7 +117,9 @@ def _is_waiting(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and row[0] > 0
 
 
-def test_make_stack_serves_the_data_of_an_earlier_start_where_it_says_and_stops_on_a_signal(stopped: Stopped) -> None:
+def test_make_stack_serves_the_data_of_an_earlier_start_at_the_printed_address_and_stops_on_a_signal(
+    stopped: Stopped,
+) -> None:
     ports = {"PORT": str(free_port()), "INTERNAL_PORT": str(free_port()), "NGINX_METRICS_PORT": str(free_port())}
     with subprocess.Popen(
         [sys.executable, "-m", "tools.stack"],

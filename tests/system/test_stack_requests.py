@@ -50,7 +50,7 @@ def test_a_long_url_that_passes_the_proxy_is_answered_by_the_service(running: St
 
 
 @pytest.fixture
-def breaking(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+def nginx_before_drops(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     """nginx in front of a service that drops every connection, and the requests that it received."""
     delivered: list[bytes] = []
     service = socket.socket(socket.AF_UNIX)
@@ -84,9 +84,9 @@ def _listens(port: int) -> bool:
 
 
 def test_a_capture_whose_worker_ends_is_delivered_once_and_left_to_its_sender_to_repeat(
-    breaking: tuple[str, list[bytes]],
+    nginx_before_drops: tuple[str, list[bytes]],
 ) -> None:
-    address, delivered = breaking
+    address, delivered = nginx_before_drops
     connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
     with contextlib.closing(connection):
         connection.request("POST", f"{API}/balance-snapshots", b"{}")

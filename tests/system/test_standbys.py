@@ -82,7 +82,7 @@ def test_a_caller_that_prefers_strong_consistency_reads_its_own_capture_from_a_s
     with standby.lagging():
         captured(sync_job(app), snapshot(user_id, account_id))
 
-        # The primary answers while a busy machine delays the standby.
+        # A busy machine may delay the standby, and then the primary answers.
         until(lambda: user.latest().json["total_count"] == 0)
         assert user.send("GET", "/balance-snapshots", headers=STRONG).json["total_count"] == 1
 
@@ -169,7 +169,7 @@ def test_no_read_fails_while_a_standby_is_down_and_reads_return_to_it(app: Flask
 def test_no_read_fails_while_a_standby_is_frozen_and_reads_return_to_it(
     app: Flask, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The half that the standby leaves to the primary is enough on a busy machine.
+    # Half of it is left for the primary, which is enough on a busy machine.
     monkeypatch.setattr(db, "DEADLINE_SECONDS", 6)
     with no_failed_reads(app):
         time.sleep(0.3)

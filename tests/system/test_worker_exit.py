@@ -116,7 +116,7 @@ def test_a_request_in_flight_is_answered_before_its_worker_exits(gunicorn: Gunic
         until(lambda: pending.done() or is_waited_for(other))
 
         gunicorn.process.send_signal(signal.SIGTERM)
-        # Not for long, because a capture waits two seconds for a lock.
+        # Shorter than the two seconds that a capture waits for a lock.
         time.sleep(0.3)
         other.rollback()
 

@@ -19,7 +19,7 @@ Capture = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def portfolio_database() -> Iterator[str]:
-    """The URL of a database with the demo portfolio, for this package's services."""
+    """The URL of a database with the demo portfolio, for the services of this package."""
     with database() as url:
         with psycopg.connect(url) as connection:
             demo.load(connection)
@@ -36,7 +36,7 @@ def service(portfolio_database: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def capture(service: str) -> Capture:
-    """Capture snapshots of users of a test's own."""
+    """Capture snapshots, for users of the test's own."""
 
     def send(*snapshots: Mapping[str, Any]) -> None:
         body = json.dumps({"snapshots": snapshots}).encode()

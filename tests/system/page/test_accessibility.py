@@ -1,4 +1,4 @@
-"""The page works with assistive technology, on a phone and in the dark."""
+"""The page works with assistive technology, on a phone and in dark mode."""
 
 from collections.abc import Callable, Iterator
 from uuid import uuid4
@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import lent, needs_browser, new_context, watched
+from tests.support.browser import clean_tab, needs_browser, new_context, no_page_errors
 from tests.system.page.conftest import Open, address
 from tools import demo
 
@@ -16,19 +16,19 @@ PHONE = {"width": 360, "height": 740}
 
 
 def choose_months(page: Page) -> None:
-    """Divide the year by month: 365 days have the same elements, only more of each."""
+    """Show the year by month: by day it has the same elements, only more of each."""
     page.locator(".series canvas").last.wait_for()
     page.get_by_label("by").select_option("month")
     expect(page.locator("body")).not_to_have_class("loading")
 
 
-def portfolio(page: Page) -> None:
+def show_portfolio(page: Page) -> None:
     choose_months(page)
     page.get_by_text("Figures as a table").first.click()
     expect(page.locator(".series tbody tr")).to_have_count(13)
 
 
-def account(page: Page) -> None:
+def show_account(page: Page) -> None:
     choose_months(page)
     page.locator("#accounts button").nth(2).click()
     dialog = page.get_by_role("dialog")
@@ -37,28 +37,28 @@ def account(page: Page) -> None:
     expect(dialog.locator("tbody tr").first).to_be_attached()
 
 
-def empty(page: Page) -> None:
+def show_empty(page: Page) -> None:
     expect(page.locator("#empty")).to_be_visible()
 
 
-def problem(page: Page) -> None:
+def show_problem(page: Page) -> None:
     page.get_by_label("Access token").fill("not a token")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
 
 
 STATES: dict[str, tuple[str | None, Callable[[Page], None]]] = {
-    "portfolio": (demo.USER, portfolio),
-    "account": (demo.USER, account),
-    "empty": (str(uuid4()), empty),
-    "problem": (None, problem),
+    "portfolio": (demo.USER, show_portfolio),
+    "account": (demo.USER, show_account),
+    "empty": (str(uuid4()), show_empty),
+    "problem": (None, show_problem),
 }
 
 
 def faults(page: Page) -> list[tuple[str, str, str]]:
     """Return what axe finds, with the first element of each kind.
 
-    If a dialog is open, look at it alone, because the rest is a state of its own.
+    If a dialog is open, look at it alone, because what it covers is a state of its own.
     """
     dialog = "dialog[open]"
     violations = Axe().run(page, dialog if page.locator(dialog).count() else None).response["violations"]
@@ -66,7 +66,7 @@ def faults(page: Page) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("subject", "reach"), STATES.values(), ids=STATES)
-def test_axe_finds_nothing_on_a_desktop_in_the_light(
+def test_axe_finds_nothing_on_a_desktop_in_light_mode(
     open_page: Open, subject: str | None, reach: Callable[[Page], None]
 ) -> None:
     page = open_page(subject)
@@ -77,7 +77,7 @@ def test_axe_finds_nothing_on_a_desktop_in_the_light(
 
 @pytest.fixture(scope="module")
 def phone(browser: Browser) -> Iterator[Page]:
-    """A tab on a phone in the dark."""
+    """A tab on a phone in dark mode."""
     options = {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
     with new_context(browser, **options) as context:
         yield context.new_page()
@@ -87,13 +87,13 @@ def phone(browser: Browser) -> Iterator[Page]:
 def page_on_a_phone(request: pytest.FixtureRequest, phone: Page, service: str) -> Iterator[Page]:
     """The page in each of its states."""
     subject, reach = STATES[request.param]
-    with lent(phone) as page:
+    with clean_tab(phone) as page:
         page.goto(address(service, subject))
         reach(page)
         yield page
 
 
-def test_axe_finds_nothing_on_a_phone_in_the_dark(page_on_a_phone: Page) -> None:
+def test_axe_finds_nothing_on_a_phone_in_dark_mode(page_on_a_phone: Page) -> None:
     assert faults(page_on_a_phone) == []
 
 
@@ -102,8 +102,8 @@ def test_a_phone_scrolls_in_one_direction_only(page_on_a_phone: Page) -> None:
 
 
 def test_a_tap_shows_a_point(phone: Page, service: str) -> None:
-    # The other tab keeps what is shared.
-    with watched(phone.context.new_page()) as page:
+    # In another tab, because the page in the fixture's tab is shared.
+    with no_page_errors(phone.context.new_page()) as page:
         page.goto(address(service))
         card = page.get_by_role("article", name="USD")
         newest = card.locator(".headline").text_content() or ""

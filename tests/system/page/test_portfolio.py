@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from playwright.sync_api import Page, Response, expect
 
 from tests.support import API, snapshot, user_token
-from tests.support.browser import needs_browser, watched
+from tests.support.browser import needs_browser, no_page_errors
 from tests.system.page.conftest import Capture, Open, address
 from tools import demo
 
@@ -168,7 +168,7 @@ def test_the_arrow_keys_read_the_chart_point_by_point(page: Page) -> None:
 
 
 def test_days_end_in_utc_if_the_api_does_not_know_the_time_zone(tab: Page, service: str) -> None:
-    with watched(tab.context.new_page()) as page:
+    with no_page_errors(tab.context.new_page()) as page:
         page.add_init_script(
             "const options = Intl.DateTimeFormat.prototype.resolvedOptions;"
             "Intl.DateTimeFormat.prototype.resolvedOptions = function () {"
@@ -200,8 +200,8 @@ def test_an_account_that_changed_its_currency_is_drawn_in_the_last_one(
     assert shown == ["-3.50 USD", "-2.50 EUR", "-1.50 EUR"]
 
 
-def inked(page: Page, currency: str, start: float, end: float) -> float:
-    """Return how much of a section of a chart, from `start` to `end` as fractions of its width, has a line above it."""
+def share_below_line(page: Page, currency: str, start: float, end: float) -> float:
+    """Return the share of a section of a chart that lies below a line; `start` and `end` are fractions of its width."""
     return float(
         card(page, currency).evaluate(
             """(card, [start, end]) => {
@@ -230,9 +230,9 @@ def test_nothing_is_drawn_before_the_first_account_and_what_is_carried_is_dashed
     def part(index: float) -> float:
         return index / len(points)
 
-    assert inked(page, "EUR", 0, part(joined - 2)) == 0
-    assert inked(page, "EUR", part(joined + 2), part(silent[0] - 2)) == 1
-    assert 0.3 < inked(page, "EUR", part(silent[0] + 2), part(silent[-1] - 2)) < 0.8
+    assert share_below_line(page, "EUR", 0, part(joined - 2)) == 0
+    assert share_below_line(page, "EUR", part(joined + 2), part(silent[0] - 2)) == 1
+    assert 0.3 < share_below_line(page, "EUR", part(silent[0] + 2), part(silent[-1] - 2)) < 0.8
 
 
 def test_the_keyboard_opens_an_account_and_comes_back(page: Page) -> None:

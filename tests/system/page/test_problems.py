@@ -50,7 +50,7 @@ def test_a_refused_token_is_explained_and_another_one_asked_for(open_page: Open,
 
 def test_a_token_that_expires_while_the_page_is_open_clears_it(page: Page) -> None:
     expired = user_token(demo.USER, exp=int(time.time()) - 60)
-    # Instead of waiting for the page's own token to expire.
+    # Replaces the page's token with one that has expired, because waiting for that takes long.
     page.route(
         f"**{API}/**",
         lambda route: route.continue_(headers={**route.request.headers, "authorization": f"Bearer {expired}"}),
@@ -83,20 +83,20 @@ def test_the_page_says_when_to_try_again_after_too_many_reads(
 
 
 @pytest.fixture
-def disconnected(page: Page) -> Iterator[Callable[[bool], None]]:
+def set_offline(page: Page) -> Iterator[Callable[[bool], None]]:
     """Cut the browser off from the network, or reconnect it."""
     yield page.context.set_offline
     page.context.set_offline(False)
 
 
-def test_the_page_reports_a_lost_connection_and_recovers(page: Page, disconnected: Callable[[bool], None]) -> None:
-    disconnected(True)
+def test_the_page_reports_a_lost_connection_and_recovers(page: Page, set_offline: Callable[[bool], None]) -> None:
+    set_offline(True)
     page.get_by_role("button", name="Refresh").click()
 
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The service is unavailable")
     expect(alert).to_contain_text("The service cannot be reached.")
-    disconnected(False)
+    set_offline(False)
     alert.get_by_role("button", name="Try again").click()
     expect(alert).to_have_count(0)
     expect(page.get_by_role("article", name="USD")).to_be_visible()

@@ -62,7 +62,7 @@ def test_the_token_is_sent_in_no_url_and_kept_nowhere(tab: Page, service: str, r
     assert_portfolio(tab)
 
     sent = [text for request in requests for text in (request.url, request.headers.get("referer", ""))]
-    # A browser tells its own page the fragment of the address, and sends a server what comes before it.
+    # Only the page itself sees the fragment of its address; a server receives what precedes it.
     assert [text for text in sent if token in text.partition("#")[0]] == []
     assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
     assert tab.context.cookies() == []
