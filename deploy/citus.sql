@@ -20,11 +20,11 @@ BEGIN
 END;
 $$;
 
--- On the coordinator, this condition determines the users' shards. On the shards it would be true of all rows that the
--- other conditions select, and could lead the planner to the wrong index, so there it is TRUE.
+-- On the coordinator, this condition determines the users' shards; NULL stands for all users. On the shards it would be
+-- true of all rows that the other conditions select, and could lead the planner to the wrong index, so there it is TRUE.
 CREATE OR REPLACE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN is_coordinator() THEN user_id = any(users) ELSE TRUE END;
+RETURN CASE WHEN is_coordinator() AND users IS NOT NULL THEN user_id = any(users) ELSE TRUE END;
 
 -- A lock on a row of a reference table locks the whole table, on every node. So accounts are locked on the coordinator,
 -- by number: 256 numbers, because a server has room for a limited number of locks. Locks are taken in the order of the

@@ -22,12 +22,13 @@ def create_import(connection: Connection[Any]) -> None:
     execute(connection, "create_import")
 
 
-def mark_import_repetitions(connection: Connection[Any]) -> None:
+def mark_import_repetitions(connection: Connection[Any], *, users: list[str] | None) -> None:
     """Mark lines that repeat superseded snapshots.
 
-    Call it before `mark_import_contradictions`, and again once the accounts are held.
+    `users`, here and below: those of the import; None if they are too many to list. Call it before
+    `mark_import_contradictions`, and again once the accounts are held.
     """
-    execute(connection, "mark_import_repetitions")
+    execute(connection, "mark_import_repetitions", users=users)
 
 
 def mark_import_contradictions(connection: Connection[Any]) -> None:
@@ -55,20 +56,22 @@ def insert_imported_snapshots(connection: Connection[Any], *, first_place: int, 
     return execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place).rowcount
 
 
-def insert_imported_superseded_snapshots(connection: Connection[Any]) -> int:
+def insert_imported_superseded_snapshots(connection: Connection[Any], *, users: list[str] | None) -> int:
     """Store the import's new superseded snapshots and return their number. Call it after `insert_imported_accounts`."""
-    return execute(connection, "insert_imported_superseded_snapshots").rowcount
+    return execute(connection, "insert_imported_superseded_snapshots", users=users).rowcount
 
 
-def list_superseded_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
+def list_superseded_import_contradictions(
+    connection: Connection[Any], *, users: list[str] | None
+) -> Iterator[Contradiction]:
     """Stream the contradictions among superseded snapshots by line, within a transaction."""
-    for row in stream(connection, "list_superseded_import_contradictions"):
+    for row in stream(connection, "list_superseded_import_contradictions", users=users):
         yield Contradiction(*row)
 
 
-def list_import_contradictions(connection: Connection[Any]) -> Iterator[Contradiction]:
+def list_import_contradictions(connection: Connection[Any], *, users: list[str] | None) -> Iterator[Contradiction]:
     """Stream the contradictions among snapshots that stand by line, within a transaction."""
-    for row in stream(connection, "list_import_contradictions"):
+    for row in stream(connection, "list_import_contradictions", users=users):
         yield Contradiction(*row)
 
 

@@ -24,6 +24,8 @@ _MESSAGES = CONTRADICTIONS | {
 }
 # The share of the time after the reading that has passed when each step begins, measured with 200,000 rows.
 _PREPARING, _STORING, _CONTRADICTIONS = 0.05, 0.35, 0.9
+# With more users than these, nearly every shard of a cluster has some, and statements go to all of them.
+MAX_ROUTED_USERS = 1000
 # Rows of a slice, and number of slices, in which snapshots are stored.
 MIN_SLICE_ROWS, MAX_SLICES = 10_000, 20
 
@@ -43,6 +45,15 @@ class Outcome(NamedTuple):
     duplicates: int
     faulty: int
     """Rows with faults."""
+
+
+class _Staged(NamedTuple):
+    read: int
+    rows: int
+    superseded: int
+    """Those of the rows that are superseded snapshots."""
+    users: list[str] | None
+    """The users of the rows; None if there are more than MAX_ROUTED_USERS."""
 
 
 class FaultsError(Exception):
@@ -71,33 +82,35 @@ def store(
     # transaction. Elsewhere the setting has no effect.
     connection.execute("SET LOCAL citus.multi_shard_modify_mode = 'sequential'")
     command_queries.create_import(connection)
-    read, staged, superseded = _stage(connection, rows, on_fault)
+    staged = _stage(connection, rows, on_fault)
+    users = staged.users
     on_step("comparing with stored snapshots", 0)
     connection.execute("ANALYZE import")
-    command_queries.mark_import_repetitions(connection)
+    command_queries.mark_import_repetitions(connection, users=users)
     command_queries.mark_import_contradictions(connection)
     # Hold the known accounts first, in the order that all use, and then register the new ones.
     command_queries.hold_imported_accounts(connection)
     command_queries.insert_imported_accounts(connection)
     command_queries.hold_imported_accounts(connection)
     # Again, now that the accounts are held and nothing more can be superseded.
-    command_queries.mark_import_repetitions(connection)
+    command_queries.mark_import_repetitions(connection, users=users)
     # Store rows even if faults will roll them back: that shows contradictions, so that one run reports every fault.
     on_step("preparing new snapshots", _PREPARING)
     created = 0
     # Only the owner may insert these. The role that serves can import a file without any.
-    if superseded:
-        created += command_queries.insert_imported_superseded_snapshots(connection)
+    if staged.superseded:
+        created += command_queries.insert_imported_superseded_snapshots(connection, users=users)
     created += _store_snapshots(connection, on_step)
     on_step("looking for contradictions", _CONTRADICTIONS)
     contradictory = 0
-    contradictions = [command_queries.list_import_contradictions(connection)]
-    if superseded:
-        contradictions.append(command_queries.list_superseded_import_contradictions(connection))
+    contradictions = [command_queries.list_import_contradictions(connection, users=users)]
+    if staged.superseded:
+        contradictions.append(command_queries.list_superseded_import_contradictions(connection, users=users))
     for line, status in itertools.chain.from_iterable(contradictions):
         contradictory += 1
         on_fault(RowFault(line, "", _MESSAGES[status]))
-    outcome = Outcome(read, created, staged - created - contradictory, read - staged + contradictory)
+    duplicates = staged.rows - created - contradictory
+    outcome = Outcome(staged.read, created, duplicates, staged.read - staged.rows + contradictory)
     if outcome.faulty and not skip_faults:
         raise FaultsError(outcome)
     # The caller may store another file in the same transaction.
@@ -117,11 +130,10 @@ def _store_snapshots(connection: Connection[Any], on_step: Callable[[str, float]
     return created
 
 
-def _stage(
-    connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[[RowFault], None]
-) -> tuple[int, int, int]:
-    """Stage the valid rows; return the number of rows read, of rows staged, and of superseded snapshots among these."""
+def _stage(connection: Connection[Any], rows: Iterable[Row], on_fault: Callable[[RowFault], None]) -> _Staged:
+    """Stage the valid rows."""
     read = staged = superseded = 0
+    users: set[str] = set()
     with connection.cursor() as cursor, cursor.copy(_COPY.encode()) as copy:
         for row in rows:
             read += 1
@@ -136,9 +148,11 @@ def _stage(
                 continue
             staged += 1
             superseded += item["superseded_at"] is not None
+            if len(users) <= MAX_ROUTED_USERS:
+                users.add(item["user_id"])
             amounts = [item[name] for name in AMOUNTS]
             copy.write_row((row.line, amounts, *(item[name] for name in ALL_COLUMNS)))
-    return read, staged, superseded
+    return _Staged(read, staged, superseded, list(users) if len(users) <= MAX_ROUTED_USERS else None)
 
 
 def _faults(line: int, item: dict[str, Any], error: ma.ValidationError) -> Iterator[RowFault]:

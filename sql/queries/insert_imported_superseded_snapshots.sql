@@ -2,6 +2,8 @@
 -- the snapshot stands.
 --
 -- After: create_import
+-- Parameters:
+--   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the import; NULL: too many to list
 -- Columns:
 --   id  uuid
 
@@ -13,6 +15,7 @@ WITH standing AS (
             import.user_id = standing.user_id AND import.account_id = standing.account_id
             AND import.source = standing.source AND import.captured_at = standing.captured_at
             AND import.id = standing.id
+    WHERE routed_to(standing.user_id, %(users)s::uuid[])
 ),
 
 new AS (

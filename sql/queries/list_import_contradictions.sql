@@ -2,6 +2,8 @@
 -- after the snapshots are stored, because only a later statement sees what others have stored meanwhile.
 --
 -- After: create_import
+-- Parameters:
+--   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the import; NULL: too many to list
 -- Columns:
 --   line    bigint
 --   status  text    contradicts_stored, contradicts_batch, other_owner or erased
@@ -18,6 +20,7 @@ WITH stored AS (
             AND import.account_id = stored.account_id
             AND import.source = stored.source
             AND import.captured_at = stored.captured_at
+    WHERE routed_to(stored.user_id, %(users)s::uuid[])
 )
 
 SELECT

@@ -2,6 +2,8 @@
 -- their lines.
 --
 -- After: create_import
+-- Parameters:
+--   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the import; NULL: too many to list
 -- Columns:
 --   line    bigint
 --   status  text    contradicts_superseded, stands, other_owner or erased
@@ -14,6 +16,7 @@ WITH standing AS (
             import.user_id = standing.user_id AND import.account_id = standing.account_id
             AND import.source = standing.source AND import.captured_at = standing.captured_at
             AND import.id = standing.id
+    WHERE routed_to(standing.user_id, %(users)s::uuid[])
 ),
 
 stored AS (
@@ -26,6 +29,7 @@ stored AS (
             import.user_id = stored.user_id AND import.account_id = stored.account_id
             AND import.source = stored.source AND import.captured_at = stored.captured_at
             AND import.id = stored.id
+    WHERE routed_to(stored.user_id, %(users)s::uuid[])
 )
 
 SELECT

@@ -2,6 +2,8 @@
 -- id of a replacement is not a repetition, whatever its values.
 --
 -- After: create_import
+-- Parameters:
+--   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the import; NULL: too many to list
 
 WITH superseded AS (
     SELECT
@@ -20,6 +22,7 @@ WITH superseded AS (
     ) AS account
     INNER JOIN superseded_snapshots AS stored
         ON account.user_id = stored.user_id AND account.account_id = stored.account_id
+    WHERE routed_to(stored.user_id, %(users)s::uuid[])
     UNION ALL
     SELECT
         user_id,

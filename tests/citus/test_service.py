@@ -10,7 +10,8 @@ import pytest
 from flask import Flask
 
 from config import Settings
-from snapshots import batch
+from snapshots import batch, importing
+from snapshots.rows import Row
 from tests.api.test_concurrent_capture import loaded, portfolio
 from tests.support import SECRET, Caller, captured, correction, snapshot, usd
 from tests.support.apps import serving
@@ -79,3 +80,28 @@ def test_a_capture_that_follows_the_registration_of_its_account_at_once_is_store
             registration.result()
 
     assert statuses == ["created"] * 50
+
+
+def test_an_import_of_more_users_than_its_statements_list_is_compared_with_what_is_stored(urls: RoleUrls) -> None:
+    items = [snapshot(str(uuid4()), str(uuid4())) for _ in range(importing.MAX_ROUTED_USERS + 1)]
+    lines: list[int] = []
+
+    def store() -> importing.Outcome:
+        rows = (Row(line, item) for line, item in enumerate(items, 1))
+        with connection.transaction():
+            return importing.store(
+                connection,
+                rows,
+                lambda fault: lines.append(fault.line),
+                lambda _step, _share: None,
+                skip_faults=True,
+            )
+
+    with psycopg.connect(urls.service, autocommit=True) as connection:
+        first = store()
+        items[7]["balance"] = "7.00"
+        second = store()
+
+    assert first == importing.Outcome(len(items), created=len(items), duplicates=0, faulty=0)
+    assert second == importing.Outcome(len(items), created=0, duplicates=len(items) - 1, faulty=1)
+    assert lines == [8]

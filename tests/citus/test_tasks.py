@@ -145,6 +145,29 @@ def test_a_statement_about_one_user_is_one_task_and_uses_an_index(
     assert "Seq Scan on balance_snapshots" not in plan
 
 
+# The inserts, whose plans Citus shows for literal values only, and without running them; and the statements of imports.
+INSERTS_AND_IMPORTS = [
+    "insert_snapshots",
+    "insert_imported_superseded_snapshots",
+    "list_import_contradictions",
+    "list_superseded_import_contradictions",
+    "mark_import_repetitions",
+]
+
+
+@pytest.mark.parametrize("name", INSERTS_AND_IMPORTS)
+def test_an_insert_or_import_of_one_user_reads_the_shard_of_that_user_only(servers: Servers, name: str) -> None:
+    query = sql.read(DIRECTORY / f"{name}.sql")
+    with servers.cluster.transaction(force_rollback=True):
+        sql.prepare(servers.cluster, query)
+        rows = psycopg.ClientCursor(servers.cluster).execute(
+            b"EXPLAIN (COSTS OFF) " + query.statement.encode(), parameters(name, servers.longest, {})
+        )
+        plan = "\n".join(str(line) for (line,) in rows)
+
+    assert plan.count("Task Count:") == plan.count("Task Count: 1\n") > 0
+
+
 @pytest.mark.parametrize("source", ["account_sync", "manual_sync"])
 @pytest.mark.parametrize("name", ["get_balance_history", "get_balance_history_by_interval", "list_recent_snapshots"])
 def test_a_source_of_a_long_account_is_read_by_its_own_index(servers: Servers, name: str, source: str) -> None:

@@ -105,24 +105,22 @@ def test_a_read_names_the_account_wherever_it_reads_snapshots(name: str) -> None
         assert "account_id = " in condition
 
 
-# The conditions by which a cluster routes a statement (docs/scaling.md): on the user, or on the users of the batch. An
-# import has its users in a table, so its statements join that.
+# The conditions by which a cluster routes a statement (docs/scaling.md): on the user, or on the users of the batch or
+# import.
 ROUTES = (
     " user_id = %(user_id)s::uuid",
     "routed_to(user_id, ARRAY[%(user_id)s::uuid])",
     "user_id, %(users)s::uuid[])",
 )
-IMPORT_ROUTES = ("import.user_id = ", "account.user_id = ")
 
 
 @every_file
 def test_a_statement_names_the_user_wherever_it_reads_snapshots(path: Path) -> None:
-    is_import = sql.read(path).after == "create_import"
     # PostgreSQL moves the conditions of an export into its two branches.
     places = [sql.read(path).statement] if path.stem == "list_snapshots_to_export" else conditions(path.stem)
 
     for condition in places:
-        assert any(route in condition for route in (IMPORT_ROUTES if is_import else ROUTES))
+        assert any(route in condition for route in ROUTES)
 
 
 @every_file
