@@ -13,7 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import API, PATIENCE_SECONDS, snapshot, until, user_token
+from tests.support import API, LATEST, PATIENCE_SECONDS, SCOPE, snapshot, until, user_token
 from tests.support.stack_client import (
     capture,
     frozen_service,
@@ -74,10 +74,12 @@ Expect = Callable[[int, int, str], None]
 def expect_more(running: Stack) -> Iterator[Expect]:
     """Wait until nginx has counted this many more responses of a status than when the test began."""
     keys = [(status, origin) for status in (200, 401, 429, 502, 503, 504) for origin in ("nginx", "service")]
-    # The lines of earlier requests are counted when this one's is.
-    not_found = count_responses(running, 404, "service")
-    send_request(running, f"/{uuid4()}")
-    until(lambda: count_responses(running, 404, "service") == not_found + 1)
+    # The lines of earlier requests are counted when this one's is. No other request to this stack gets a 415.
+    unsupported = count_responses(running, 415, "service")
+    bearer = f"Bearer {user_token('sync-job', scope=SCOPE)}"
+    marker = send_request(running, LATEST, "POST", "", Authorization=bearer, Content_Type="text/plain")
+    assert marker.status == 415
+    until(lambda: count_responses(running, 415, "service") == unsupported + 1)
     before = {key: count_responses(running, *key) for key in keys}
     expected = dict.fromkeys(keys, 0)
 
