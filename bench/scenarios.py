@@ -76,8 +76,8 @@ def _years_of_days() -> list[Scenario]:
             ("100,000", data.DENSE_USER, data.DENSE),
         )
     ]
-    maximum = MAX_PORTFOLIO_BALANCES // (len(bounds) - 1)
-    portfolio = {"user_id": data.USER, "interval": "day", "time_zone": "UTC", "maximum": str(maximum), **calendar}
+    maximum = str(MAX_PORTFOLIO_BALANCES)
+    portfolio = {"user_id": data.USER, "interval": "day", "time_zone": "UTC", "maximum": maximum, **calendar}
     request = wrk.get(f"/api/v1/balance-history?{query}", local.token(data.USER))
     return [
         *listed,

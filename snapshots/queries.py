@@ -21,14 +21,6 @@ class History(NamedTuple):
     is_too_long: bool = False
 
 
-class Portfolio(NamedTuple):
-    """A read of all accounts of a user."""
-
-    body: str
-    """The response in JSON; it has no series if the portfolio is too large."""
-    is_too_large: bool
-
-
 class Page(NamedTuple):
     """A page of an account's list."""
 
@@ -135,10 +127,10 @@ def get_portfolio_history(
     interval: str,
     time_zone: str,
     maximum: int,
-) -> Portfolio:
-    """Return the history of a user's portfolio.
+) -> str | None:
+    """Return the history of a user's portfolio: the response in JSON; None if it has more balances than `maximum`.
 
-    `bounds`: those that snapshots.buckets returns; `maximum`: the number of accounts for which that is not too much.
+    `bounds`: those that snapshots.buckets returns.
     """
     row = execute(
         connection,
@@ -150,8 +142,7 @@ def get_portfolio_history(
         time_zone=time_zone,
         maximum=maximum,
     ).fetchone()
-    assert row is not None
-    return Portfolio(*row)
+    return row and str(row[0])
 
 
 def list_recent_snapshots(

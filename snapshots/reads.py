@@ -84,24 +84,22 @@ def portfolio_history(params: PortfolioParams) -> Response:
     bounds = _bucket_bounds(
         params.start_date, params.end_date, params.interval, params.time_zone, MAX_PORTFOLIO_BUCKETS
     )
-    buckets = len(bounds) - 1
-    max_accounts = MAX_PORTFOLIO_BALANCES // buckets
-    portfolio = db.read(
+    body = db.read(
         queries.get_portfolio_history,
         user_id=auth.subject(),
         bounds=bounds,
         end_date=params.end_date,
         interval=params.interval,
         time_zone=params.time_zone.key,
-        maximum=max_accounts,
+        maximum=MAX_PORTFOLIO_BALANCES,
     )
-    if portfolio.is_too_large:
+    if body is None:
         message = (
-            f"There are more than {max_accounts:,} accounts, too many for {buckets:,} intervals; shorten the range or"
-            " ask for a longer interval."
+            f"The range has more than {MAX_PORTFOLIO_BALANCES:,} balances, one for each account and interval;"
+            " shorten it or ask for a longer interval."
         )
         raise Refusal(400, "The query is not valid.", [Fault("interval", message)])
-    return _json_response(portfolio.body)
+    return _json_response(body)
 
 
 @blueprint.get("/accounts/<account_id>/balance-history")

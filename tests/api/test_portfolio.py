@@ -205,9 +205,21 @@ def test_a_portfolio_history_has_up_to_a_hundred_thousand_balances(
     response = user.portfolio("2020-01-01", "2023-01-03T23:59:59Z")
 
     message = (
-        "There are more than 90 accounts, too many for 1,099 intervals; shorten the range or ask for a longer interval."
+        "The range has more than 100,000 balances, one for each account and interval;"
+        " shorten it or ask for a longer interval."
     )
     assert (response.status_code, faults(response)) == (400, {"interval": [message]})
+
+
+def test_intervals_that_have_not_begun_do_not_count_against_the_balances(
+    user: Caller, user_id: str, sync_job: Caller
+) -> None:
+    captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(91)))
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+
+    response = user.portfolio(str(tomorrow), str(tomorrow + timedelta(days=1_099)))
+
+    assert response.status_code == 200
 
 
 def test_a_portfolio_history_counts_against_the_limit_of_reads(user: Caller) -> None:

@@ -157,6 +157,13 @@ def test_a_portfolio_costs_one_probe_for_each_account_and_bucket(crowd: str) -> 
         assert buffers(root) <= 12 * len(days)
 
 
+def test_a_portfolio_that_is_too_large_is_refused_without_reading_a_snapshot(crowd: str) -> None:
+    # Two accounts in three intervals.
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        assert snapshots_read(plan(crowd, "get_portfolio_history", mode, maximum=6)) > 0
+        assert snapshots_read(plan(crowd, "get_portfolio_history", mode, maximum=5)) == 0
+
+
 def test_a_history_that_is_too_long_is_detected_by_one_snapshot_too_many(crowd: str) -> None:
     # With the snapshot before the range. The numbers are even, because PostgreSQL 15 rounds the average of two loops.
     for source, rows in ((None, 1_002), (COMMON, 1_002), (RARE, 4)):
