@@ -19,7 +19,7 @@ stack: $(VENV)/dev ## run the service as in production: nginx (a system package)
 	@exec $(PY) -m tools.stack
 
 .PHONY: test
-# Hundreds of processes import the same modules; without bytecode files each would compile them again.
+# Hundreds of processes import the same modules, and would each compile them again without bytecode files.
 test: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/dev ## run the tests, on TEST_DATABASE_URL or an embedded PostgreSQL: [ARGS="-k history"]
 	@$(PY) -m pytest $(ARGS)
@@ -29,7 +29,7 @@ chaos: $(VENV)/dev ## inject faults into the stack under load and report what ca
 	@exec $(PY) -m tools.chaos $(or $(SEED),1) $(or $(ROUNDS),3)
 
 .PHONY: overload
-overload: $(VENV)/dev ## offer the stack twice the load it can serve, and watch the alerts fire; needs wrk, mtail and prometheus: [ROUNDS=9]
+overload: $(VENV)/dev ## offer the stack twice the load it can serve, and check that the alerts fire; needs wrk, mtail and prometheus: [ROUNDS=9]
 	@$(PY) -m bench.overload $(ROUNDS)
 
 .PHONY: fuzz
@@ -68,12 +68,12 @@ lock: $(VENV)/dev ## resolve requirements*.in into requirements*.txt; UPGRADE=1 
 	@for name in $(LOCKS); do $(call compile,$$name,$$name.txt) $(if $(UPGRADE),--upgrade) || exit 1; done
 
 .PHONY: sbom
-sbom: $(VENV)/dev ## list the packages of requirements.txt as a CycloneDX document, validated: [SBOM=.local/sbom.json]
+sbom: $(VENV)/dev ## list the packages of requirements.txt in a CycloneDX document: [SBOM=.local/sbom.json]
 	@mkdir -p $(dir $(or $(SBOM),.local/sbom.json))
 	@$(PY) -W ignore::UserWarning:cyclonedx.model.bom -m cyclonedx_py requirements requirements.txt \
 	  --pyproject pyproject.toml --output-reproducible --output-file $(or $(SBOM),.local/sbom.json)
 
-# The certificates that pip uses too; the index is uv's own setting (UV_DEFAULT_INDEX).
+# uv uses the system's certificates instead of its own. UV_DEFAULT_INDEX sets its package index.
 compile = UV_SYSTEM_CERTS=1 $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--output-file $(2) $(1).in
 
@@ -86,15 +86,15 @@ migrate: $(VENV)/local ## migrate the database of DATABASE_URL, or the embedded 
 	@$(PY) -m tools.migrate
 
 .PHONY: flask
-flask: $(VENV)/local ## run a command of the service on DATABASE_URL or the embedded database: CMD="snapshots export --user ..."
+flask: $(VENV)/local ## run a command of the service on the database of DATABASE_URL, or the embedded one: CMD="snapshots export --user ..."
 	@exec $(PY) -m tools.flask_cli $(CMD)
 
 .PHONY: sql
-sql: $(VENV)/local ## run a file of sql/queries with its example and roll back: Q=list_recent_snapshots [SET="limit=3"]
+sql: $(VENV)/local ## run a query of sql/queries with its example parameters, and roll back: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql run "$(Q)" $(SET)
 
 .PHONY: explain
-explain: $(VENV)/local ## show the plan of a file of sql/queries: Q=list_recent_snapshots [SET="limit=3"]
+explain: $(VENV)/local ## show the plan of a query of sql/queries: Q=list_recent_snapshots [SET="limit=3"]
 	@$(PY) -m tools.sql explain "$(Q)" $(SET)
 
 .PHONY: docs
@@ -104,7 +104,7 @@ docs: $(VENV)/dev ## regenerate docs/openapi.json, sql/schema.sql and the tables
 	@$(PY) -m cogapp -r -I . docs/*.md
 
 .PHONY: screenshot
-screenshot: $(VENV)/dev ## take the picture in README.md again; needs chromium: [PICTURE=docs/page.png]
+screenshot: $(VENV)/dev ## retake the screenshot in README.md; needs chromium: [PICTURE=docs/page.png]
 	@$(PY) -m tools.screenshot $(PICTURE)
 
 .PHONY: clean

@@ -1,7 +1,7 @@
 -- Distribute a migrated database over the nodes of a Citus cluster, by user (docs/scaling.md).
 --
 -- Run this file as the owner of the tables, on the coordinator, once after the first migration and again after any
--- migration that changes one of the functions below. It may be run at any time.
+-- migration that changes one of the functions below. Running it again at any time is safe.
 --
 --   psql "$OWNER_URL" -f deploy/citus.sql
 
@@ -27,8 +27,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN is_coordinator() AND users IS NOT NULL THEN user_id = any(users) ELSE TRUE END;
 
 -- A lock on a row of a reference table locks the whole table, on every node. So accounts are locked on the coordinator,
--- by number: 256 numbers, because a server has room for a limited number of locks. Locks are taken in the order of the
--- numbers, so that nobody deadlocks.
+-- by one of 256 numbers, because a server has room for a limited number of locks. Locks are taken in the order of the
+-- numbers, so that transactions do not deadlock.
 CREATE OR REPLACE FUNCTION account_locks(ids uuid[]) RETURNS SETOF integer
 LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC

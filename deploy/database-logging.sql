@@ -7,7 +7,7 @@
 \set ON_ERROR_STOP on
 BEGIN;
 
--- The service's request log has the PostgreSQL process as db_pid: put %p into log_line_prefix to find its lines.
+-- The service logs the PostgreSQL process of each request as db_pid: put %p into log_line_prefix to find its lines.
 ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms';
 ALTER ROLE snapshots_service SET log_lock_waits = on;
 -- Parameters contain amounts, and so do the rows quoted in the details of errors.

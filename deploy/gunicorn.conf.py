@@ -52,14 +52,14 @@ class _Logger(glogging.Logger):
 
 logger_class = _Logger
 
-# Each worker writes its metrics to files here, and /metrics sums them up. A reload keeps the folder.
+# Each worker writes its metrics to files here, and /metrics adds them up. A reload keeps the folder.
 _METRICS_PREFIX = "snapshots-metrics-"
 _metrics_folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR") or tempfile.mkdtemp(prefix=_METRICS_PREFIX)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder
 
 
 class _Response(wsgi.Response):
-    """Response whose head leaves together with its body: one call and one packet instead of two."""
+    """Response that sends its head together with its body, in one call and one packet instead of two."""
 
     _head = b""
 
@@ -80,7 +80,7 @@ wsgi.Response = _Response
 
 class _Worker(ThreadWorker):
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
-        """Send a problem document, instead of gunicorn's HTML page, for a request that never reached the application.
+        """Send a problem document, instead of gunicorn's HTML page, if the application has not responded.
 
         Gunicorn's own method would also log the URL with its query string.
         """
@@ -131,8 +131,8 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
 def on_starting(_server: Any) -> None:
     """Load the modules of the app, and delete the metrics files that earlier workers left.
 
-    A reload ends the old workers at once. The new ones inherit these modules, and serve before requests have waited too
-    long, also on a busy machine.
+    A reload ends the old workers at once. The new ones inherit these modules, and so begin to serve
+    before requests have waited too long, even on a busy machine.
     """
     import app  # noqa: F401, PLC0415 - reads PROMETHEUS_MULTIPROC_DIR
 

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Fill in nginx.conf from the environment and run nginx: nginx.sh FOLDER [OPTION OF NGINX ...]
 #   LISTEN            the public address: "8000", or "8443 ssl" with certificates in site/
-#   INTERNAL_LISTEN   the address of /metrics, /readyz and /healthz; keep it from the public
+#   INTERNAL_LISTEN   the address of /metrics, /readyz and /healthz; never expose it to the public
 #   UPSTREAM          gunicorn: unix:/run/service/service.sock
 #   PROBLEM_BASE_URL  the same as the service's
 #   STATUS_LOG        a file for nginx.mtail, or /dev/null
 #   CORS_ORIGINS      the same as the service's; optional
-#   WORKERS           workers of gunicorn; one for each core by default, as in the service
+#   WORKERS           workers of gunicorn; one for each core by default, as in a service with REDIS_URL
 set -euf
 : "${LISTEN:?}" "${INTERNAL_LISTEN:?}" "${UPSTREAM:?}" "${PROBLEM_BASE_URL:?}" "${STATUS_LOG:?}"
 deploy=$(cd "$(dirname "$0")" && pwd)
@@ -22,7 +22,7 @@ for origin in $(printf %s "${CORS_ORIGINS-}" | tr , ' '); do
         echo "CORS_ORIGINS: '$origin' is not an origin like https://app.example.com." >&2
         exit 1
     esac
-    # nginx does not start if one is named twice.
+    # nginx does not start if an origin occurs twice.
     case $CORS_ORIGIN_MAP in *"\"$origin\" "*) continue ;; esac
     CORS_ORIGIN_MAP="$CORS_ORIGIN_MAP\"$origin\" \"$origin\"; "
     CORS_VARY=Origin

@@ -1,4 +1,4 @@
-// Swagger UI, with each error response folded to one line: they are alike, and several screens long.
+// Swagger UI with each error response folded to one line, because these are alike and fill several screens.
 
 function foldErrors() {
   function foldable(Response, system) {

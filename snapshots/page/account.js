@@ -43,7 +43,7 @@ export function accountHistory(history, interval, end, calendar) {
   show(last);
   const shown = [headline, readout];
   if (history.currency === null) {
-    const text = `The currency changed in this range. The chart shows ${last.currency}, the table everything.`;
+    const text = `The currency changed in this range. The chart shows only ${last.currency}; the table shows everything.`;
     shown.push(element("p", { class: "fine" }, text));
   }
   return [
@@ -60,7 +60,7 @@ export function accountHistory(history, interval, end, calendar) {
   ];
 }
 
-/** Return the steps of snapshots: each is valid for one interval, then carried forward until the next. */
+/** Return the steps of a line: each snapshot holds for one interval, and is then carried forward until the next. */
 function toSteps(snapshots, interval, rangeEnd, currency) {
   const steps = [];
   for (const [i, snapshot] of snapshots.entries()) {

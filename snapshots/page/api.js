@@ -28,7 +28,7 @@ export async function read(token, path, parameters = {}) {
     if (response && !response.ok) {
       body = {};
     } else if (error.name === "TimeoutError") {
-      throw new ReadError("unavailable", "The service took too long to answer.");
+      throw new ReadError("unavailable", "The service took too long to respond.");
     } else {
       throw new ReadError("unavailable", "The service cannot be reached. Check your connection.");
     }
@@ -55,6 +55,6 @@ function kindOf(status) {
 
 function explain(body, status) {
   const faults = (body.errors ?? []).map(({ field, message }) => `${field}: ${message}`);
-  const detail = body.detail ?? `The service answered ${status}`;
+  const detail = body.detail ?? `The service responded with status ${status}`;
   return [detail.endsWith(".") ? detail : `${detail}.`, ...faults].join(" ");
 }

@@ -1,6 +1,6 @@
 /**
- * A step line of balances. A step has one balance from `start` to `end`; a null balance is a gap, and `isCarried`
- * makes it dashed. Only the line is drawn from numbers: texts show the API's strings.
+ * A step line of balances. A step has one balance from `start` to `end`: a null balance is a gap, and a step that
+ * `isCarried` is dashed. Only the line and its axis use numbers; other texts show the API's strings.
  */
 
 import { element } from "./elements.js";
@@ -130,7 +130,7 @@ function options(width, timeZone, group, steps, point) {
   };
 }
 
-/** Return the first points of captured steps between carried ones, whose line is too short to see. */
+/** Return the first point of each captured step without a captured neighbour, whose line is too short to see. */
 function isolated(steps) {
   const isCaptured = (step) => step && step.balance !== null && !step.isCarried;
   return steps.flatMap((step, i) =>
@@ -138,7 +138,7 @@ function isolated(steps) {
   );
 }
 
-/** Draw the line between what is owned and what is owed. */
+/** Draw the zero line, between assets and debts. */
 function drawZero(plot) {
   const { min, max } = plot.scales.y;
   if (min < 0 && max > 0) {

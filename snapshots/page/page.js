@@ -14,7 +14,7 @@ const interval = byId("interval");
 // Kept in memory only: a reload forgets it.
 let token = null;
 let calendar = new Calendar(browserTimeZone());
-/** The times of the portfolio's newest and first snapshots, and whether a stale one is continued to today. */
+/** When the newest snapshot was captured, when the first one's year began, and whether stale charts go on to today. */
 let portfolio = { newest: null, first: null, isExtended: false };
 /** The period on the page, for the accounts' histories too. */
 let period = null;
@@ -25,7 +25,7 @@ function browserTimeZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
-/** Run a load and show its problem; a load that a later one has replaced shows nothing. */
+/** Run a load and show its problem, unless a later load has replaced it. */
 async function load(work) {
   const own = ++loads;
   const isCurrent = () => own === loads;
@@ -100,9 +100,9 @@ async function loadSeries(isCurrent) {
   interval.value = by;
   byId("stale").hidden = !isPast;
   byId("stale-text").textContent =
-    `Nothing was captured since ${calendar.day(portfolio.newest)}, ${age(portfolio.newest, new Date())}. ` +
+    `Nothing has been captured since ${calendar.day(portfolio.newest)}, ${age(portfolio.newest, new Date())}. ` +
     (portfolio.isExtended ? "Balances are carried forward to today." : "The charts end there.");
-  byId("extend").textContent = portfolio.isExtended ? "End there" : "Continue to today";
+  byId("extend").textContent = portfolio.isExtended ? "End at the last capture" : "Continue to today";
   const history = await readHistory("/balance-history", start, end, by);
   if (isCurrent()) {
     byId("series").replaceChildren(...history.series.map((series) => seriesCard(series, by, calendar)));
@@ -176,7 +176,7 @@ const TITLES = {
   unauthorized: "The token was not accepted",
   limited: "Too many reads",
   unavailable: "The service is unavailable",
-  refused: "The service refused this",
+  refused: "The service refused the request",
 };
 
 /** Say what went wrong, when to try again, and which trace id to report. */
@@ -193,7 +193,7 @@ function showProblem(error, again) {
   byId("problem").hidden = false;
   if (error.kind === "unauthorized") {
     forget();
-    byId("problem-detail").textContent += " Paste a new one.";
+    byId("problem-detail").textContent += " Paste a new token.";
   } else if (error.retryAt) {
     byId("problem-detail").textContent += ` Try again at ${error.retryAt.toLocaleTimeString("en-GB")}.`;
     waitUntil(error.retryAt);

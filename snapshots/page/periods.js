@@ -1,14 +1,14 @@
 /** Ranges, intervals and the formats of their times. */
 
 export const INTERVALS = ["day", "week", "month", "quarter", "year"];
-const DAYS = { day: 1, week: 7, month: 28, quarter: 90, year: 365 };
+const SHORTEST_DAYS = { day: 1, week: 7, month: 28, quarter: 90, year: 365 };
 const MONTHS = { "1M": 1, "3M": 3, "1Y": 12 };
 // The API's limit for a portfolio's history.
 const MAX_BUCKETS = 1100;
 const STALE_DAYS = 7;
 const MS_PER_DAY = 86_400_000;
 
-/** Return roughly when the interval that begins at `start` ends. */
+/** Return the end of the longest interval of this kind that begins at `start`. */
 export function nominalEnd(start, interval) {
   const longest = { day: 1, week: 7, month: 31, quarter: 92, year: 366 }[interval];
   return new Date(start.getTime() + longest * MS_PER_DAY);
@@ -38,7 +38,7 @@ export function startOf(range, end, first) {
 /** Return the intervals that divide a range into no more buckets than the API returns. */
 export function allowedIntervals(start, end) {
   const days = (end - start) / MS_PER_DAY;
-  return INTERVALS.filter((interval) => days / DAYS[interval] + 2 <= MAX_BUCKETS);
+  return INTERVALS.filter((interval) => days / SHORTEST_DAYS[interval] + 2 <= MAX_BUCKETS);
 }
 
 /** Write dates and times in one time zone. */

@@ -3,7 +3,7 @@
 import { chart } from "./chart.js";
 import { amount, change, element, figures } from "./elements.js";
 
-const HEADINGS = ["Period", "Balance", "Change", "Percent", "Of which entered", "Captured"];
+const HEADINGS = ["Period", "Balance", "Change", "Percent", "From accounts joining or leaving", "Captured"];
 
 /** Return the card of one currency's series. */
 export function seriesCard(series, interval, calendar) {
@@ -58,7 +58,7 @@ function describe(point, period, whole) {
   }
   const parts = [element("span", {}, period), change(point.change_amount, point.change_percent)];
   if (point.entered_amount !== null && /[1-9]/.test(point.entered_amount)) {
-    parts.push(element("span", {}, "of which entered ", amount(point.entered_amount)));
+    parts.push(element("span", {}, "of which ", amount(point.entered_amount), " from accounts joining or leaving"));
   }
   return [...parts, element("span", { class: "fine" }, captured(point))];
 }
@@ -66,7 +66,7 @@ function describe(point, period, whole) {
 function captured({ account_count: count, observed_count: observed, balance, is_complete: isComplete }) {
   const soFar = isComplete ? "" : " so far";
   if (balance === null) {
-    return "No account yet";
+    return "No account in this currency";
   }
   if (observed === 0) {
     return `Carried forward: nothing captured${soFar}`;

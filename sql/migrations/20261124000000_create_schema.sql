@@ -47,8 +47,8 @@ CREATE FUNCTION in_currency(amount numeric, currency text) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(amount, greatest(min_scale(amount), minor_unit(currency)));
 
--- The change in percent, rounded half away from zero to 2 decimals, of which a trailing zero is dropped; NULL if
--- `previous` is zero (rules 2 and 3). `div` divides exactly: rounding a rounded quotient would round twice.
+-- The change in percent, rounded half away from zero to 2 decimals, the second of which is dropped if it is zero; NULL
+-- if `previous` is zero (rules 2 and 3). `div` divides exactly: rounding a rounded quotient would round twice.
 CREATE FUNCTION change_percent(previous numeric, current numeric) RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN trim_scale(
@@ -71,8 +71,8 @@ RETURN CASE
     ELSE to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 END;
 
--- A UUIDv7 (RFC 9562, section 6.2, method 3) of the instant `ordinal` microseconds after the given one. The ids of a
--- batch use one instant and each row's ordinal, so they ascend in the order of the batch.
+-- A UUIDv7 (RFC 9562, section 6.2, method 3) for the time `ordinal` microseconds after `instant`. The ids of a batch
+-- share one instant, and `ordinal` is a row's place in the batch, so they ascend in its order.
 CREATE FUNCTION uuid_v7(instant timestamptz, ordinal integer) RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL SAFE
 RETURN (
@@ -128,10 +128,10 @@ CREATE TABLE balance_snapshots (
     )
 );
 
--- Snapshots that were wrong, each moved here as it was by supersede_snapshots, with the reason, the time, the subject of
--- the corrector's token, and the id of its replacement: NULL if there is none. The primary key is in the order of the
--- list of an account's corrections. The natural key finds what a capture repeats (rule 33); no list uses it, and a lookup
--- by it keeps the planner from the primary key, as in docs/decisions/0003-plans.md.
+-- Snapshots that were wrong, each moved here as it was by supersede_snapshots, with the reason, the time, the subject
+-- of the corrector's token, and the id of its replacement: NULL if there is none. The primary key is in the order of
+-- the list of an account's corrections. The natural key finds the superseded snapshot that a capture repeats (rule 33).
+-- No list uses it, and lookups by it keep the planner from the primary key, as docs/decisions/0003-plans.md describes.
 CREATE TABLE superseded_snapshots (
     LIKE balance_snapshots INCLUDING CONSTRAINTS,
     reason text NOT NULL,
@@ -156,8 +156,8 @@ CREATE FUNCTION captured_amounts(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
--- The items of a batch of captures or corrections, each with its place from 1 and its amounts for comparison. A capture
--- has no id and no reason, a withdrawal no values.
+-- The items of a batch of captures or corrections, numbered from 1, each with its amounts as an array. A capture has no
+-- id and no reason, a withdrawal no values.
 CREATE FUNCTION parse_items(items json) RETURNS TABLE (
     ordinality bigint, id uuid, user_id uuid, account_id uuid,
     balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
@@ -166,7 +166,7 @@ CREATE FUNCTION parse_items(items json) RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT
-        -- The function returns the items in their order.
+        -- json_to_recordset returns the items in their order.
         row_number() OVER () AS ordinality,
         item.id,
         item.user_id,
@@ -195,10 +195,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN TRUE;
 
 -- The functions whose names end in a version write the API's JSON, compact. A new wire format is a function with a new
--- version: older code keeps calling this one until a later migration drops it. They escape free text only: no other value
--- holds a quotation mark or a backslash. Their arguments are scalars, because PostgreSQL inlines such a function.
+-- version: older code keeps calling the old one until a later migration drops it. They escape free text only: no other
+-- value holds a quotation mark or a backslash. Their arguments are scalars, so that PostgreSQL can inline them.
 
--- A snapshot's own members, for the two functions below: without braces, and without the last quotation mark.
+-- The beginning of a snapshot's JSON, for the two functions below. It ends before the last quotation mark of
+-- `created_at`.
 CREATE FUNCTION snapshot_members_json_v1(
     id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
     currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz
@@ -348,10 +349,10 @@ BEGIN ATOMIC
 END;
 
 -- Moves snapshots to superseded_snapshots and stores their replacements. A correction has the id and the key of a
--- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; a withdrawal has
--- no currency. Returns the corrections that moved a snapshot, by their places in the array: the first for each snapshot
--- that stands under its id and key. Their accounts stay locked until the transaction ends, in the order in which captures
--- hold theirs.
+-- snapshot (its user, account, source and time of capture), a reason, and the values of the replacement; a withdrawal
+-- has no currency. Returns the corrections that moved a snapshot, by their places in the array: the first correction of
+-- each current snapshot. Locks the accounts of all corrections until the transaction ends, in the order in which
+-- captures hold accounts.
 CREATE FUNCTION supersede_snapshots(corrections json, subject text)
 RETURNS TABLE (ordinality bigint, replaced_by uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp

@@ -1,6 +1,6 @@
--- Creates the table of the snapshots that an import is to store, in the order in which it stores them: of each natural key
--- the first line, unless other lines contradict it, it was superseded, or the account is another user's. A line with an id
--- and a time of creation keeps them. The table lasts until the transaction ends.
+-- Creates the table of the snapshots that an import is to store, numbered in the order in which it stores them: the
+-- first line of each natural key, unless other lines contradict it, it repeats a superseded snapshot, or the account is
+-- another user's. An id or a creation time in the file is kept. The table lasts until the transaction ends.
 --
 -- After: create_import
 

@@ -1,4 +1,4 @@
--- Deletes accounts of a user; their snapshots must have been deleted.
+-- Deletes accounts of a user, whose snapshots must have been deleted before.
 --
 -- Parameters:
 --   user_id      uuid    d3300000-0000-4000-8000-0000000000ff

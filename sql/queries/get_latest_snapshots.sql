@@ -11,7 +11,7 @@ WITH latest AS (
     SELECT snapshot.*
     FROM accounts
     CROSS JOIN LATERAL (
-        -- It reads two snapshots, because lead() needs no more than the next one.
+        -- Only two snapshots are read, because lead() needs no more than the next one.
         SELECT
             *,
             CASE currency WHEN lead(currency) OVER series THEN lead(balance) OVER series END AS previous_balance

@@ -1,5 +1,5 @@
--- Holds the accounts of a batch that are registered: until the transaction ends, corrections and erasures of them wait.
--- First of the statements of a capture, so that the next ones see the corrections that this one waited for.
+-- Holds the registered accounts of a batch: until the transaction ends, corrections and erasures of them wait. This is
+-- the first statement of a capture, so that the later ones see the corrections that it waited for.
 --
 -- Parameters:
 --   account_ids  uuid[]  {d3300000-0000-4000-8000-00000000000a}

@@ -1,5 +1,5 @@
--- Registers the accounts of a batch that are new. They are taken in the order of their ids, so that captures of the
--- same accounts cannot deadlock. DO NOTHING names no key, so that it covers both keys of the table.
+-- Registers the new accounts of a batch, in the order of their ids, so that captures of the same accounts cannot
+-- deadlock. ON CONFLICT names no key, so that it covers both keys of the table.
 --
 -- Parameters:
 --   owners  json  {"d3300000-0000-4000-8000-0000000000fa": "d3300000-0000-4000-8000-000000000001"}  users by account

@@ -1,5 +1,5 @@
--- Registers the accounts of an import that are new, each for the user of its first line that no other line contradicts.
--- They are taken in the order of their ids, as in a capture.
+-- Registers the new accounts of an import in the order of their ids, as in a capture. An account belongs to the user of
+-- its first line that no other line contradicts.
 --
 -- After: create_import
 

@@ -1,4 +1,4 @@
--- Stores the new snapshots of an import that have these places in its order.
+-- Stores the snapshots of an import in a range of places, except those that are stored already.
 --
 -- After: create_imported_snapshots
 -- Parameters:

@@ -1,6 +1,7 @@
--- Stores the snapshots of a batch whose natural key is new, whose account is its user's, and which were not superseded
--- (rule 33). Unless all items are new, match_snapshots then returns the outcome of each. Rows are stored in the order of the
--- natural key, so that deliveries of the same batch cannot deadlock. Ids ascend in the order of the batch.
+-- Stores the snapshots of a batch whose natural key is new, whose account belongs to their user, and which do not
+-- repeat a superseded snapshot (rule 33). Unless all items are new, match_snapshots then returns the outcome of each.
+-- Rows are stored in the order of the natural key, so that deliveries of the same batch cannot deadlock. Ids ascend in
+-- the order of the batch.
 --
 -- Parameters:
 --   items  json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]

@@ -1,5 +1,5 @@
--- The lines of an import that contradict what is stored, one another, or the owner of their account, in their order. Runs
--- after the snapshots are stored, because only a later statement sees what others have stored meanwhile.
+-- The lines of an import that contradict stored snapshots, one another, or the owner of their account, in line order.
+-- Runs after the snapshots are stored, because only a later statement sees what others have stored meanwhile.
 --
 -- After: create_import
 -- Parameters:

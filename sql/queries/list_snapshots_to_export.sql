@@ -6,7 +6,7 @@
 --   account_id       uuid             d3300000-0000-4000-8000-00000000000a  NULL: every account
 --   start_date       timestamptz      2025-12-31T00:00:00Z                  NULL: from the beginning
 --   end_date         timestamptz      2025-12-31T23:59:59Z                  NULL: to the end
---   source           snapshot_source  NULL                                  NULL: of every source
+--   source           snapshot_source  NULL                                  NULL: snapshots of every source
 --   with_superseded  boolean          true
 -- Columns:
 --   user_id            text
@@ -20,7 +20,7 @@
 --   captured_at        text  UTC, ISO 8601
 --   id                 text
 --   created_at         text  UTC, ISO 8601
---   reason             text  NULL, as the columns after it: the snapshot stands
+--   reason             text  NULL, like the columns after it, for a current snapshot
 --   superseded_at      text  UTC, ISO 8601
 --   superseded_by      text
 --   replaced_by        text
@@ -56,7 +56,8 @@ SELECT
     replaced_by::text AS replaced_by
 FROM snapshot
 WHERE
-    -- The conditions are here and not in the branches, so that PostgreSQL merges these in the order of their indexes.
+    -- The conditions are here and not in the branches, so that PostgreSQL merges the branches in the order of their
+    -- indexes.
     user_id = %(user_id)s::uuid
     AND (%(with_superseded)s::boolean OR superseded_at IS NULL)
     AND (%(account_id)s::uuid IS NULL OR account_id = %(account_id)s::uuid)

@@ -1,5 +1,5 @@
--- The superseded snapshots of an import that contradict what is stored, one another, or the owner of their account, by
--- their lines.
+-- The superseded snapshots of an import that contradict stored snapshots, one another, or the owner of their account,
+-- in line order.
 --
 -- After: create_import
 -- Parameters:

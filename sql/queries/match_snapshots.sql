@@ -1,5 +1,5 @@
--- The outcome of each item of a batch: one row for every item, in the order of the batch. Last of the statements of a
--- capture, because only a new statement sees what other captures have committed meanwhile.
+-- The outcome of each item of a batch: one row for every item, in the order of the batch. This is the last statement of
+-- a capture, because only a new statement sees what other captures have committed meanwhile.
 --
 -- Parameters:
 --   items    json    [{"user_id": "d3300000-0000-4000-8000-000000000001", "account_id": "d3300000-0000-4000-8000-00000000000a", "balance": "120", "available_balance": null, "holdings_value": null, "cash_value": null, "currency": "USD", "source": "manual_sync", "captured_at": "2026-02-01T09:30:00Z"}]
@@ -63,7 +63,7 @@ superseded AS (
 ),
 
 matched AS (
-    -- A standing snapshot with the item's values takes precedence over a superseded one (rule 33).
+    -- A current snapshot with the item's values takes precedence over a superseded one (rule 33).
     SELECT
         item.ordinality,
         item.account_id,

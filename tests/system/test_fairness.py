@@ -139,7 +139,7 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     for response in refused:
         assert_problem(response, 429)
         assert "instance" not in response.json
-        assert response.json["detail"].startswith("Four reads of this token are under way already")
+        assert response.json["detail"].startswith("Four reads of this token are already in progress")
         assert response.json["detail"].endswith(f"Try again in {response.headers['Retry-After']} second.")
     assert send_request(unlimited, LATEST, Authorization=bearer).status == 200
 

@@ -93,7 +93,7 @@ def test_a_range_ends_on_the_day_of_the_newest_snapshot_and_begins_at_a_midnight
 
 def test_a_stale_portfolio_says_so_and_can_be_continued_to_today(page: Page) -> None:
     notice = page.locator("#stale")
-    expect(notice).to_contain_text("Nothing was captured since 31 Dec 2025")
+    expect(notice).to_contain_text("Nothing has been captured since 31 Dec 2025")
 
     _, history = request_history(page, notice.get_by_role("button", name="Continue to today").click)
 
@@ -193,7 +193,7 @@ def test_an_account_that_changed_its_currency_is_drawn_in_the_last_one(
     page.get_by_role("button", name=account_id).click()
 
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("The currency changed in this range. The chart shows USD, the table everything.")
+    expect(dialog).to_contain_text("The currency changed in this range. The chart shows only USD;")
     expect(dialog.locator(".headline")).to_have_text("-3.50 USD")
     dialog.get_by_text("Figures as a table").click()
     shown = dialog.locator("tbody td:nth-child(2)").all_text_contents()
