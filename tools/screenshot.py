@@ -55,6 +55,8 @@ def _take_screenshot(path: Path, browser: str, url: str) -> None:
         chromium = playwright.chromium.launch(executable_path=browser, chromium_sandbox=os.geteuid() != 0)
         page = chromium.new_page(viewport={"width": WIDTH, "height": HEIGHT}, timezone_id="UTC")
         page.goto(url)
+        # A forced check does not wait until its target is visible.
+        page.locator("#portfolio").wait_for()
         page.get_by_label("All", exact=True).check(force=True)
         page.locator("body:not(.loading) .series canvas").last.wait_for()
         page.screenshot(path=path)
