@@ -43,7 +43,7 @@ def test_a_refused_token_is_explained_and_another_one_asked_for(open_page: Open,
     fill(page, token)
 
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text(f"{reason} Paste a new one.")
+    expect(alert).to_contain_text(f"{reason} Paste a new token.")
     expect(alert.get_by_role("button")).to_have_count(0)
     expect(page.get_by_label("Access token")).to_be_focused()
 
