@@ -43,7 +43,7 @@ export function accountHistory(history, interval, end, calendar) {
   show(last);
   const shown = [headline, readout];
   if (history.currency === null) {
-    const text = `The currency changed in this range. The chart shows only ${last.currency}; the table shows everything.`;
+    const text = `The currency changed in this range. The chart shows only ${last.currency}; the table shows all.`;
     shown.push(element("p", { class: "fine" }, text));
   }
   return [

@@ -14,7 +14,7 @@ const interval = byId("interval");
 // Kept in memory only: a reload forgets it.
 let token = null;
 let calendar = new Calendar(browserTimeZone());
-/** When the newest snapshot was captured, when the first one's year began, and whether stale charts go on to today. */
+/** When the newest snapshot was captured and the first one's year began, and whether stale charts continue to today. */
 let portfolio = { newest: null, first: null, isExtended: false };
 /** The period on the page, for the accounts' histories too. */
 let period = null;

@@ -319,7 +319,7 @@ FOR EACH ROW EXECUTE FUNCTION refuse_update();
 CREATE TRIGGER superseded_snapshots_stay_as_moved BEFORE UPDATE ON superseded_snapshots
 FOR EACH ROW EXECUTE FUNCTION refuse_update();
 
--- hold_accounts and supersede_snapshots run with the rights of their owner, because the role that serves may neither lock
+-- hold_accounts and supersede_snapshots run with the rights of their owner, because the service's role may neither lock
 -- nor delete rows. Only roles that sql/grants.sql names may call them.
 
 -- Keeps accounts from being erased, and their snapshots from being superseded, until the transaction ends; waits for a

@@ -13,7 +13,7 @@
 --   is_too_long  boolean  whether the range holds more than the maximum
 
 WITH selected AS (
-    -- The range and the row before it, over all sources or over one; why it takes a CASE: docs/decisions/0003-plans.md.
+    -- The range and the row before it, over all sources or over one; docs/decisions/0003-plans.md explains the CASE.
     SELECT snapshot.*
     FROM (
         VALUES

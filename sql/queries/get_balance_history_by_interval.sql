@@ -23,7 +23,7 @@ WITH bucket AS (
 ),
 
 thinned AS (
-    -- Over all sources or over one; why it takes a CASE: docs/decisions/0003-plans.md.
+    -- Over all sources or over one; docs/decisions/0003-plans.md explains the CASE.
     SELECT
         bucket.number,
         snapshot.*,

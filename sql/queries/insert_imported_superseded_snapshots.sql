@@ -1,5 +1,5 @@
 -- Stores the new superseded snapshots of an import: the first line of each id, unless the account is another user's or
--- the snapshot is a current one in the database.
+-- a current snapshot has this id and key.
 --
 -- After: create_import
 -- Parameters:

@@ -3,7 +3,7 @@
 -- Parameters:
 --   user_id               uuid         d3300000-0000-4000-8000-000000000001  the caller
 --   account_id            uuid         d3300000-0000-4000-8000-00000000000a
---   limit                 integer      5                                     1 to 100 snapshots at most
+--   limit                 integer      5                                     the maximum number of snapshots, 1 to 100
 --   before_superseded_at  timestamptz  NULL                                  the last snapshot of the previous page;
 --   before_id             uuid         NULL                                  NULL: this is the first page
 -- Columns:
@@ -13,7 +13,7 @@
 --   last_id             text
 
 WITH selected AS (
-    -- The page and one more, which says whether another page follows.
+    -- The page and one more row, which shows whether another page follows.
     SELECT * FROM superseded_snapshots
     WHERE
         user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid

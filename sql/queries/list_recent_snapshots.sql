@@ -3,7 +3,7 @@
 -- Parameters:
 --   user_id             uuid             d3300000-0000-4000-8000-000000000001  the caller
 --   account_id          uuid             d3300000-0000-4000-8000-00000000000a
---   limit               integer          5                                     1 to 100 snapshots at most
+--   limit               integer          5                                     the maximum number of snapshots, 1 to 100
 --   source              snapshot_source  NULL                                  NULL: snapshots of every source
 --   before_captured_at  timestamptz      NULL                                  the last snapshot of the previous page;
 --   before_id           uuid             NULL                                  NULL: this is the first page
