@@ -1,4 +1,4 @@
-"""The other parameters of the reads, and the faults of a query (rule 11)."""
+"""The limit and the source of a list, and the faults of a query (rule 11)."""
 
 import pytest
 
@@ -56,6 +56,11 @@ def test_an_unknown_parameter_is_refused_by_every_read(user: Caller, account_id:
         user.history(account_id, limit="1"),
         user.recent(account_id, start_date="2025-01-01"),
         user.recent(account_id, **{"a\nb": "1"}),
+        user.portfolio("2025-01-01", "2025-02-01", limit="1"),
+        user.corrections(account_id, page="1"),
+        user.get(
+            f"/accounts/{account_id}/balance-history.csv", start_date="2025-01-01", end_date="2025-02-01", limit="1"
+        ),
     ):
         assert response.status_code == 400
         assert len(faults(response)) == 1
@@ -77,7 +82,7 @@ def test_all_faults_of_a_query_are_reported_at_once(user: Caller, account_id: st
     assert set(faults(response)) == {"limit", "source", "page", "q"}
 
 
-def test_a_repeated_query_is_loaded_like_the_first_one(
+def test_a_query_that_is_sent_again_is_loaded_in_the_same_way(
     user: Caller, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, *(snapshot(user_id, account_id, captured_at=f"2025-01-0{day}T00:00:00Z") for day in (1, 2, 3)))

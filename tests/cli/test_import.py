@@ -32,7 +32,7 @@ def test_a_file_is_stored_once_and_is_all_duplicates_the_second_time(
     assert [row[3] for row in stored()] == ["100.50", "101.50", "102.50"]
 
 
-def test_an_import_of_what_was_captured_is_a_duplicate_and_reads_the_same(
+def test_an_imported_snapshot_that_was_captured_before_is_a_duplicate_and_changes_nothing(
     flask: Flasks, tmp_path: Path, sync_job: Caller, user: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, snapshot(user_id, account_id, "1.5"))
@@ -62,7 +62,7 @@ def test_amounts_are_stored_at_the_scale_of_their_currency(
     assert [row[3] for row in stored()] == ["1500", "10.125", "1.000", "-0.50", "0.00"]
 
 
-def test_optional_columns_may_be_missing_or_empty_and_columns_come_in_any_order(
+def test_optional_columns_may_be_missing_or_empty_and_columns_may_be_in_any_order(
     flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str
 ) -> None:
     columns = ("captured_at", "source", "currency", "cash_value", "balance", "account_id", "user_id")
@@ -70,7 +70,8 @@ def test_optional_columns_may_be_missing_or_empty_and_columns_come_in_any_order(
     path.write_text(as_csv(snapshot(user_id, account_id, cash_value=""), columns=columns))
 
     assert flask("snapshots", "import", str(path)).returncode == 0
-    assert len(stored()) == 1
+    [(stored_account_id, _, source, balance)] = stored()
+    assert (stored_account_id, source, balance) == (account_id, "account_sync", "100.00")
 
 
 def test_a_dry_run_reports_what_would_happen_and_stores_nothing(

@@ -42,8 +42,13 @@ def portfolio(monkeypatch: pytest.MonkeyPatch, portfolio_url: str) -> str:
 
 
 def contents(url: str) -> list[tuple[Any, ...]]:
+    """Return the number of rows of each user, by table."""
+    tables = ("accounts", "balance_snapshots", "superseded_snapshots")
+    counts = " UNION ALL ".join(
+        f"SELECT '{table}', user_id, count(*) FROM {table} GROUP BY user_id" for table in tables
+    )
     with psycopg.connect(url) as connection:
-        return connection.execute("SELECT user_id, count(*) FROM balance_snapshots GROUP BY user_id").fetchall()
+        return sorted(connection.execute(counts.encode()).fetchall())
 
 
 @every_query
@@ -82,7 +87,7 @@ def test_a_response_is_printed_as_indented_json(portfolio: str, capsys: pytest.C
     assert max(map(len, printed.splitlines())) < 100
 
 
-def test_a_query_runs_with_other_parameters_than_its_example(
+def test_a_query_runs_with_parameters_other_than_its_examples(
     portfolio: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sql.main(["run", "list_recent_snapshots", "limit=1", f"source={SOURCES[2]}"])
@@ -141,6 +146,6 @@ def test_an_unknown_query_is_refused_with_a_list_of_the_known_ones(arguments: li
         sql.main(arguments)
 
 
-def test_a_value_that_its_type_does_not_accept_is_one_clear_line(portfolio: str) -> None:
+def test_a_value_that_its_type_does_not_accept_is_reported_in_one_line(portfolio: str) -> None:
     with pytest.raises(SystemExit, match='invalid input syntax for type integer: "some"'):
         sql.main(["run", "list_recent_snapshots", "limit=some"])

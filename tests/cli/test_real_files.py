@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from snapshots.rows import MAX_ROW_LENGTH
+from tests.support import Caller
+from tests.support.captures import only_snapshot
 from tests.support.command_line import Flasks, Stored, as_csv, series
 
 
@@ -97,7 +99,7 @@ def test_a_fault_names_its_line_in_the_file_whatever_precedes_the_header(
 def test_more_blank_lines_than_a_row_has_characters_may_precede_the_header(
     flask: Flasks, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
-    """Each of them used to slow down the reading of the next ones."""
+    """Each blank line used to slow down the reading of the lines after it."""
     path = tmp_path / "real.csv"
     path.write_text("\n" * (MAX_ROW_LENGTH + 1) + as_csv(*series(user_id, account_id)))
 
@@ -108,11 +110,11 @@ def test_more_blank_lines_than_a_row_has_characters_may_precede_the_header(
 
 @pytest.mark.parametrize("spaces", ["  ", " \N{NO-BREAK SPACE}"])
 def test_a_blank_optional_amount_is_null(
-    flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, spaces: str
+    flask: Flasks, tmp_path: Path, user: Caller, user_id: str, account_id: str, spaces: str
 ) -> None:
     item: dict[str, Any] = series(user_id, account_id, 1)[0] | {"cash_value": spaces}
     path = tmp_path / "real.csv"
     path.write_text(as_csv(item), encoding="utf-8")
 
     assert flask("snapshots", "import", str(path)).returncode == 0
-    assert len(stored()) == 1
+    assert only_snapshot(user, account_id)["cash_value"] is None

@@ -1,4 +1,4 @@
-"""The metrics of GET /metrics; test_alerts.py and test_monitoring.py test the alerts and the dashboard on them."""
+"""The metrics of GET /metrics; tests/system has tests of the alerts and the dashboard that use them."""
 
 import time
 from collections.abc import Iterator
@@ -87,16 +87,21 @@ def test_corrections_withdrawals_and_duplicates_are_counted(
     assert [now - then for now, then in zip(counts(), before, strict=True)] == [2, 1, 1]
 
 
-def test_the_limiters_decisions_are_counted(anonymous: FlaskClient, user: Caller) -> None:
+def test_an_admitted_read_is_counted_as_a_decision_of_the_limiter(anonymous: FlaskClient, user: Caller) -> None:
     before = count(anonymous, "limiter_decisions_total", decision="admitted")
     user.latest()
 
     assert count(anonymous, "limiter_decisions_total", decision="admitted") == before + 1
 
 
-def test_no_connection_is_in_use_between_requests(anonymous: FlaskClient, user: Caller) -> None:
-    user.latest()
-
+def test_connections_are_counted_while_requests_hold_them(
+    app: Flask, anonymous: FlaskClient, database_url: str, user_id: str
+) -> None:
+    with ThreadPoolExecutor(1) as caller, psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE accounts, balance_snapshots IN ACCESS EXCLUSIVE MODE")
+        caller.submit(Caller(app, user_token(user_id)).latest)
+        until(lambda: count(anonymous, "db_connections_in_use") == 1)
+        other.rollback()
     assert count(anonymous, "db_connections_in_use") == 0
 
 
@@ -174,6 +179,7 @@ def test_a_request_that_fails_is_no_longer_in_flight(settings: Settings) -> None
         client = app.test_client()
 
         assert client.get("/raise").status_code == 500
+        # The scrape itself is in flight.
         assert count(client, "http_requests_in_flight") == 1
 
 
