@@ -1,4 +1,4 @@
-"""The layout of the code: imports point one way, modules stay small, tests have tiers, migrations are unique."""
+"""The layout of the code: one-way imports, small modules, tests in tiers, and unique versions of migrations."""
 
 import ast
 import re
@@ -39,7 +39,7 @@ MAY_NOT_IMPORT = {
     "snapshots/correcting.py": {"flask", "service", "schemas"},
     "tools": {"flask"},
 }
-# In names, texts and comments, as whole words or parts of them.
+# Whole words or parts of them, in names, texts and comments.
 DOMAIN_WORDS = re.compile("(?i)(?:snapshot|account|balance|captur|holding|currenc|portfolio|batch)[a-z]*")
 every_source = pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -64,7 +64,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 @every_source
-def test_a_package_does_not_import_what_it_does_not_need(path: Path) -> None:
+def test_a_module_does_not_import_what_it_may_not_depend_on(path: Path) -> None:
     for place, forbidden in MAY_NOT_IMPORT.items():
         if place in (package(path), str(path.relative_to(ROOT))):
             assert not forbidden & set(imported(path))
@@ -76,7 +76,7 @@ def test_the_service_package_does_not_name_the_domain(path: Path) -> None:
 
 
 @every_source
-def test_no_class_pretends_to_be_an_error_of_the_database(path: Path) -> None:
+def test_no_class_derives_from_a_database_error(path: Path) -> None:
     classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
     bases = {ast.unparse(base) for each in classes for base in each.bases}
     assert {base for base in bases if base.startswith("psycopg.") and base.endswith("Error")} == set()

@@ -14,7 +14,7 @@ TOO_LONG = "The range holds more than 10,000 snapshots; shorten it or ask for an
 
 @pytest.fixture
 def long_account(database_url: str, user_id: str) -> Iterator[str]:
-    """An account with 10,001 snapshots, a minute apart from the beginning of 2025, of two sources in turn."""
+    """An account with 10,001 snapshots, one a minute from the beginning of 2025, alternating between two sources."""
     account_id = str(uuid4())
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
@@ -56,7 +56,7 @@ def test_a_csv_file_holds_as_many_snapshots_as_a_json_history(user: Caller, long
     assert_too_long(user.get(path, start_date="2025-01-01", end_date="2026-01-01"))
 
 
-def test_only_snapshots_of_the_requested_source_count(user: Caller, long_account: str) -> None:
+def test_snapshots_of_other_sources_do_not_count_towards_the_maximum(user: Caller, long_account: str) -> None:
     assert user.history(long_account, source="account_sync").json["total_count"] == 5_001
 
 
@@ -73,7 +73,9 @@ def test_an_interval_makes_a_long_history_short(user: Caller, long_account: str)
     assert [s["change_amount"] for s in days["snapshots"]] == [None, *["1440.00"] * 5, "1361.00"]
 
 
-def test_intervals_of_another_users_account_are_a_403(sync_job: Caller, user: Caller, account_id: str) -> None:
+def test_intervals_of_an_account_that_a_user_may_not_read_are_a_403_or_a_404(
+    sync_job: Caller, user: Caller, account_id: str
+) -> None:
     captured(sync_job, snapshot(str(uuid4()), account_id))
 
     for path, status in ((account_id, 403), (str(uuid4()), 404), ("no-uuid", 404)):
@@ -82,7 +84,7 @@ def test_intervals_of_another_users_account_are_a_403(sync_job: Caller, user: Ca
 
 @pytest.fixture
 def account(sync_job: Caller, user_id: str, account_id: str) -> str:
-    """An account that was captured on 31 December and on 1 January at half past eleven in the evening, UTC."""
+    """An account with snapshots of 31 December and 1 January, both at 23:30 UTC."""
     captured(
         sync_job,
         snapshot(user_id, account_id, "1.00", captured_at="2024-12-31T23:30:00Z"),
@@ -102,7 +104,9 @@ def test_buckets_follow_the_time_zone(user: Caller, account: str, zone: str | No
     assert [s["balance"] for s in found] == balances
 
 
-def test_the_first_change_compares_with_the_last_snapshot_before_the_range(user: Caller, account: str) -> None:
+def test_the_first_change_of_an_interval_compares_with_the_last_snapshot_before_the_range(
+    user: Caller, account: str
+) -> None:
     (found,) = user.history(account, "2025-01-01", "2025-02-01", interval="month").json["snapshots"]
 
     assert (found["balance"], found["change_amount"]) == ("2.00", "1.00")
@@ -139,7 +143,7 @@ def test_an_unknown_interval_is_refused_with_a_list_of_the_known_ones(
 
 
 def test_a_history_has_at_most_four_thousand_intervals(user: Caller, account: str) -> None:
-    # 4,000 days from 2020 on end with 2030-12-13.
+    # The 4,000th day from the beginning of 2020 is 2030-12-13.
     assert user.history(account, "2020-01-01", "2030-12-13T23:59:59Z", interval="day").status_code == 200
 
     response = user.history(account, "2020-01-01", "2030-12-14T00:00:00Z", interval="day")

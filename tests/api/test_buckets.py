@@ -12,7 +12,7 @@ from schemas.fields import INTERVALS
 from snapshots.buckets import TooManyBucketsError, bucket_bounds
 
 MICROSECOND = timedelta(microseconds=1)
-# They skip midnights (Apia and Kwajalein whole days), repeat them, or change by half an hour or at one minute past.
+# Their clocks skip midnights (Apia and Kwajalein whole days), repeat them, or change by half an hour or at 0:01.
 ZONES = [
     "UTC",
     "Europe/Berlin",
@@ -53,7 +53,7 @@ def test_range_within_a_bucket_has_one_bucket() -> None:
 
 
 def test_day_whose_midnight_is_skipped_begins_at_its_first_instant() -> None:
-    # At midnight of 15 October the clocks of São Paulo went on to 1:00.
+    # At midnight on 15 October the clocks of São Paulo went forward to 1:00.
     assert days("America/Sao_Paulo", "2017-10-14T12:00", "2017-10-16T12:00") == [
         "14 12:00",
         "15 03:00",
@@ -73,7 +73,7 @@ def test_skipped_day_has_no_bucket() -> None:
 
 
 def test_day_whose_midnight_repeats_begins_at_the_first_one() -> None:
-    # At 1:00 of 2 November the clocks of Havana went back to midnight.
+    # At 1:00 on 2 November the clocks of Havana went back to midnight.
     assert days("America/Havana", "2025-11-01T12:00", "2025-11-03T12:00") == [
         "01 12:00",
         "02 04:00",
@@ -83,7 +83,7 @@ def test_day_whose_midnight_repeats_begins_at_the_first_one() -> None:
 
 
 def test_clocks_that_go_back_over_midnight_do_not_reopen_the_day_before() -> None:
-    # At 0:01 of 29 October the clocks of St. John's went back to 23:01 of the 28th.
+    # At 0:01 on 29 October the clocks of St. John's went back to 23:01 of the 28th.
     assert days("America/St_Johns", "2006-10-28T12:00", "2006-10-29T12:00") == ["28 12:00", "29 02:30", "30 03:30"]
 
 
@@ -130,7 +130,7 @@ def period(day: date, interval: str) -> tuple[int, ...]:
 
 
 def latest_date(instant: datetime, zone: ZoneInfo) -> date:
-    """Return the latest date that calendars in the zone have shown so far; clocks go back by less than three hours."""
+    """Return the latest date that the zone's clocks have shown by an instant; they go back by less than three hours."""
     return max((instant - timedelta(minutes=n)).astimezone(zone).date() for n in range(180))
 
 

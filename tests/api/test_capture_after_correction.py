@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support import Caller, Response, captured, correction, faults, snapshot, usd
+from tests.support.corrections import balances
 
 OTHER_DAY = "2025-01-02T00:00:00Z"
 
@@ -23,10 +24,6 @@ def wrong(sync_job: Caller, item: dict[str, Any]) -> str:
 def outcomes(response: Response) -> list[tuple[str, str]]:
     assert response.status_code in (200, 201), response.text
     return [(each["status"], each["id"]) for each in response.json["snapshots"]]
-
-
-def balances(user: Caller, account_id: str) -> list[str]:
-    return [each["balance"] for each in user.recent(account_id).json["snapshots"]]
 
 
 @pytest.mark.parametrize("replacement", [usd("100.00"), None], ids=["replaced", "withdrawn"])
@@ -70,7 +67,7 @@ def test_a_capture_with_the_values_of_a_replacement_is_a_duplicate_of_it(
     assert outcomes(sync_job.capture(item | {"balance": "100"})) == [("duplicate", replaced_by)]
 
 
-def test_values_of_neither_the_replacement_nor_a_superseded_snapshot_are_a_conflict(
+def test_values_that_neither_the_replacement_nor_a_superseded_snapshot_has_are_a_conflict(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, usd("100.00")))
@@ -144,7 +141,7 @@ def test_each_snapshot_of_a_chain_of_corrections_stays_superseded(
     assert balances(user, account_id) == []
 
 
-def test_a_duplicate_is_of_the_snapshot_that_stands_rather_than_a_superseded_one_with_the_same_values(
+def test_a_capture_is_a_duplicate_of_the_current_snapshot_before_a_superseded_one_with_the_same_values(
     corrector: Caller, sync_job: Caller, item: dict[str, Any], wrong: str
 ) -> None:
     second = corrector.correct(correction(item, wrong, usd("200.00"))).json["corrections"][0]["replaced_by"]
@@ -153,7 +150,7 @@ def test_a_duplicate_is_of_the_snapshot_that_stands_rather_than_a_superseded_one
     assert outcomes(sync_job.capture(item)) == [("duplicate", back)]
 
 
-def test_a_superseded_key_belongs_to_its_own_account_time_and_source(
+def test_the_withdrawn_values_at_another_time_or_of_another_source_are_a_new_snapshot(
     corrector: Caller, sync_job: Caller, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, None))

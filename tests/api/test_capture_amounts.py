@@ -78,7 +78,7 @@ def test_an_amount_is_read_back_exactly_with_at_least_the_digits_of_its_currency
     ],
     ids=ascii,
 )
-def test_an_amount_that_is_not_a_plain_decimal_string_of_15_and_4_digits_at_most_is_refused(
+def test_an_amount_that_is_not_a_string_of_at_most_15_digits_before_and_4_after_the_point_is_refused(
     amount: object, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     response = sync_job.capture(item | dict.fromkeys(AMOUNTS, amount))
@@ -119,7 +119,9 @@ def test_a_current_currency_with_a_minor_unit_is_accepted(
     ],
     ids=ascii,
 )
-def test_another_currency_is_refused(currency: object, sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
+def test_a_code_that_is_not_a_current_currency_with_a_minor_unit_is_refused(
+    currency: object, sync_job: Caller, user: Caller, item: dict[str, Any]
+) -> None:
     response = sync_job.capture(item | {"currency": currency})
 
     assert_refused(response, 400, user)

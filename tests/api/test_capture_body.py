@@ -1,6 +1,6 @@
 """The body of a capture: strict JSON, its media type and its size (rule 25).
 
-tests/api/test_compressed_body.py has those that are compressed.
+Compressed bodies are in tests/api/test_compressed_body.py.
 """
 
 import json
@@ -60,7 +60,7 @@ def test_a_number_of_many_digits_is_a_400(digits: int, sync_job: Caller) -> None
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_is_accepted(content_type: str, sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_content_type_of_json_is_accepted(content_type: str, sync_job: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]})
 
     assert send(sync_job, body, content_type=content_type).status_code == 201
@@ -78,7 +78,7 @@ def test_json_is_accepted(content_type: str, sync_job: Caller, item: dict[str, A
         "application/jsonx",
     ],
 )
-def test_another_content_type_is_a_415(
+def test_any_other_content_type_is_a_415(
     content_type: str | None, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     body = json.dumps({"snapshots": [item]})
@@ -86,14 +86,14 @@ def test_another_content_type_is_a_415(
     assert_refused(send(sync_job, body, content_type=content_type), 415, user)
 
 
-# A body without a length needs a real server: tests/system/test_stack_requests.py.
+# A body without a Content-Length needs a real server: tests/system/test_stack_requests.py.
 def test_a_body_of_1_mib_is_accepted(sync_job: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]}).ljust(MIB)
 
     assert send(sync_job, body).status_code == 201
 
 
-def test_a_longer_body_is_a_413(sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
+def test_a_body_of_more_than_1_mib_is_a_413(sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
     body = json.dumps({"snapshots": [item]}).ljust(MIB + 1)
 
     assert_refused(send(sync_job, body), 413, user)

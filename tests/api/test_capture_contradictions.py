@@ -27,7 +27,7 @@ CONTRADICTIONS = pytest.mark.parametrize(
 
 
 @CONTRADICTIONS
-def test_other_values_than_stored_are_a_409_and_nothing_is_stored(
+def test_values_other_than_the_stored_ones_are_a_409_and_nothing_is_stored(
     values: Mapping[str, Any], sync_job: Caller, user: Caller, user_id: str, account_id: str
 ) -> None:
     item = snapshot(user_id, account_id, **VALUES)
@@ -45,7 +45,7 @@ def test_other_values_than_stored_are_a_409_and_nothing_is_stored(
 
 
 @CONTRADICTIONS
-def test_different_values_within_a_batch_are_a_409_and_nothing_is_stored(
+def test_different_values_for_one_snapshot_in_a_batch_are_a_409_and_nothing_is_stored(
     values: Mapping[str, Any], sync_job: Caller, user: Caller, user_id: str, account_id: str
 ) -> None:
     item = snapshot(user_id, account_id, **VALUES)
@@ -58,11 +58,11 @@ def test_different_values_within_a_batch_are_a_409_and_nothing_is_stored(
     assert {user.recent(account).status_code for account in (account_id, unrelated["account_id"])} == {404}
 
 
-def test_a_refused_batch_may_be_corrected_and_sent_again(sync_job: Caller, item: dict[str, Any]) -> None:
-    corrected = item | {"balance": "7.00"}
-    assert sync_job.capture(item, corrected).status_code == 409
+def test_a_refused_batch_may_be_fixed_and_sent_again(sync_job: Caller, item: dict[str, Any]) -> None:
+    fixed = item | {"balance": "7.00"}
+    assert sync_job.capture(item, fixed).status_code == 409
 
-    assert sync_job.capture(corrected).status_code == 201
+    assert sync_job.capture(fixed).status_code == 201
 
 
 def test_an_account_stays_with_the_user_it_was_first_captured_for(
@@ -87,7 +87,7 @@ def test_an_account_stays_with_the_user_it_was_first_captured_for(
     assert stored_count(another) == 0
 
 
-def test_a_batch_that_gives_a_new_account_to_two_users_is_a_409_and_leaves_it_free(
+def test_a_batch_that_gives_a_new_account_to_two_users_is_a_409_and_does_not_register_the_account(
     sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any]
 ) -> None:
     another_id = str(uuid4())
@@ -104,7 +104,7 @@ def test_a_batch_that_gives_a_new_account_to_two_users_is_a_409_and_leaves_it_fr
     assert sync_job.capture(snapshot(another_id, account_id)).status_code == 201
 
 
-def test_a_snapshot_may_be_captured_for_each_of_several_users_at_once(
+def test_a_batch_may_hold_snapshots_of_several_users(
     app: Flask, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     another_id = str(uuid4())

@@ -68,7 +68,7 @@ def test_too_many_items_are_reported_without_their_own_faults(sync_job: Caller) 
     ],
     ids=ascii,
 )
-def test_a_body_of_another_shape_is_a_400_that_points_at_the_fault(
+def test_a_body_of_the_wrong_shape_is_a_400_that_points_at_the_fault(
     body: bytes, pointers: list[str], sync_job: Caller
 ) -> None:
     response = send(sync_job, body)

@@ -28,7 +28,9 @@ def test_a_batch_holds_1_to_1000_snapshots(
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_of_another_size_is_refused(count: int, sync_job: Caller, user: Caller, item: dict[str, Any]) -> None:
+def test_a_batch_of_no_or_too_many_snapshots_is_refused(
+    count: int, sync_job: Caller, user: Caller, item: dict[str, Any]
+) -> None:
     response = sync_job.capture(*[item] * count)
 
     assert_refused(response, 400, user)
@@ -60,7 +62,7 @@ def test_a_required_member_that_is_missing_or_null_is_refused(
     [({}, None), ({"{}": None}, None), ({"{}": "-7.5"}, "-7.50")],
     ids=["left out", "null", "sent"],
 )
-def test_an_optional_amount_may_be_left_out_or_null(
+def test_an_optional_amount_may_be_sent_left_out_or_null(
     sent: dict[str, str | None],
     returned: str | None,
     member: str,
@@ -125,7 +127,7 @@ def test_there_are_five_sources() -> None:
     ],
     ids=ascii,
 )
-def test_a_value_of_another_kind_is_refused(
+def test_a_malformed_value_is_refused(
     member: str, value: object, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     response = sync_job.capture(item | {member: value})

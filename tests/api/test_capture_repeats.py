@@ -52,7 +52,7 @@ SPELLINGS = pytest.mark.parametrize(
         {"cash_value": ...},
         _upper_case,
     ],
-    ids=["fewer digits", "more digits", "no digits", "a date", "an offset", "another day", "no null", "upper case"],
+    ids=["fewer digits", "more digits", "no fraction", "a date", "an offset", "another day", "left out", "upper case"],
 )
 
 
@@ -62,7 +62,7 @@ def respelled(item: dict[str, Any], spelling: Any) -> dict[str, Any]:
 
 
 @SPELLINGS
-def test_equal_values_in_another_spelling_are_the_stored_snapshot(
+def test_equal_values_in_another_spelling_are_a_duplicate_of_the_stored_snapshot(
     spelling: Any, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     item = snapshot(user_id, account_id, "10.10", **VALUES)
@@ -86,7 +86,7 @@ def test_equal_values_in_another_spelling_are_one_snapshot_within_a_batch(
 
 
 @pytest.mark.parametrize("member", ["account_id", "captured_at", "source"])
-def test_another_account_time_or_source_is_another_snapshot(
+def test_a_different_account_time_or_source_makes_a_different_snapshot(
     member: str, sync_job: Caller, item: dict[str, Any]
 ) -> None:
     others = {"account_id": str(uuid4()), "captured_at": "2025-01-01T00:00:00.000001Z", "source": "manual_sync"}

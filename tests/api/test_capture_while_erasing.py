@@ -1,6 +1,6 @@
-"""A capture and an erasure of its user at once: each order of their statements is forced and has one outcome.
+"""A capture and a concurrent erasure of its user: each order of their statements is forced and has one outcome.
 
-A capture has two to five statements (snapshots/batch.py), an erasure five (snapshots/erasing.py).
+A capture has two to four statements (snapshots/batch.py), an erasure five (snapshots/erasing.py).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.citus import coordinator_url
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 T = TypeVar("T")
-# The application_name of their sessions; that of a capture is the service's.
+# The application_name of each one's session; a capture has the service's.
 CAPTURE, ERASURE = "balance-snapshots", "erasure"
 _PAUSE: LiteralString = """
     CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
@@ -53,7 +53,7 @@ class Race:
             return erasing.erase_user(self.erasing, user_id)
 
     def lock_accounts(self, user_id: str) -> list[str]:
-        """Begin to erase a user."""
+        """Run the statements with which the erasure of a user begins; return the accounts that they lock."""
         account_ids = command_queries.list_accounts(self.erasing, user_id=user_id)
         return command_queries.lock_accounts(self.erasing, account_ids=account_ids)
 
@@ -66,7 +66,7 @@ class Race:
 
     @contextlib.contextmanager
     def paused(self, name: str, after: LiteralString, call: Callable[[], T]) -> Iterator[Future[T]]:
-        """Start a call in a thread, and hold it after this statement, until the context ends."""
+        """Start a call in a thread and hold it after this statement until the context ends."""
         condition = f"current_setting('application_name') = '{name}'"
         self._observer.execute(
             f"CREATE TRIGGER pauses AFTER {after} FOR EACH STATEMENT WHEN ({condition}) EXECUTE FUNCTION pause()"
@@ -162,7 +162,7 @@ def test_a_capture_that_begins_when_accounts_are_only_locked_registers_them_anew
 def test_a_capture_whose_account_others_register_and_erase_meanwhile_registers_it_anew(
     race: Race, user_id: str
 ) -> None:
-    """Both were new to the capture; while it waits for the first, the second is registered and erased."""
+    """Both accounts are new to the capture; while it waits for the first, the second is registered and erased."""
     first, second = (snapshot(user_id, account_id) for account_id in sorted(str(uuid4()) for _ in range(2)))
 
     with race.registering(first) as registration:

@@ -89,7 +89,7 @@ def test_a_body_that_is_not_complete_gzip_of_json_is_a_400(
 @pytest.mark.parametrize(
     "coding", ["deflate", "br", "zstd", "gzip, gzip", "gzip, identity", "compress", "x", "gzip;q=1"]
 )
-def test_another_content_coding_is_a_415_that_names_gzip(
+def test_any_other_content_coding_is_a_415_that_names_gzip(
     coding: str, sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     response = send_compressed(sync_job, gzip.compress(batch(item)), coding)
@@ -98,7 +98,7 @@ def test_another_content_coding_is_a_415_that_names_gzip(
     assert response.headers["Accept-Encoding"] == "gzip"
 
 
-def test_another_media_type_is_a_415_that_names_no_coding(sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_media_type_other_than_json_is_a_415_that_names_no_coding(sync_job: Caller, item: dict[str, Any]) -> None:
     # RFC 9110, section 12.5.3.
     response = send(sync_job, gzip.compress(batch(item)), content_type="text/plain", headers=GZIP)
 
@@ -119,7 +119,7 @@ def test_a_body_may_decompress_to_1_mib(sync_job: Caller, item: dict[str, Any]) 
         pytest.param(lambda body: gzip.compress(body.ljust(MIB + 1)) + b"garbage", id="before garbage"),
     ],
 )
-def test_a_body_that_decompresses_to_more_is_a_413(
+def test_a_body_that_decompresses_to_more_than_1_mib_is_a_413(
     pack: Callable[[bytes], bytes], sync_job: Caller, user: Caller, item: dict[str, Any]
 ) -> None:
     response = send_compressed(sync_job, pack(batch(item)))
@@ -128,11 +128,13 @@ def test_a_body_that_decompresses_to_more_is_a_413(
     assert response.json["detail"] == "The body has more than 1,048,576 bytes, as sent or decompressed."
 
 
-def test_a_compressed_body_of_more_than_1_mib_is_a_413_whatever_it_holds(sync_job: Caller, user: Caller) -> None:
+def test_a_compressed_body_of_more_than_1_mib_is_a_413_even_if_it_decompresses_to_1_mib(
+    sync_job: Caller, user: Caller
+) -> None:
     assert_refused(send_compressed(sync_job, gzip.compress(os.urandom(MIB), 0)), 413, user)
 
 
-def test_a_bomb_is_refused_without_inflating_it(sync_job: Caller, user: Caller) -> None:
+def test_a_decompression_bomb_is_refused_without_inflating_it(sync_job: Caller, user: Caller) -> None:
     bomb = gzip.compress(bytes(500 * MIB))
     assert len(bomb) < MIB
     tracemalloc.start()
@@ -146,7 +148,7 @@ def test_a_bomb_is_refused_without_inflating_it(sync_job: Caller, user: Caller) 
     assert peak < 10 * MIB
 
 
-def test_faults_in_a_compressed_body_have_their_pointers(sync_job: Caller, item: dict[str, Any]) -> None:
+def test_a_fault_in_a_compressed_body_is_named_by_its_pointer(sync_job: Caller, item: dict[str, Any]) -> None:
     response = send_compressed(sync_job, gzip.compress(batch(item | {"balance": "x"})))
 
     assert [error["field"] for error in response.json["errors"]] == ["/snapshots/0/balance"]

@@ -1,4 +1,4 @@
-"""Many senders at once, on connections of their own: rules 22 and 23 hold whoever comes first."""
+"""Concurrent captures, each on a connection of its own: rules 22 and 23 hold whichever comes first."""
 
 import contextlib
 import random
@@ -22,21 +22,18 @@ from schemas.capture import CaptureBatch
 from snapshots import batch
 from snapshots.batch import ContradictionError
 from snapshots.queries import Match
-from tests.support import Caller, snapshot, user_token
+from tests.support import PATIENCE_SECONDS, Caller, snapshot, user_token
 from tests.support.apps import serving
 from tests.support.citus import waiting_sessions
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SENDERS = 20
-# Long enough that only a test that hangs reaches it.
-PATIENCE_SECONDS = 30
-
 ENDS = pytest.mark.parametrize("first_sender", ["commits", "rolls back"])
 
 
 @pytest.fixture
 def connections(database_url: str) -> Iterator[list[Connection]]:
-    """A connection for the sender who comes first, and one for each of the others."""
+    """A connection for the first sender, and one for each of the others."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(psycopg.connect(database_url, autocommit=True)) for _ in range(1 + SENDERS)]
 
@@ -46,7 +43,7 @@ def loaded(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def portfolio(user_id: str, accounts: int = 5, snapshots: int = 12) -> list[dict[str, Any]]:
-    """Snapshots of several accounts, in the order of their natural keys."""
+    """Return snapshots of several accounts, in the order of their natural keys."""
     start = datetime(2025, 1, 1, tzinfo=UTC)
     return [
         snapshot(user_id, account_id, f"{n}.50", captured_at=(start + timedelta(days=n)).isoformat())
@@ -61,7 +58,7 @@ def register(connection: Connection, items: list[dict[str, Any]]) -> None:
 
 
 def opposite_orders(items: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Return the batch once per sender, in reverse for every other one."""
+    """Return the batch once for each sender, reversed for every other one."""
     return [items[:: (-1) ** n] for n in range(SENDERS)]
 
 
@@ -91,7 +88,10 @@ def store_behind(
     connections: list[Connection],
     first_sender: str,
 ) -> list[list[Match] | dict[int, str]]:
-    """Return the outcomes of a first sender and of others, who all wait until it commits."""
+    """Let the other senders wait until the first one commits or rolls back; return the outcomes of all.
+
+    A batch that was rolled back has no outcome.
+    """
     first, *others = connections
     outcomes: list[list[Match] | dict[int, str]] = []
     with ThreadPoolExecutor(len(batches)) as threads:
@@ -100,13 +100,13 @@ def store_behind(
             pending = [
                 threads.submit(outcome, sender, loaded(items)) for sender, items in zip(others, batches, strict=True)
             ]
-            wait_until_all_wait(first, others)
+            wait_until_blocked(first, others)
         if first_sender == "commits":
             outcomes.append(matches)
         return outcomes + [sender.result() for sender in pending]
 
 
-def wait_until_all_wait(observer: Connection, waiting: list[Connection]) -> None:
+def wait_until_blocked(observer: Connection, waiting: list[Connection]) -> None:
     pids = [connection.info.backend_pid for connection in waiting]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -116,7 +116,7 @@ def wait_until_all_wait(observer: Connection, waiting: list[Connection]) -> None
         if row == (len(pids),):
             return
         time.sleep(0.005)
-    pytest.fail("Not every sender came to wait for the first.")
+    pytest.fail("Not every session came to wait for a lock.")
 
 
 Outcome = tuple[str, str, str, str, str]
@@ -127,7 +127,7 @@ def outcomes_of(matches: list[Match]) -> list[Outcome]:
 
 
 def assert_each_created_once(deliveries: Sequence[list[Outcome]], items: int, connection: Connection) -> None:
-    """Fail unless one delivery created each snapshot, and all returned the id under which it is stored."""
+    """Fail unless each snapshot was created by one delivery, and all returned the id under which it is stored."""
     outcomes = [outcome for delivery in deliveries for outcome in delivery]
     assert {status for *_, status in outcomes} <= {"created", "duplicate"}
     created = [snapshot for *snapshot, status in outcomes if status == "created"]
@@ -146,7 +146,7 @@ def assert_each_created_once(deliveries: Sequence[list[Outcome]], items: int, co
 def test_a_batch_delivered_at_once_in_opposite_orders_is_stored_once(
     accounts: str, first_sender: str, connections: list[Connection], user_id: str
 ) -> None:
-    """The first sender holds the middle of the batch: without one order, the others would deadlock around it."""
+    """The first sender holds the middle of the batch: if the others did not lock in one order, they would deadlock."""
     items = portfolio(user_id)
     if accounts == "known":
         register(connections[0], items)
@@ -199,7 +199,7 @@ def test_batches_that_overlap_in_any_order_create_each_snapshot_once(
 def test_exactly_one_of_concurrent_contradicting_batches_is_stored(
     member: str, fault: str, first_sender: str, connections: list[Connection], user_id: str, account_id: str
 ) -> None:
-    """Different users for one new account, or different values for one snapshot, each beside something of its own."""
+    """Batches with different users for one account, or values for one snapshot; each also has a snapshot of its own."""
     values = [str(uuid4()) if member == "user_id" else f"{n}.00" for n in range(1 + SENDERS)]
     first, *others = [
         [item, snapshot(item["user_id"], str(uuid4()))]
@@ -223,7 +223,7 @@ def test_exactly_one_of_concurrent_contradicting_batches_is_stored(
 def test_a_batch_of_any_size_takes_four_round_trips_and_one_more_if_an_account_is_new_or_an_item_is_stored(
     size: int, database_url: str, user_id: str
 ) -> None:
-    """BEGIN, two statements or three, COMMIT."""
+    """They are BEGIN, two or three statements, and COMMIT."""
     items = loaded(portfolio(user_id, accounts=2, snapshots=size // 2))
     later = [item | {"source": "manual_sync"} for item in items]
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The contract in OpenAPI: complete, valid, as committed, and kept by the running service."""
+"""The contract in OpenAPI: it is complete, and the committed file is what the service serves."""
 
 from dataclasses import replace
 from typing import Any
@@ -35,7 +35,7 @@ from tests.support.contract import (
 )
 from tools import openapi
 
-PROXYS = {"413", "414", "431", "502", "504"}
+STATUSES_OF_PROXY = {"413", "414", "431", "502", "504"}
 RATE_LIMIT = {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
 SECURITY = {"Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"}
 
@@ -81,7 +81,7 @@ def test_the_server_url_and_a_path_lead_to_the_operation(
 def test_an_operation_names_each_status_that_it_can_return(
     contract: dict[str, Any], path: str, method: str, statuses: set[str]
 ) -> None:
-    assert set(responses(contract, path, method)) == statuses | PROXYS
+    assert set(responses(contract, path, method)) == statuses | STATUSES_OF_PROXY
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_the_contract_states_the_limits_of_parameters(contract: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("path", READS)
-def test_every_response_names_its_headers(contract: dict[str, Any], path: str) -> None:
+def test_every_response_to_a_read_names_its_headers(contract: dict[str, Any], path: str) -> None:
     for status, response in responses(contract, path).items():
         expected = {"X-Trace-Id", *SECURITY}
         if status in {"200", "400", "403", "404", "429", "500", "503"}:
@@ -139,7 +139,9 @@ def test_every_error_refers_to_the_one_schema_of_problems(contract: dict[str, An
         assert schema == {"$ref": "#/components/schemas/Problem"}
 
 
-def test_an_error_states_type_and_title_of_its_status_in_description_and_example(contract: dict[str, Any]) -> None:
+def test_an_error_states_the_type_and_title_of_its_status_in_its_description_and_its_example(
+    contract: dict[str, Any],
+) -> None:
     for path, status, response in all_responses(contract):
         if status >= "400":
             example = response["content"]["application/problem+json"]["example"]
@@ -158,12 +160,14 @@ def test_problem_types_are_those_of_the_settings(settings: Settings) -> None:
     assert "`https://example.com/p/conflict`" in conflict["description"]
 
 
-def test_an_example_of_a_problem_is_one_that_its_operation_returns(contract: dict[str, Any]) -> None:
+def test_an_example_of_a_problem_has_the_members_and_the_path_that_its_operation_returns(
+    contract: dict[str, Any],
+) -> None:
     for path, status, response in all_responses(contract):
         if status >= "400":
             example = response["content"]["application/problem+json"]["example"]
             assert ("errors" in example) == (status in ("400", "409"))
-            if status in PROXYS:
+            if status in STATUSES_OF_PROXY:
                 assert "instance" not in example
             else:
                 assert example["instance"].rpartition("/")[2] == path.rpartition("/")[2]
@@ -200,5 +204,5 @@ def test_every_operation_has_a_summary_a_description_and_a_tag_that_is_described
         assert not set("`*_[]<>\n") & set(operation["summary"]), (path, method)
 
 
-def test_the_contract_asks_for_no_escape_that_tools_write_themselves(app: Flask) -> None:
+def test_the_contract_does_not_ask_callers_to_escape_what_their_tools_escape(app: Flask) -> None:
     assert "%2B" not in app.test_client().get("/openapi.json").text

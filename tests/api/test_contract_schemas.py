@@ -1,4 +1,4 @@
-"""The schemas of the contract: what generators make of them, and that examples and responses match them exactly."""
+"""The schemas of the contract: they suit generators of clients, and the examples match them exactly."""
 
 import copy
 from collections.abc import Iterator

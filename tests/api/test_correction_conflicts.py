@@ -40,19 +40,19 @@ def test_two_different_corrections_of_one_snapshot_in_a_batch_are_a_conflict(
 
 
 @pytest.mark.parametrize("second", [usd("100.01"), usd("100.00", cash_value="1.00"), None])
-def test_a_snapshot_that_was_superseded_otherwise_is_a_conflict_that_names_what_stands(
+def test_a_different_correction_of_a_replaced_snapshot_is_a_conflict_that_names_the_current_one(
     second: dict[str, Any] | None, corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
-    standing = replacement_of(corrector.correct(correction(item, wrong, usd("100.00"))))
+    current = replacement_of(corrector.correct(correction(item, wrong, usd("100.00"))))
 
     response = corrector.correct(correction(item, wrong, second))
 
-    message = f"The snapshot was superseded otherwise; {standing} stands now."
+    message = f"The snapshot was superseded otherwise; {current} stands now."
     assert conflicts(response) == {"/corrections/0": [message]}
     assert balances(user, account_id) == ["100.00"]
 
 
-def test_a_snapshot_that_was_withdrawn_is_a_conflict_that_names_nothing(
+def test_a_different_correction_of_a_withdrawn_snapshot_is_a_conflict_that_names_none(
     corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, None))
@@ -63,7 +63,7 @@ def test_a_snapshot_that_was_withdrawn_is_a_conflict_that_names_nothing(
     assert balances(user, account_id) == []
 
 
-def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_what_stands_under_the_key(
+def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_the_current_one_under_its_key(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     free = item | {"captured_at": "2025-01-02T00:00:00Z"}
@@ -74,7 +74,7 @@ def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_what_stands_u
         correction(free, str(uuid4()), usd("100.00")),
     )
 
-    # Nothing of the batch is stored, so the wrong snapshot still stands.
+    # Nothing of the batch is stored, so the wrong snapshot is still current.
     assert conflicts(response) == {
         "/corrections/1": [f"No snapshot with this id and key is stored; {wrong} stands under its key."],
         "/corrections/2": ["No snapshot with this id and key is stored."],
@@ -83,7 +83,7 @@ def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_what_stands_u
 
 
 @pytest.mark.parametrize("member", ["user_id", "account_id", "source", "captured_at"])
-def test_a_snapshot_is_corrected_under_its_own_key_alone(
+def test_a_snapshot_is_corrected_only_under_its_own_key(
     member: str, corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     other = {"source": SOURCES[1], "captured_at": "2025-01-01T00:00:00.000001Z"}.get(member, str(uuid4()))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support import Caller, Response, correction, faults, snapshot, usd, user_token
 
 DAYS = 3
-# Few keys and few values, so that they meet again and again.
+# Few keys and few values, so that they often coincide.
 days = st.integers(1, DAYS)
 balances = st.sampled_from(["1.00", "2.00", "3.00"])
 
@@ -26,7 +26,7 @@ class Capture:
 @dataclass(frozen=True)
 class Correct:
     items: list[tuple[int, int, str | None]]
-    """Days, which of the day's snapshots (by its age; one too old was never stored), and balances."""
+    """Days, places of snapshots, counted back from the newest of the day (some were never stored), and balances."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Key:
 
     values: dict[str, str] = field(default_factory=dict)
     """Balances of all snapshots that were ever stored, by id, oldest first."""
-    standing: str | None = None
+    current: str | None = None
     replaced_by: dict[str, str | None] = field(default_factory=dict)
     """The replacements of superseded snapshots, by their ids."""
 
@@ -61,7 +61,7 @@ class Key:
 
 
 class Model:
-    """The expected responses and state of the service. New ids are taken from its responses."""
+    """The expected responses and state of the service; new ids are taken from the service's responses."""
 
     def __init__(self) -> None:
         self.keys = {day: Key() for day in range(1, DAYS + 1)}
@@ -76,7 +76,7 @@ class Model:
         for day, balance in items:
             if known := self._known(day, balance):
                 expected.append(("duplicate", known))
-            elif self.keys[day].standing or len(new[day]) > 1:
+            elif self.keys[day].current or len(new[day]) > 1:
                 expected.append(("conflict", None))
             else:
                 expected.append(("duplicate" if day in seen else "created", None))
@@ -85,15 +85,15 @@ class Model:
 
     def _known(self, day: int, balance: str) -> str | None:
         key = self.keys[day]
-        if key.standing and key.values[key.standing] == balance:
-            return key.standing
+        if key.current and key.values[key.current] == balance:
+            return key.current
         return key.superseded_with(balance)
 
     def captured(self, items: list[tuple[int, str]], ids: Iterable[str]) -> None:
         for (day, balance), id_ in zip(items, ids, strict=True):
             if id_ not in self.keys[day].values:
                 self.keys[day].values[id_] = balance
-                self.keys[day].standing = id_
+                self.keys[day].current = id_
 
     def correct(self, items: list[tuple[int, str, str | None]]) -> list[str]:
         """Return each correction's status."""
@@ -101,7 +101,7 @@ class Model:
         seen = set()
         for day, id_, balance in items:
             key = self.keys[day]
-            if id_ == key.standing:
+            if id_ == key.current:
                 balances = {b for d, i, b in items if (d, i) == (day, id_)}
                 status = "corrected" if balance else "withdrawn"
                 expected.append("conflict" if len(balances) > 1 else "duplicate" if id_ in seen else status)
@@ -116,8 +116,8 @@ class Model:
         moved = []
         for (day, id_, balance), replaced_by in zip(items, replacements, strict=True):
             key = self.keys[day]
-            if id_ == key.standing:
-                key.replaced_by[id_] = key.standing = replaced_by
+            if id_ == key.current:
+                key.replaced_by[id_] = key.current = replaced_by
                 if replaced_by and balance:
                     key.values[replaced_by] = balance
                 moved.append(id_)
@@ -167,16 +167,16 @@ class Service:
         assert {name: response.json[name] for name in counts} == counts
         model.corrected(items, [each["replaced_by"] for each in found])
 
-    def assert_is(self, model: Model) -> None:
-        """Fail unless the snapshots that stand, the totals and the corrections are those of the model."""
-        stand = [(id_, key.values[id_]) for day, key in model.keys.items() if (id_ := key.standing)]
+    def assert_matches(self, model: Model) -> None:
+        """Fail unless the current snapshots, the totals and the corrections are those of the model."""
+        current = [(id_, key.values[id_]) for day, key in model.keys.items() if (id_ := key.current)]
         if not any(key.values for key in model.keys.values()):
             assert self._user.corrections(self.account_id).status_code == 404
             return
         shown = self._user.recent(self.account_id).json["snapshots"]
-        assert [(each["id"], each["balance"]) for each in shown] == stand[::-1]
+        assert [(each["id"], each["balance"]) for each in shown] == current[::-1]
         totals = self._user.latest().json["total_balance_by_currency"]
-        assert totals == ({"USD": stand[-1][1]} if stand else {})
+        assert totals == ({"USD": current[-1][1]} if current else {})
         portfolio = self._user.get("/balance-history", start_date="2025-01-01", end_date="2025-01-31", interval="month")
         assert {s["currency"]: s["end_balance"] for s in portfolio.json["series"]} == totals
         superseded = {id_: (key, id_) for key in model.keys.values() for id_ in key.replaced_by}
@@ -209,7 +209,7 @@ def test_the_service_matches_the_model_after_any_sequence_of_requests(
             items = [(day, nth_newest(model.keys[day], age), balance) for day, age, balance in step.items]
             requests.append(lambda items=items: service.correct(model, items))
             requests[-1]()
-        service.assert_is(model)
+        service.assert_matches(model)
 
 
 def nth_newest(key: Key, age: int) -> str:

@@ -1,4 +1,4 @@
-"""The statements for a batch of corrections: all, some or none of them new (rule 32)."""
+"""The statements that a batch takes if all, some or none of its corrections are new (rule 32)."""
 
 import contextlib
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def test_a_batch_takes_three_round_trips_if_all_of_it_is_new_and_at_most_seven_w
     [(usd("1.00"), ["duplicate", "duplicate", "corrected"], 3), (usd("9.00"), {1: "contradicts_stored"}, 2)],
     ids=["to the same values", "to other values"],
 )
-def test_a_batch_is_compared_again_if_another_corrects_one_of_its_snapshots_after_the_comparison(
+def test_a_batch_is_compared_again_if_another_caller_corrects_one_of_its_snapshots_after_the_comparison(
     other_values: dict[str, Any],
     expected: list[str] | dict[int, str],
     stored: int,

@@ -49,7 +49,7 @@ def test_a_correction_replaces_the_snapshot_under_its_key_and_gives_it_a_new_id(
     assert after == before | changed
 
 
-def test_every_read_shows_the_replacement_and_compares_with_it(
+def test_reads_show_the_replacement_and_compare_with_it(
     corrector: Caller, sync_job: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     captured(sync_job, item | {"balance": "110.00", "captured_at": "2025-01-02T00:00:00Z"})
@@ -84,7 +84,7 @@ def test_a_withdrawn_snapshot_is_gone_and_its_account_stays(
 
 
 @pytest.mark.parametrize("member", AMOUNTS)
-def test_a_replacement_may_hold_every_amount_or_omit_the_optional_ones(
+def test_a_replacement_has_the_amounts_that_were_sent_and_null_for_the_others(
     member: str, corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     corrector.correct(correction(item, wrong, usd("1.00") | {member: "12.3456"}))
@@ -104,7 +104,7 @@ def test_a_replacement_can_be_corrected_too(
     assert len({wrong, second, third}) == 3
 
 
-def test_a_replacement_may_have_the_values_of_the_snapshot(
+def test_a_replacement_may_have_the_values_of_the_snapshot_that_it_replaces(
     corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     replaced_by = replacement_of(corrector.correct(correction(item, wrong, usd("10000.00"))))
@@ -163,7 +163,7 @@ def test_a_correction_that_appears_twice_in_a_batch_is_stored_once(
     assert balances(user, account_id) == ["100.00"]
 
 
-def test_a_correction_for_another_reason_is_the_same_and_the_first_reason_stays(
+def test_the_same_correction_for_another_reason_is_a_duplicate_and_the_first_reason_stays(
     corrector: Caller, user: Caller, account_id: str, item: dict[str, Any], wrong: str
 ) -> None:
     first = correction(item, wrong, usd("100.00"), "First.")

@@ -74,7 +74,7 @@ def test_a_query_parameter_is_refused(corrector: Caller, good: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_a_batch_holds_1_to_1000_corrections(count: int, corrector: Caller, good: dict[str, Any]) -> None:
+def test_a_batch_of_no_or_too_many_corrections_is_refused(count: int, corrector: Caller, good: dict[str, Any]) -> None:
     response = refused(corrector.correct(*[good] * count), 400)
 
     assert faults(response) == {"/corrections": ["Must hold 1 to 1000 corrections."]}
@@ -127,7 +127,7 @@ def test_every_member_is_required(corrector: Caller) -> None:
 
 
 @pytest.mark.parametrize("reason", ["x", "x" * 500, " ", "é\n\t\"\\'", "\N{PARTY POPPER}" * 500])
-def test_a_reason_has_1_to_500_characters_and_is_read_back_as_it_was(
+def test_a_reason_of_1_to_500_characters_is_read_back_as_it_was_sent(
     reason: str, corrector: Caller, user: Caller, account_id: str, good: dict[str, Any]
 ) -> None:
     assert corrector.correct(good | {"reason": reason}).status_code == 200

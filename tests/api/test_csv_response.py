@@ -32,7 +32,7 @@ def rows(response: Response) -> list[list[str]]:
 @pytest.mark.parametrize(
     "query", [{}, {"source": "account_sync"}, {"interval": "month"}, {"interval": "day", "time_zone": "Asia/Tokyo"}]
 )
-def test_csv_has_the_rows_of_the_json_in_their_order(user: Caller, history: str, query: dict[str, str]) -> None:
+def test_csv_has_the_rows_of_the_json_in_the_same_order(user: Caller, history: str, query: dict[str, str]) -> None:
     header, *found = rows(user.get(f"{history}.csv", **RANGE, **query))
 
     snapshots = user.get(history, **RANGE, **query).json["snapshots"]
@@ -80,7 +80,7 @@ def test_an_empty_range_has_only_a_header(user: Caller, history: str) -> None:
     assert len(rows(user.get(f"{history}.csv", start_date="1999-01-01", end_date="1999-01-02"))) == 1
 
 
-def test_errors_are_problems(user: Caller, sync_job: Caller, history: str) -> None:
+def test_the_errors_of_a_csv_history_are_problems(user: Caller, sync_job: Caller, history: str) -> None:
     foreign_account_id = str(uuid4())
     captured(sync_job, snapshot(str(uuid4()), foreign_account_id))
     for path, query, status in (

@@ -12,7 +12,7 @@ from tests.support import Caller, captured, snapshot
 
 @pytest.fixture
 def history(user: Caller, sync_job: Caller, user_id: str, account_id: str) -> str:
-    """A history as CSV, whose first time has no fraction of a second and whose second one has."""
+    """A history as CSV, whose first time has no fraction of a second, unlike the others."""
     times = ("2025-01-01T00:00:00Z", "2025-01-02T00:00:01.5Z", "2025-01-03T00:00:01.000001Z")
     captured(sync_job, *(snapshot(user_id, account_id, captured_at=time) for time in times))
     query = {"start_date": "2025-01-01", "end_date": "2025-02-01"}

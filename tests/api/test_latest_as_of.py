@@ -9,7 +9,7 @@ from tests.support import Caller, Response, captured, faults, snapshot
 
 @pytest.fixture(autouse=True)
 def portfolio(sync_job: Caller, user_id: str, account_id: str) -> None:
-    """Two accounts: one captured at ten and at eleven o'clock, one at half past ten."""
+    """Two accounts: one with snapshots of 10:00 and 11:00, the other with one of 10:30."""
     captured(
         sync_job,
         snapshot(user_id, account_id, "1.00", captured_at="2025-01-01T10:00:00Z"),

@@ -90,7 +90,9 @@ def test_an_account_whose_snapshots_were_all_withdrawn_is_found(
     assert user.recent(account_id).json["total_count"] == 0
 
 
-def test_the_list_is_authenticated_limited_and_owned(app: Flask, user: Caller, account_id: str, ids: list[str]) -> None:
+def test_the_list_is_authenticated_and_limited_and_shown_only_to_its_owner(
+    app: Flask, user: Caller, account_id: str, ids: list[str]
+) -> None:
     assert Caller(app, "garbage").corrections(account_id).status_code == 401
     assert user.corrections(str(uuid4())).status_code == 404
     assert user.corrections("no-uuid").status_code == 404

@@ -45,7 +45,7 @@ def test_a_missing_token_is_reported_before_the_exhausted_limit(exhausted: Calle
 
 
 @READS
-@pytest.mark.parametrize("account", ["no UUID", "unknown", "another user's"])
+@pytest.mark.parametrize("account", ["not a UUID", "unknown", "another user's"])
 def test_a_read_is_checked_for_its_query_third(user: Caller, sync_job: Caller, read: str, account: str) -> None:
     response = user.send("GET", f"/accounts/{account_of(account, sync_job)}/{read}?nonsense=1")
     problem(response, 400, "Bad Request", [*KEYS, "errors"])
@@ -54,7 +54,7 @@ def test_a_read_is_checked_for_its_query_third(user: Caller, sync_job: Caller, r
 
 @pytest.mark.parametrize(
     ("account", "status", "title"),
-    [("no UUID", 404, "Not Found"), ("unknown", 404, "Not Found"), ("another user's", 403, "Forbidden")],
+    [("not a UUID", 404, "Not Found"), ("unknown", 404, "Not Found"), ("another user's", 403, "Forbidden")],
 )
 def test_a_read_is_checked_for_its_account_last(
     user: Caller, sync_job: Caller, account: str, status: int, title: str
@@ -65,8 +65,8 @@ def test_a_read_is_checked_for_its_account_last(
 
 
 def account_of(kind: str, sync_job: Caller) -> str:
-    """The id of an account that a user cannot read."""
-    if kind == "no UUID":
+    """Return the id of an account that a user cannot read."""
+    if kind == "not a UUID":
         return "unknown"
     account_id = str(uuid4())
     if kind == "another user's":
@@ -75,7 +75,7 @@ def account_of(kind: str, sync_job: Caller) -> str:
 
 
 CAPTURE_CHECKS = {
-    # The remaining fault of a request that passes all earlier checks.
+    # The faults that remain in a request that passes all earlier checks.
     "401": (["token", "scope", "type", "size", "body"], 401, "Unauthorized"),
     "403": (["scope", "type", "size", "body"], 403, "Forbidden"),
     "415": (["type", "size", "body"], 415, "Unsupported Media Type"),

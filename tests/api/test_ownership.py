@@ -34,7 +34,7 @@ def test_another_users_account_is_forbidden_and_shows_nothing(
     assert stranger.latest().json["snapshots"] == []
 
 
-def test_the_data_of_two_users_never_meet(app: Flask, sync_job: Caller) -> None:
+def test_each_user_sees_only_their_own_accounts(app: Flask, sync_job: Caller) -> None:
     users = [str(uuid4()) for _ in range(3)]
     accounts = {user: [str(uuid4()) for _ in range(3)] for user in users}
     captured(

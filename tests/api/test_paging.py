@@ -16,7 +16,7 @@ from tests.support import API, Caller, Response, captured, faults, snapshot
 
 
 def next_path(response: Response) -> str | None:
-    """The path of the next page below the API's, as a client reads it from the header."""
+    """Return the path of the next page, relative to the API's base path, as a client reads it from the header."""
     assert response.status_code == 200, response.text
     link = response.headers.get("Link")
     if link is None:
@@ -39,7 +39,7 @@ def listed(user: Caller, account_id: str, **query: Any) -> list[dict[str, Any]]:
 
 
 def minutes(user_id: str, account_id: str, *numbers: int, source: str = "account_sync") -> list[dict[str, Any]]:
-    """Snapshots of those minutes, whose balances are the numbers."""
+    """Return a snapshot for each of these minutes, whose number is its balance."""
     return [
         snapshot(user_id, account_id, f"{n}.00", captured_at=f"2025-01-01T{n // 60:02}:{n % 60:02}:00Z", source=source)
         for n in numbers

@@ -91,7 +91,7 @@ def test_a_path_id_may_be_in_upper_or_lower_case(
     ],
     ids=["latest", "history", "recent", "healthz"],
 )
-def test_another_method_is_a_405_that_lists_the_allowed_ones(
+def test_any_other_method_is_a_405_that_lists_the_allowed_ones(
     app: Flask, user: Caller, path: str, allowed: set[str], methods: tuple[str, ...]
 ) -> None:
     for method in methods:

@@ -21,7 +21,7 @@ def values(points: list[dict[str, Any]], name: str = "balance") -> list[Any]:
 
 @pytest.fixture
 def account(sync_job: Caller, user_id: str, account_id: str) -> str:
-    """An account that was captured at ten on the second and on the fourth of January."""
+    """An account with snapshots of 10:00 on 2 and 4 January."""
     captured(
         sync_job,
         snapshot(user_id, account_id, "100.00", captured_at="2025-01-02T10:00:00Z"),
@@ -186,7 +186,7 @@ def test_an_invalid_query_names_the_faulty_parameter(user: Caller, query: dict[s
 
 
 def test_a_portfolio_history_has_at_most_eleven_hundred_buckets(user: Caller) -> None:
-    # 1,100 days from 2020 on end with 2023-01-04.
+    # The 1,100th day from the beginning of 2020 is 2023-01-04.
     assert user.portfolio("2020-01-01", "2023-01-04T23:59:59Z").status_code == 200
 
     response = user.portfolio("2020-01-01", "2023-01-05")

@@ -125,7 +125,7 @@ def expected(known: list[Known], bounds: list[datetime], end: datetime) -> list[
 
 
 balances = st.sampled_from([0, -50000, 50000, 1, -1, 12345])
-# Bounds matter most: a microsecond before, at and after them, and days away.
+# Bounds matter most: a microsecond before, at and after them, an hour later, and days away.
 offsets = st.builds(
     lambda days, microseconds: timedelta(days=days, microseconds=microseconds),
     st.integers(-40, 40),

@@ -1,4 +1,4 @@
-"""Random histories, read back through every endpoint, against a model of the rules in plain Python."""
+"""Random histories, read back by the three documented reads, against a model of the rules in plain Python."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -100,7 +100,7 @@ def as_shown(series: Sequence[Captured], shown: Sequence[Captured]) -> list[dict
 
 
 def as_summary(shown: Sequence[Captured]) -> dict[str, Any]:
-    """Return the summary of snapshots, which are oldest first."""
+    """Return the summary of snapshots that are listed oldest first."""
     names = ("start_balance", "end_balance", "total_change_amount", "total_change_percent", "currency")
     summary: dict[str, Any] = dict.fromkeys(names) | {"total_count": len(shown)}
     if len({s.currency for s in shown}) == 1:
@@ -127,11 +127,12 @@ def totals(shown: Sequence[Captured]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def captor(app: Flask) -> Caller:
+def sync_job(app: Flask) -> Caller:
+    """A service that captures; of module scope, because Hypothesis objects to fixtures of function scope."""
     return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
 
 
-def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict[str, str]) -> list[Captured]:
+def stored(sync_job: Caller, history: list[Captured], user_id: str, accounts: dict[str, str]) -> list[Captured]:
     """Capture the history for a user; return it with its ids, in the total order of rule 4."""
     if not history:
         return []
@@ -146,7 +147,7 @@ def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict
         )
         for s in history
     ]
-    returned = captured(captor, *items)
+    returned = captured(sync_job, *items)
     return sorted(
         (replace(s, id=created["id"]) for s, created in zip(history, returned, strict=True)), key=lambda s: s.order
     )
@@ -155,7 +156,7 @@ def stored(captor: Caller, history: list[Captured], user_id: str, accounts: dict
 def seen(response: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the snapshots' members that the model knows, and the rest of the response."""
     assert response.status_code == 200, response.text
-    # Compared as printed: a number that passed a float would show.
+    # Amounts are compared as strings, which show the digits that a float would lose.
     body = response.json
     members = ("id", "balance", "currency", "source", "change_amount", "change_percent")
     shown = [{name: s[name] for name in members} for s in body.pop("snapshots")]
@@ -170,11 +171,11 @@ def seen(response: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     limit=st.integers(1, 8),
 )
 def test_every_read_returns_what_the_model_returns(
-    app: Flask, captor: Caller, history: list[Captured], source: str | None, start: int, length: int, limit: int
+    app: Flask, sync_job: Caller, history: list[Captured], source: str | None, start: int, length: int, limit: int
 ) -> None:
     user_id, accounts = str(uuid4()), {"a": str(uuid4()), "b": str(uuid4())}
     user = Caller(app, user_token(user_id))
-    known = stored(captor, history, user_id, accounts)
+    known = stored(sync_job, history, user_id, accounts)
     query = {} if source is None else {"source": source}
 
     for name, account_id in accounts.items():
@@ -206,12 +207,12 @@ def test_every_read_returns_what_the_model_returns(
 
 
 @given(balance=amounts, currency=st.sampled_from(sorted(DIGITS)), member=st.sampled_from(AMOUNTS))
-def test_no_digit_of_an_amount_is_lost_on_the_way(
-    app: Flask, captor: Caller, balance: Decimal, currency: str, member: str
+def test_an_amount_is_read_back_without_losing_a_digit(
+    app: Flask, sync_job: Caller, balance: Decimal, currency: str, member: str
 ) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
     item = snapshot(user_id, account_id, "1", currency=currency) | {member: f"{balance:f}"}
-    captured(captor, item)
+    captured(sync_job, item)
 
     (shown,) = Caller(app, user_token(user_id)).recent(account_id).json["snapshots"]
 

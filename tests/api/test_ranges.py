@@ -42,14 +42,14 @@ def test_a_range_includes_both_ends_to_the_microsecond(
         "2025-01-02T23:59:00+23:59",
     ],
 )
-def test_a_time_may_be_written_in_every_form_of_iso_8601(
+def test_a_time_may_be_written_in_several_forms_of_iso_8601(
     user: Caller, account_id: str, series: Any, start: str
 ) -> None:
     series("1.00", "2.00")
 
-    at = user.history(account_id, start, "2025-01-31")
-    assert at.status_code == 200, at.json
-    assert [b for b, _, _ in changes(at)] == ["2.00"]
+    response = user.history(account_id, start, "2025-01-31")
+    assert response.status_code == 200, response.json
+    assert [b for b, _, _ in changes(response)] == ["2.00"]
 
 
 def test_a_leap_second_is_the_second_after_it(user: Caller, account_id: str, series: Any) -> None:
@@ -125,7 +125,7 @@ def test_the_first_and_the_last_instant_are_accepted(user: Caller, account_id: s
 
 
 @pytest.mark.parametrize("end", [day(1), "2024-12-31T23:59:59.999999Z", "2025-01-01T01:00:00%2B01:00"])
-def test_a_range_that_does_not_go_forward_is_refused(user: Caller, account_id: str, end: str) -> None:
+def test_a_range_that_does_not_end_after_its_start_is_refused(user: Caller, account_id: str, end: str) -> None:
     response = user.history(account_id, day(1), end.replace("%2B", "+"))
 
     assert response.status_code == 400

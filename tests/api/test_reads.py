@@ -71,7 +71,7 @@ def test_snapshots_of_one_instant_are_ordered_by_creation(
     assert changes(user.latest()) == [("3.00", "1.00", 50.0)]
 
 
-def test_snapshots_are_ordered_by_capture_time_however_late_they_come(
+def test_snapshots_are_ordered_by_capture_time_however_late_they_arrive(
     user: Caller, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     for number in (3, 1, 2):
@@ -103,12 +103,12 @@ def test_latest_is_newest_first_and_then_by_account(user: Caller, sync_job: Call
     assert ids == [accounts[3], accounts[1], accounts[2], accounts[0]]
 
 
-def test_head_returns_what_get_does_without_the_body(user: Caller, account_id: str, series: Any) -> None:
+def test_head_returns_the_status_and_length_of_get_without_the_body(user: Caller, account_id: str, series: Any) -> None:
     series("1.00")
     path = f"/accounts/{account_id}/balance-snapshots"
 
-    got, head = user.send("GET", path), user.send("HEAD", path)
+    get, head = user.send("GET", path), user.send("HEAD", path)
 
     assert (head.status_code, head.data) == (200, b"")
-    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
     assert user.send("HEAD", f"/accounts/{uuid4()}/balance-snapshots").status_code == 404

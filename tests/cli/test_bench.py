@@ -1,4 +1,4 @@
-"""The computations of the benchmarks on their measurements; `make bench` itself takes too long for a test."""
+"""The figures that the benchmarks compute from measurements; `make bench` itself takes too long for a test."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians
     assert turns.paired_ratio([10, 100, 50], [20, 200, 25]) == (0.5, 0.5, 2.0)
 
 
-def test_a_ratio_needs_as_many_rounds_on_both_sides() -> None:
+def test_a_ratio_needs_the_same_number_of_rounds_on_both_sides() -> None:
     with pytest.raises(ValueError, match="shorter"):
         turns.paired_ratio([1, 2], [1])
 

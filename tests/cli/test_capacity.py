@@ -53,7 +53,7 @@ def test_disk_wal_and_memory_follow_the_unit_costs() -> None:
     assert (small.nodes, small.machines) == (1, 2)
 
 
-def test_captures_between_two_checkpoints_write_no_page_twice() -> None:
+def test_only_the_first_capture_after_a_checkpoint_costs_full_pages_of_wal() -> None:
     """Every other one of 576 captures a day is the first after a checkpoint."""
     frequent = plan(Demand(users=1, accounts=1, per_day=576, years=1))
 

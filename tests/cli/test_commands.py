@@ -1,4 +1,4 @@
-"""The flask command itself: what it needs, where it logs, and what it leaves alone."""
+"""The flask command itself: its settings, its logs, its connections, and how it reports errors."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ from tests.support.command_line import (
 from tests.support.running import clean_environ
 
 
-def test_every_command_runs_with_a_database_url_as_its_only_setting(
+def test_commands_need_no_setting_but_a_database_url(
     migrated_database_url: str, tmp_path: Path, user_id: str, account_id: str
 ) -> None:
     path = tmp_path / "balances.csv"
@@ -66,7 +66,7 @@ def test_bad_settings_are_a_usage_error_with_a_line_for_each() -> None:
 
 
 def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_result(database_url: str) -> None:
-    """`flask shell` runs what it reads, in the app of every command."""
+    """`flask shell` runs the statements that it reads, in the app that all commands use."""
     statements = [
         "import logging, structlog",
         "logging.getLogger('psycopg.pool').warning('from a library')",
@@ -101,7 +101,7 @@ def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
         started(migrated_database_url, "snapshots", "import", "-", stdin=subprocess.PIPE),
         psycopg.connect(migrated_database_url, autocommit=True) as observer,
     ):
-        # It reads its input, so all of its connections are open.
+        # The import reads its input, so all of its connections are open.
         copies = f"SELECT {sessions} AND query LIKE 'COPY import%%'"
         until(lambda: observer.execute(copies).rowcount == 1)
         opened = observer.execute(f"SELECT count(*) {sessions}").fetchone()
@@ -109,7 +109,7 @@ def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
     assert opened == (1,)
 
 
-def test_an_export_over_the_only_connection_that_its_role_may_have_is_whole(
+def test_an_export_over_the_only_connection_that_its_role_may_have_is_complete(
     database_url: str, sync_job: Caller, user_id: str, account_id: str
 ) -> None:
     captured(sync_job, *series(user_id, account_id))
@@ -153,7 +153,9 @@ def test_a_database_error_names_tables_and_constraints_without_shard_numbers(
 
 
 @pytest.mark.parametrize(("start", "end"), [("2026-01-01", "2025-01-01"), ("2025-01-01", "2025-01-01T00:00:00Z")])
-def test_an_export_of_a_range_that_does_not_go_forward_is_a_usage_error(flask: Flasks, start: str, end: str) -> None:
+def test_an_export_of_a_range_that_does_not_end_after_its_start_is_a_usage_error(
+    flask: Flasks, start: str, end: str
+) -> None:
     done = flask("snapshots", "export", "--user", str(uuid4()), "--start", start, "--end", end)
 
     assert (done.returncode, done.stdout) == (USAGE, "")

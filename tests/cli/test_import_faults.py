@@ -15,7 +15,7 @@ from tests.support.command_line import DATA_FAULT, SYSTEM_FAULT, USAGE, Flasks, 
 
 
 def flipped(text: str) -> bytes:
-    """Compress a text and damage it in the middle."""
+    """Return a text compressed and damaged in the middle."""
     packed = bytearray(gzip.compress(text.encode()))
     packed[len(packed) // 2] ^= 0xFF
     return bytes(packed)
@@ -94,7 +94,7 @@ def test_faults_can_be_skipped(
     assert sorted(row[3] for row in stored()) == ["100.50", "101.50"]
     with psycopg.connect(database_url) as connection:
         found = connection.execute("SELECT FROM accounts WHERE id = %s", [others["account_id"]]).fetchall()
-    assert found == [], "an account belongs to whom it was captured for, and nothing was"
+    assert found == [], "an account is registered only if a snapshot of it is stored"
 
 
 def test_contradictions_are_refused_and_listed_by_line(

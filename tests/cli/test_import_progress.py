@@ -18,7 +18,7 @@ from tests.support.databases import database
 
 
 def many_snapshots(user_id: str, account_id: str, number: int) -> list[dict[str, Any]]:
-    """Return a snapshot for each of so many accounts, the first of which is this one."""
+    """Return one snapshot each of `number` accounts, whose ids count up from this one."""
     first = UUID(account_id).int
     return [snapshot(user_id, str(UUID(int=first + n)), f"{n}.50") for n in range(number)]
 
@@ -153,10 +153,10 @@ def test_only_the_first_faults_are_printed(flask: Flasks, tmp_path: Path, user_i
     assert "... and 5 more faults; --errors FILE lists all" in done.stderr
 
 
-def test_snapshots_are_stored_once_and_in_one_order_whatever_the_size_of_a_slice(
+def test_snapshots_are_stored_once_whatever_the_size_of_a_slice(
     flask: Flasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_id: str, account_id: str
 ) -> None:
-    """Rows are repeated at the ends of slices, and the file is not in the order of storing."""
+    """The file holds each row twice, and not in the order in which snapshots are stored."""
     items = many_snapshots(user_id, account_id, 7)
     path = tmp_path / "many.csv"
     path.write_text(as_csv(*reversed(items), *items))

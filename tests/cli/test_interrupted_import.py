@@ -24,7 +24,7 @@ def test_an_import_that_is_interrupted_midway_stores_nothing_and_can_be_run_agai
     account_id: str,
     how: signal.Signals,
 ) -> None:
-    """It is interrupted while storing, where a lock holds it up."""
+    """The import is interrupted while a lock keeps it from storing."""
     path = tmp_path / "long.csv"
     items = series(user_id, account_id, 28)
     path.write_text(as_csv(*items))

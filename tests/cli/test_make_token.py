@@ -40,7 +40,7 @@ def test_the_token_of_a_user_reads(app: Flask, capsys: CapturedOutput, user_id: 
     assert Caller(app, capsys.readouterr().out.strip()).latest().status_code == 200
 
 
-def test_the_token_of_a_job_captures_whatever_its_name(
+def test_the_token_of_a_job_captures_whatever_the_name_of_the_job(
     app: Flask, capsys: CapturedOutput, user_id: str, account_id: str
 ) -> None:
     mint_token.main(["abc", "other balance-snapshots:write"])
@@ -56,14 +56,14 @@ def test_the_token_of_a_job_may_be_for_corrections_alone(app: Flask, capsys: Cap
 
 
 @pytest.mark.parametrize("scope", ["", "balance-snapshots", "balance-snapshots:writer"])
-def test_a_token_that_no_operation_would_accept_is_refused(capsys: CapturedOutput, scope: str) -> None:
+def test_a_token_that_no_operation_would_accept_is_not_made(capsys: CapturedOutput, scope: str) -> None:
     with pytest.raises(SystemExit, match=r"^SUB=abc is not the id of a user, a UUID like .*balance-snapshots:write"):
         mint_token.main(["abc", scope])
 
     assert capsys.readouterr().out == ""
 
 
-def test_a_token_of_another_algorithm_than_the_services_is_refused(
+def test_a_token_is_not_made_for_a_service_with_another_algorithm(
     monkeypatch: pytest.MonkeyPatch, capsys: CapturedOutput, user_id: str
 ) -> None:
     monkeypatch.setenv("JWT_ALGORITHM", "RS256")

@@ -78,7 +78,7 @@ EXPECTED = "expected commas, as in user_id,account_id,balance,currency,source,ca
         ),
     ],
 )
-def test_a_file_in_another_form_is_refused_with_what_was_found_and_what_is_expected(
+def test_an_ambiguous_file_is_refused_with_what_was_found_and_what_is_expected(
     flask: Flasks, tmp_path: Path, content: bytes, message: str
 ) -> None:
     path = tmp_path / "real.csv"
@@ -142,7 +142,7 @@ YEAR_FIRST = (
         ("account_id", f"{{{USER}}}", f"account_id: Must be a UUID. Found '{{{USER}}}'."),
     ],
 )
-def test_a_value_in_another_form_is_refused_with_the_value_and_how_to_write_it(
+def test_a_malformed_value_is_refused_with_the_value_and_how_to_write_it(
     flask: Flasks, tmp_path: Path, stored: Stored, user_id: str, account_id: str, field: str, value: str, message: str
 ) -> None:
     good, bad = series(user_id, account_id, 2)

@@ -11,14 +11,12 @@ import pytest
 
 from snapshots.rows import ALL_COLUMNS
 from tests.support import Caller, captured, correction, snapshot, usd
-from tests.support.command_line import Flasks, Stored, as_csv, as_ndjson
-
-DATA_FAULT = 1
+from tests.support.command_line import DATA_FAULT, Flasks, Stored, as_csv, as_ndjson
 
 
 @pytest.fixture
 def story(sync_job: Caller, corrector: Caller, user_id: str, account_id: str) -> list[dict[str, Any]]:
-    """Three items: one corrected and corrected back, one withdrawn and captured with other values, one withdrawn."""
+    """Four items: corrected and corrected back; withdrawn and captured with other values; withdrawn; left alone."""
     items = [snapshot(user_id, account_id, f"{n}.00", captured_at=f"2025-01-0{n}T00:00:00Z") for n in range(1, 5)]
     ids = [each["id"] for each in captured(sync_job, *items)]
     response = corrector.correct(
@@ -33,7 +31,7 @@ def story(sync_job: Caller, corrector: Caller, user_id: str, account_id: str) ->
 
 
 def everything(user: Caller, account_id: str) -> tuple[Any, Any]:
-    """All that can be read of an account."""
+    """Return everything that can be read of an account."""
     return user.recent(account_id).json, user.corrections(account_id).json
 
 
@@ -63,7 +61,7 @@ def test_an_export_with_superseded_snapshots_is_imported_back_as_it_was(
     assert flask(*export).stdout == exported.stdout
 
 
-def test_an_imported_correction_keeps_what_is_captured_again_superseded(
+def test_a_capture_after_the_import_of_a_correction_does_not_undo_it(
     flask: Flasks,
     sync_job: Caller,
     user: Caller,
@@ -86,10 +84,10 @@ def test_an_imported_correction_keeps_what_is_captured_again_superseded(
 def test_an_export_omits_superseded_snapshots_by_default(
     flask: Flasks, story: list[dict[str, Any]], user_id: str
 ) -> None:
-    standing = flask("snapshots", "export", "--user", user_id).stdout
+    current = flask("snapshots", "export", "--user", user_id).stdout
     everything = flask("snapshots", "export", "--user", user_id, "--superseded").stdout
 
-    assert [row["balance"] for row in csv.DictReader(io.StringIO(standing))] == ["1.00", "20.00", "4.00"]
+    assert [row["balance"] for row in csv.DictReader(io.StringIO(current))] == ["1.00", "20.00", "4.00"]
     rows = list(csv.DictReader(io.StringIO(everything)))
     assert tuple(rows[0]) == ALL_COLUMNS
     assert sorted(row["balance"] for row in rows if row["superseded_at"]) == ["1.00", "2.00", "3.00", "7.00"]
@@ -108,7 +106,7 @@ def test_an_imported_superseded_snapshot_is_a_duplicate_and_other_values_under_a
     assert [balance for *_, balance in stored()] == ["1.00", "20.00", "30.00", "4.00"]
 
 
-def test_an_import_of_other_values_than_the_replacements_is_a_contradiction(
+def test_an_import_of_values_other_than_the_replacements_is_a_contradiction(
     flask: Flasks, story: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     path = tmp_path / "other.ndjson"
@@ -122,7 +120,7 @@ def test_an_import_of_other_values_than_the_replacements_is_a_contradiction(
 
 @pytest.fixture
 def rows(flask: Flasks, story: list[dict[str, Any]], user_id: str) -> list[dict[str, Any]]:
-    """Return the rows of an export of the story."""
+    """The rows of an export of the story."""
     exported = flask("snapshots", "export", "--user", user_id, "--superseded", "--format", "ndjson").stdout
     return [json.loads(line) for line in exported.splitlines()]
 
@@ -138,7 +136,7 @@ def faults_of(flask: Flasks, tmp_path: Path, *rows: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     "changed", [{"balance": "8.88"}, {"reason": "Another."}, {"superseded_by": "x"}, {"replaced_by": None}]
 )
-def test_a_superseded_snapshot_that_is_stored_otherwise_is_a_fault(
+def test_a_superseded_snapshot_that_is_stored_with_other_values_is_a_fault(
     flask: Flasks, rows: list[dict[str, Any]], tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     [replaced, *_] = [row for row in rows if row["replaced_by"]]
@@ -146,7 +144,7 @@ def test_a_superseded_snapshot_that_is_stored_otherwise_is_a_fault(
     assert "superseded snapshot is stored" in faults_of(flask, tmp_path, replaced | changed)
 
 
-def test_a_superseded_snapshot_that_still_stands_is_a_fault(
+def test_a_superseded_snapshot_that_is_still_current_is_a_fault(
     flask: Flasks, rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     [*_, last] = rows
@@ -190,7 +188,7 @@ def test_an_erasure_removes_superseded_snapshots_too(
     assert user.corrections(account_id).status_code == 404
 
 
-def test_the_erasure_of_an_account_leaves_the_users_others(
+def test_the_erasure_of_an_account_leaves_the_other_accounts_of_its_user(
     flask: Flasks, sync_job: Caller, user: Caller, story: list[dict[str, Any]], user_id: str, account_id: str
 ) -> None:
     captured(sync_job, snapshot(user_id, other := str(uuid4())))

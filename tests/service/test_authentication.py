@@ -105,7 +105,7 @@ def test_a_token_signed_by_the_secret_with_hs256_works(by_long_secret: Flask) ->
     assert read(by_long_secret, token(claims(), key=LONG_SECRET)).status_code == 200
 
 
-# Every route, and nothing before authentication
+# The routes, and what comes before authentication
 
 
 OPEN = (
@@ -120,7 +120,7 @@ OPEN = (
 )
 
 
-def test_every_route_but_the_probes_and_the_documents_needs_a_token(app: Flask) -> None:
+def test_every_route_needs_a_token_unless_it_is_listed_as_open(app: Flask) -> None:
     urls = app.url_map.bind("localhost")
     closed = {
         (method, rule.rule): urls.build(rule.endpoint, dict.fromkeys(rule.arguments, USER), method=method)
@@ -139,7 +139,7 @@ def test_every_route_but_the_probes_and_the_documents_needs_a_token(app: Flask) 
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_the_probes_need_no_token(anonymous: FlaskClient, path: str) -> None:
+def test_the_probes_and_the_metrics_need_no_token(anonymous: FlaskClient, path: str) -> None:
     assert anonymous.get(path).status_code == 200
 
 

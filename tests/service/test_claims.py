@@ -204,7 +204,9 @@ def test_the_configured_issuer_and_audience_work(strict_app: Flask, audience: An
         pytest.param({"iss": "https://id.example", "aud": {"snapshots": 1}}, id="audience an object"),
     ],
 )
-def test_another_issuer_or_audience_than_configured_is_refused(strict_app: Flask, carried: dict[str, Any]) -> None:
+def test_an_issuer_or_audience_other_than_the_configured_one_is_refused(
+    strict_app: Flask, carried: dict[str, Any]
+) -> None:
     assert_unauthorized(read(strict_app, token(claims(**carried))))
 
 

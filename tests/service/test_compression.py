@@ -16,7 +16,7 @@ from tests.support.contract import docs_assets
 
 @pytest.fixture
 def many(sync_job: Caller, user_id: str) -> None:
-    """Snapshots of enough accounts that their response is worth compressing."""
+    """Snapshots of so many accounts that the response is compressed."""
     captured(sync_job, *(snapshot(user_id, str(uuid4())) for _ in range(20)))
 
 

@@ -1,4 +1,4 @@
-"""Settings: values that are refused at startup, and the messages."""
+"""Settings: the values that are accepted, and the messages about those that are refused at startup."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from config import ConfigError, Settings, settings_table
 from tests.support import ROOT
 
-LEAST = {"DATABASE_URL": "postgresql://localhost/x", "JWT_SECRET_KEY": "k" * 32}
+REQUIRED = {"DATABASE_URL": "postgresql://localhost/x", "JWT_SECRET_KEY": "k" * 32}
 
 
 def pem(key: Any) -> str:
@@ -36,7 +36,7 @@ def asymmetric(algorithm: str, **more: str) -> dict[str, str]:
 
 
 def test_only_a_database_and_a_secret_are_required() -> None:
-    settings = Settings.from_env(LEAST)
+    settings = Settings.from_env(REQUIRED)
 
     assert (settings.jwt_algorithm, settings.port) == ("HS256", 8000)
     assert settings.problem_base_url == "https://api.dashtam.com/errors/"
@@ -44,11 +44,11 @@ def test_only_a_database_and_a_secret_are_required() -> None:
 
 @pytest.mark.parametrize(("host", "address"), [("0.0.0.0", "0.0.0.0:8000"), ("::1", "[::1]:8000")])
 def test_an_address_is_written_as_in_a_url(host: str, address: str) -> None:
-    assert Settings.from_env({**LEAST, "HOST": host}).address == address
+    assert Settings.from_env({**REQUIRED, "HOST": host}).address == address
 
 
-def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
-    settings = Settings.from_env({**LEAST, "REDIS_URL": "", "PORT": "", "JWT_ISSUER": ""})
+def test_an_empty_variable_counts_as_unset() -> None:
+    settings = Settings.from_env({**REQUIRED, "REDIS_URL": "", "PORT": "", "JWT_ISSUER": ""})
 
     assert (settings.redis_url, settings.port, settings.jwt_issuer) == (None, 8000, None)
 
@@ -63,19 +63,19 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         pytest.param({"REDIS_URL": "redis://h:abc"}, "REDIS_URL", id="store that does not parse"),
         pytest.param({"JWT_SECRET_KEY": ""}, "JWT_SECRET_KEY", id="no secret"),
         pytest.param({"JWT_SECRET_KEY": "k" * 31}, "JWT_SECRET_KEY", id="secret of 31 bytes"),
-        pytest.param({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM", id="no algorithm"),
+        pytest.param({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM", id="algorithm none"),
         pytest.param({"JWT_ALGORITHM": "HS512"}, "JWT_ALGORITHM", id="another algorithm"),
         pytest.param({"JWT_PUBLIC_KEY": EC_PEM}, "JWT_ALGORITHM", id="public key for HS256"),
-        pytest.param({"API_READ_LIMIT": "many"}, "API_READ_LIMIT", id="no limit"),
+        pytest.param({"API_READ_LIMIT": "many"}, "API_READ_LIMIT", id="limit without a number"),
         pytest.param({"API_READ_LIMIT": "100"}, "API_READ_LIMIT", id="limit without a period"),
-        pytest.param({"API_READ_LIMIT": "0/minute"}, "API_READ_LIMIT", id="limit of nothing"),
-        pytest.param({"API_READ_LIMIT": "-5/minute"}, "API_READ_LIMIT", id="limit below nothing"),
+        pytest.param({"API_READ_LIMIT": "0/minute"}, "API_READ_LIMIT", id="limit of zero"),
+        pytest.param({"API_READ_LIMIT": "-5/minute"}, "API_READ_LIMIT", id="limit below zero"),
         pytest.param({"API_READ_LIMIT": "10/second;100/minute"}, "API_READ_LIMIT", id="two limits"),
         pytest.param({"API_READ_LIMIT": "9999999/year"}, "API_READ_LIMIT", id="limit beyond exact counting"),
         pytest.param({"WEB_CONCURRENCY": "2"}, "REDIS_URL", id="two workers that share no store"),
-        pytest.param({"REDIS_URL": "http://localhost"}, "REDIS_URL", id="no redis"),
-        pytest.param({"REDIS_URL": "http://redis://localhost"}, "REDIS_URL", id="no redis by its end"),
-        pytest.param({"PROBLEM_BASE_URL": "errors"}, "PROBLEM_BASE_URL", id="no base"),
+        pytest.param({"REDIS_URL": "http://localhost"}, "REDIS_URL", id="store of another kind"),
+        pytest.param({"REDIS_URL": "http://redis://localhost"}, "REDIS_URL", id="URL of a store after another scheme"),
+        pytest.param({"PROBLEM_BASE_URL": "errors"}, "PROBLEM_BASE_URL", id="base that is not a URL"),
         pytest.param({"CORS_ORIGINS": "*"}, "CORS_ORIGINS", id="every origin"),
         pytest.param({"CORS_ORIGINS": "null"}, "CORS_ORIGINS", id="the origin of a file"),
         pytest.param({"CORS_ORIGINS": "app.example.com"}, "CORS_ORIGINS", id="origin without a scheme"),
@@ -84,26 +84,28 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         pytest.param({"CORS_ORIGINS": "https://App.example.com"}, "CORS_ORIGINS", id="origin in upper case"),
         pytest.param({"CORS_ORIGINS": "https://app.example.com:443"}, "CORS_ORIGINS", id="origin with default port"),
         pytest.param({"CORS_ORIGINS": "http://localhost:80"}, "CORS_ORIGINS", id="other origin with default port"),
-        pytest.param({"CORS_ORIGINS": "http://localhost:65536"}, "CORS_ORIGINS", id="origin without such a port"),
+        pytest.param({"CORS_ORIGINS": "http://localhost:65536"}, "CORS_ORIGINS", id="origin with a port out of range"),
         pytest.param({"CORS_ORIGINS": "https://*.example.com"}, "CORS_ORIGINS", id="origins by pattern"),
         pytest.param({"CORS_ORIGINS": "https://u@example.com"}, "CORS_ORIGINS", id="origin with a user"),
-        pytest.param({"CORS_ORIGINS": "https://a.example https://b.example"}, "CORS_ORIGINS", id="no comma"),
+        pytest.param(
+            {"CORS_ORIGINS": "https://a.example https://b.example"}, "CORS_ORIGINS", id="origins without a comma"
+        ),
         pytest.param({"CORS_ORIGINS": "https://a.example,"}, "CORS_ORIGINS", id="origin missing after a comma"),
         pytest.param({"PORT": "0"}, "PORT", id="port 0"),
         pytest.param({"PORT": "65536"}, "PORT", id="port 65536"),
         pytest.param({"PORT": "http"}, "PORT", id="port by name"),
         pytest.param({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY", id="no workers"),
-        pytest.param({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL", id="no level"),
+        pytest.param({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL", id="unknown level"),
     ],
 )
 def test_a_bad_setting_is_named(environ: dict[str, str], variable: str) -> None:
     with pytest.raises(ConfigError, match=f"^{variable}: "):
-        Settings.from_env({**LEAST, **environ})
+        Settings.from_env({**REQUIRED, **environ})
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix"])
 def test_workers_may_share_a_redis_or_a_valkey(scheme: str) -> None:
-    settings = Settings.from_env({**LEAST, "WEB_CONCURRENCY": "2", "REDIS_URL": f"{scheme}://store"})
+    settings = Settings.from_env({**REQUIRED, "WEB_CONCURRENCY": "2", "REDIS_URL": f"{scheme}://store"})
 
     assert settings.workers == 2
 
@@ -118,32 +120,32 @@ def test_the_number_of_workers_follows_the_cores_if_they_can_share_the_limit(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 2, 5})
 
-    settings = Settings.from_env({**LEAST, **environ})
+    settings = Settings.from_env({**REQUIRED, **environ})
 
     assert (settings.workers, settings.web_threads) == (workers, 2)
 
 
 @pytest.mark.parametrize("limit", ["1/second", "100/minute", "100 per minute", "5/2 hours", "100000/day"])
 def test_a_limit_is_a_number_of_requests_per_period(limit: str) -> None:
-    assert Settings.from_env({**LEAST, "API_READ_LIMIT": limit}).api_read_limit == limit
+    assert Settings.from_env({**REQUIRED, "API_READ_LIMIT": limit}).api_read_limit == limit
 
 
 def test_a_bad_origin_is_named_and_others_are_not() -> None:
     with pytest.raises(ConfigError) as refused:
-        Settings.from_env({**LEAST, "CORS_ORIGINS": "https://a.example,https://b.example/"})
+        Settings.from_env({**REQUIRED, "CORS_ORIGINS": "https://a.example,https://b.example/"})
 
     assert str(refused.value).startswith("CORS_ORIGINS: 'https://b.example/' is not an origin as browsers send it")
 
 
 def test_origins_are_separated_by_commas() -> None:
-    settings = Settings.from_env({**LEAST, "CORS_ORIGINS": "https://a.example, http://localhost:3000"})
+    settings = Settings.from_env({**REQUIRED, "CORS_ORIGINS": "https://a.example, http://localhost:3000"})
 
     assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
-    assert Settings.from_env(LEAST).cors_origins == ()
+    assert Settings.from_env(REQUIRED).cors_origins == ()
 
 
 def test_a_secret_is_measured_in_bytes() -> None:
-    assert Settings.from_env({**LEAST, "JWT_SECRET_KEY": "é" * 16}).jwt_secret_key == "é" * 16
+    assert Settings.from_env({**REQUIRED, "JWT_SECRET_KEY": "é" * 16}).jwt_secret_key == "é" * 16
 
 
 def test_no_message_or_representation_of_settings_shows_a_secret() -> None:
@@ -155,8 +157,8 @@ def test_no_message_or_representation_of_settings_shows_a_secret() -> None:
         assert "hush" not in str(refused.value)
 
 
-def test_gunicorn_serves_as_the_service_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in {**LEAST, "WEB_THREADS": "7", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}.items():
+def test_the_settings_of_gunicorn_suit_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in {**REQUIRED, "WEB_THREADS": "7", "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
 
     settings = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
@@ -169,7 +171,7 @@ def test_gunicorn_serves_as_the_service_needs(monkeypatch: pytest.MonkeyPatch, t
         "gunicorn's own logger would format a line for each request only to discard it"
     )
     settings["on_exit"](None)
-    assert tmp_path.is_dir(), "a folder that was named from outside is not ours to delete"
+    assert tmp_path.is_dir(), "a folder that the environment names is not ours to delete"
 
 
 def test_all_bad_settings_are_named_at_once() -> None:
@@ -202,7 +204,7 @@ def test_a_public_key_or_a_key_set_is_accepted(environ: dict[str, str]) -> None:
         pytest.param(asymmetric("RS256", JWT_PUBLIC_KEY=EC_PEM), id="EC key for RS256"),
         pytest.param(asymmetric("ES256", JWT_PUBLIC_KEY=pem(RSA)), id="RSA key for ES256"),
         pytest.param(asymmetric("EdDSA", JWT_PUBLIC_KEY=EC_PEM), id="EC key for EdDSA"),
-        pytest.param(asymmetric("RS256", JWT_PUBLIC_KEY="no key"), id="no key"),
+        pytest.param(asymmetric("RS256", JWT_PUBLIC_KEY="no key"), id="not a key"),
         pytest.param(asymmetric("RS256", JWT_PUBLIC_KEY=RSA_PRIVATE_PEM), id="private key"),
         pytest.param(asymmetric("ES256", JWT_PUBLIC_KEY=pem(ec.generate_private_key(ec.SECP384R1()))), id="P-384"),
     ],
@@ -213,7 +215,7 @@ def test_a_public_key_that_does_not_fit_is_refused(environ: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("command", [["-c", "import wsgi"], ["-m", "gunicorn", "-c", "deploy/gunicorn.conf.py"]])
-def test_a_start_with_bad_settings_ends_with_a_line_each_and_no_traceback(command: list[str]) -> None:
+def test_a_start_with_a_bad_setting_ends_with_a_line_for_it_and_no_traceback(command: list[str]) -> None:
     ended = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
@@ -250,9 +252,9 @@ def test_a_secret_in_two_places_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("k" * 32)
 
     with pytest.raises(ConfigError, match=r"^JWT_SECRET_KEY: both"):
-        Settings.from_env({**LEAST, "JWT_SECRET_KEY_FILE": str(tmp_path / "secret")})
+        Settings.from_env({**REQUIRED, "JWT_SECRET_KEY_FILE": str(tmp_path / "secret")})
 
 
-def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^DATABASE_URL_FILE: cannot be read"):
         Settings.from_env({"JWT_SECRET_KEY": "k" * 32, "DATABASE_URL_FILE": str(tmp_path / "none")})

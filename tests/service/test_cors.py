@@ -57,7 +57,7 @@ def cors_headers(response: TestResponse) -> dict[str, str]:
 
 
 def preflight(app: Flask, origin: str, method: str = "GET", headers: str = "authorization") -> TestResponse:
-    """Send what a browser sends before a request with a token; it has no token itself."""
+    """Send the preflight of a request with a token; a preflight itself has no token."""
     requested = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": headers}
     return app.test_client().options(LATEST, headers={"Origin": origin, **requested})
 
@@ -85,7 +85,7 @@ def test_a_preflight_of_an_allowed_origin_permits_the_methods_and_headers_of_the
 
 
 @pytest.mark.parametrize("origin", REFUSED)
-def test_a_preflight_of_another_origin_permits_nothing(open_app: Flask, origin: str) -> None:
+def test_a_preflight_of_any_other_origin_permits_nothing(open_app: Flask, origin: str) -> None:
     response = preflight(open_app, origin)
 
     assert cors_headers(response) == {}
@@ -97,7 +97,7 @@ def test_a_preflight_permits_no_other_method_or_header(open_app: Flask) -> None:
     assert list_members(preflight(open_app, ALLOWED, "GET", "x-other"), "Access-Control-Allow-Headers") == set()
 
 
-def test_a_preflight_costs_no_read(open_app: Flask, reader: Caller) -> None:
+def test_a_preflight_does_not_count_against_the_limit_of_reads(open_app: Flask, reader: Caller) -> None:
     statuses = {preflight(open_app, ALLOWED).status_code for _ in range(5)}
 
     assert statuses == {204}
@@ -119,7 +119,7 @@ def test_a_page_of_an_allowed_origin_may_read_the_headers_of_a_response(reader: 
 
 
 @pytest.mark.parametrize("origin", [*REFUSED, None])
-def test_a_page_of_another_origin_may_read_nothing(reader: Caller, origin: str | None) -> None:
+def test_a_page_of_any_other_origin_may_read_nothing(reader: Caller, origin: str | None) -> None:
     response = reader.send("GET", "/balance-snapshots", headers={"Origin": origin} if origin else {})
 
     assert response.status_code == 200
@@ -148,7 +148,7 @@ def test_a_failure_of_the_service_can_be_read_by_a_page(
     assert response.headers["Access-Control-Allow-Origin"] == ALLOWED
 
 
-def test_every_refusal_of_the_service_can_be_read_by_a_page(
+def test_refusals_of_the_service_can_be_read_by_a_page(
     open_app: Flask, reader: Caller, sync_job: Caller, account_id: str, user_id: str
 ) -> None:
     captured(sync_job, snapshot("d3300000-0000-4000-8000-0000000000ff", account_id))

@@ -44,7 +44,7 @@ def test_a_database_ahead_of_the_code_makes_the_service_ready(settings: Settings
 
 
 @pytest.mark.usefixtures("brief_wait")
-def test_without_a_database_the_service_lives_and_is_not_ready(settings: Settings) -> None:
+def test_without_a_database_the_service_is_alive_but_not_ready(settings: Settings) -> None:
     with serving(replace(settings, database_url="postgresql://nobody@127.0.0.1:1/nowhere")) as app:
         assert_not_ready(app)
         response = app.test_client().get("/healthz")

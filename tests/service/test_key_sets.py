@@ -17,7 +17,7 @@ from tests.support import PATIENCE_SECONDS, assert_unauthorized, claims, private
 from tests.support.apps import ASYMMETRIC, verifying
 from tests.support.key_publisher import Publisher, jwk, published
 
-# The age of a key set that is refreshed, because that begins at half its lifespan.
+# At this age a key set is refreshed, which begins at half its lifespan.
 EARLY_REFRESH_SECONDS = 0.6 * jwks.LIFESPAN_SECONDS
 
 
@@ -42,7 +42,7 @@ def short_timeout(generous_fetch_timeouts: None, monkeypatch: pytest.MonkeyPatch
 
 
 class Clock:
-    """A clock that stands still until it is set; it decides the age of a key set."""
+    """A clock that stands still until it is set; it determines the age of a key set."""
 
     now = 0.0
 
@@ -139,7 +139,7 @@ def test_a_key_once_fetched_works_while_its_publisher_is_down(by_key_set: Flask,
     assert read(by_key_set, published("first")).status_code == 200
 
 
-def test_a_token_that_was_verified_before_stops_with_its_key(
+def test_a_token_that_was_verified_before_is_refused_once_its_key_is_withdrawn(
     clock: Clock, by_key_set: Flask, publisher: Publisher
 ) -> None:
     bearer = published("first")
@@ -150,7 +150,7 @@ def test_a_token_that_was_verified_before_stops_with_its_key(
     assert read(by_key_set, published("second")).status_code == 200
 
 
-def test_a_token_that_was_verified_before_stops_when_its_key_set_is_too_old(
+def test_a_token_that_was_verified_before_is_refused_once_its_key_set_is_too_old(
     clock: Clock, by_key_set: Flask, publisher: Publisher
 ) -> None:
     bearer = published("first")
@@ -226,7 +226,7 @@ def test_a_withdrawn_key_stops_working(clock: Clock, publisher: Publisher) -> No
     assert has(keys, "second")
 
 
-def test_the_last_key_withdrawn_stops_working(clock: Clock, publisher: Publisher) -> None:
+def test_the_only_key_stops_working_when_it_is_withdrawn(clock: Clock, publisher: Publisher) -> None:
     keys = KeySet(publisher.url, "ES256")
     assert has(keys, "first")
     publisher.publish()
@@ -234,7 +234,7 @@ def test_the_last_key_withdrawn_stops_working(clock: Clock, publisher: Publisher
     assert not has(keys, "first")
 
 
-def test_a_failed_refresh_is_not_noticed_before_the_lifespan_ends(clock: Clock, publisher: Publisher) -> None:
+def test_a_key_works_until_the_lifespan_ends_although_a_refresh_failed(clock: Clock, publisher: Publisher) -> None:
     keys = KeySet(publisher.url, "ES256")
     assert has(keys, "first")
     publisher.status = 500

@@ -43,7 +43,7 @@ def sharing(settings: Settings, server: ValkeyServer, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """The events that are logged, as they come."""
+    """The events that are logged, in order."""
     with capture_logs() as log:
         yield log
 
@@ -163,7 +163,7 @@ def test_the_loss_of_the_store_is_reported_once(
 
 
 def test_concurrent_reads_wait_for_a_frozen_store_no_longer_than_one_does(sharing: Flask, server: ValkeyServer) -> None:
-    """The store's timeout is the only wait: at most one read per thread meets it, and none after them."""
+    """The only wait is the store's timeout, for at most one read in each thread; later reads do not wait."""
     waits: list[float] = []
 
     def read(_: int) -> None:
@@ -179,7 +179,7 @@ def test_concurrent_reads_wait_for_a_frozen_store_no_longer_than_one_does(sharin
         for n in range(10):
             read(n)
     assert len(first) == 4
-    assert max(first) < 2 * limits.STORE_SECONDS, "it was called again"
+    assert max(first) < 2 * limits.STORE_SECONDS, "a read called the store more than once"
     assert sum(wait > limits.STORE_SECONDS for wait in waits) == 0
 
 
@@ -197,7 +197,9 @@ def test_the_limiter_returns_to_a_store_that_was_restarted_empty(
     assert reads(sharing, user_id, 6) == [200] * 5 + [429]
 
 
-def test_a_worker_shows_that_it_lost_the_store_until_it_returns(sharing: Flask, server: ValkeyServer) -> None:
+def test_a_metric_shows_that_a_worker_has_lost_the_store_until_it_returns_to_it(
+    sharing: Flask, server: ValkeyServer
+) -> None:
     def lost() -> float:
         return REGISTRY.get_sample_value("limiter_store_lost") or 0
 

@@ -41,8 +41,8 @@ def test_the_documented_limit_is_the_default() -> None:
 def test_all_reads_of_a_user_draw_on_one_limit(reader: Caller, account_id: str) -> None:
     responses = [reader.latest(), reader.history(account_id), reader.recent(account_id), reader.latest()]
 
-    assert [a.status_code for a in responses] == [200, 404, 404, 429]
-    assert [remaining(a) for a in responses] == [2, 1, 0, 0]
+    assert [response.status_code for response in responses] == [200, 404, 404, 429]
+    assert [remaining(response) for response in responses] == [2, 1, 0, 0]
 
 
 def test_a_refusal_is_a_problem_that_says_when_to_retry(reader: Caller) -> None:
@@ -112,7 +112,7 @@ def test_users_do_not_share_a_limit(limited: Flask, reader: Caller) -> None:
     assert other.latest().status_code == 200
 
 
-def test_a_new_token_another_address_and_upper_case_make_no_new_user(
+def test_a_new_token_another_address_or_upper_case_does_not_make_a_new_user(
     limited: Flask, reader: Caller, user_id: str
 ) -> None:
     for _ in range(3):

@@ -156,7 +156,7 @@ def test_no_line_holds_the_row_that_the_database_refused(
 
 
 @pytest.mark.usefixtures("brief_wait")
-def test_no_line_of_a_database_that_is_down_holds_its_password(settings: Settings, user_id: str) -> None:
+def test_no_line_about_a_database_that_is_down_holds_its_password(settings: Settings, user_id: str) -> None:
     cut_off = replace(settings, database_url="postgresql://reader:pass-phrase@127.0.0.1:1/nothing")
     with printing() as output, serving(cut_off) as app:
         assert Caller(app, user_token(user_id)).latest().status_code == 503
@@ -164,7 +164,7 @@ def test_no_line_of_a_database_that_is_down_holds_its_password(settings: Setting
     assert "pass-phrase" not in output.text
 
 
-def test_a_batch_of_corrections_is_one_more_line_with_its_trace_id_and_its_subject(
+def test_a_batch_of_corrections_logs_one_more_line_with_its_trace_id_and_its_subject(
     sync_job: Caller, corrector: Caller, user_id: str, account_id: str, output: Output
 ) -> None:
     item = snapshot(user_id, account_id, AMOUNT)

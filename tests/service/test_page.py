@@ -21,7 +21,7 @@ LOADED = ("page.js", "page.css", "icon.svg", "uplot.iife.min.js", "uplot.min.css
 
 
 def assets(client: FlaskClient) -> dict[str, str]:
-    """The URLs that the page loads, by file name."""
+    """Return the URLs that the page loads, by file name."""
     found = re.findall(r'(?:src|href)="(/assets/[^"]+)"', client.get("/").text)
     return {url.rpartition("/")[2]: url for url in found}
 
@@ -66,7 +66,7 @@ def test_an_asset_may_be_cached_for_good_because_its_url_changes_with_its_conten
     assert asset.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_changed_content_has_another_url(
+def test_changed_content_has_a_different_url(
     settings: Settings, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = assets(anonymous)
@@ -80,7 +80,7 @@ def test_changed_content_has_another_url(
         assert app.test_client().get(before["page.js"]).status_code == 404
 
 
-def test_a_client_that_has_a_file_is_not_sent_it_again(anonymous: FlaskClient) -> None:
+def test_a_file_that_a_client_already_has_is_not_sent_again(anonymous: FlaskClient) -> None:
     url = assets(anonymous)["page.css"]
     first = anonymous.get(url)
     # nginx weakens the ETag of a response that it compresses.
@@ -105,7 +105,9 @@ def test_no_other_file_is_served(anonymous: FlaskClient, path: str) -> None:
     assert response.headers["Cache-Control"] == "private, no-store"
 
 
-def test_the_setting_of_the_documentation_turns_the_page_off(settings: Settings, anonymous: FlaskClient) -> None:
+def test_the_setting_that_turns_the_documentation_off_turns_the_page_off(
+    settings: Settings, anonymous: FlaskClient
+) -> None:
     urls = ["/", *assets(anonymous).values()]
     with serving(replace(settings, docs=False)) as app:
         responses = [app.test_client().get(url) for url in urls]

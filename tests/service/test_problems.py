@@ -36,7 +36,9 @@ def failing(settings: Settings) -> Iterator[Flask]:
         pytest.param("GET", LATEST, {"Authorization": ""}, b"", 401, "Unauthorized", id="401"),
         pytest.param("POST", LATEST, {}, b"{}", 403, "Forbidden", id="403"),
         pytest.param("GET", "/nowhere", {}, b"", 404, "Not Found", id="404 of the framework"),
-        pytest.param("GET", f"{API}/accounts/{uuid4()}/balance-snapshots", {}, b"", 404, "Not Found", id="404 of ours"),
+        pytest.param(
+            "GET", f"{API}/accounts/{uuid4()}/balance-snapshots", {}, b"", 404, "Not Found", id="404 of a view"
+        ),
         pytest.param("DELETE", LATEST, {}, b"", 405, "Method Not Allowed", id="405"),
     ],
 )
@@ -55,7 +57,7 @@ def test_a_problem_has_every_member_in_order(
         pytest.param("text/plain", b"{}", 415, "Unsupported Media Type", id="415"),
     ],
 )
-def test_a_problem_with_a_body_has_every_member_in_order(
+def test_a_problem_of_a_capture_has_every_member_in_order(
     sync_job: Caller, content_type: str, body: bytes, status: int, title: str
 ) -> None:
     response = sync_job.send("POST", "/balance-snapshots", data=body, content_type=content_type)

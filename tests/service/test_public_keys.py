@@ -43,7 +43,7 @@ def test_a_token_signed_by_the_owner_of_another_key_is_refused(by_public_key: di
 
 
 @pytest.mark.parametrize("other", ["RS384", "PS256", "ES256", "EdDSA", "HS256", "none"])
-def test_another_algorithm_than_the_one_configured_is_refused(by_public_key: dict[str, Flask], other: str) -> None:
+def test_an_algorithm_other_than_the_configured_one_is_refused(by_public_key: dict[str, Flask], other: str) -> None:
     bearer = {
         "RS384": lambda: token(claims(), key=private_key("RS256"), algorithm="RS384"),
         "PS256": lambda: token(claims(), key=private_key("RS256"), algorithm="PS256"),
@@ -60,7 +60,7 @@ def test_another_algorithm_than_the_one_configured_is_refused(by_public_key: dic
 def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(
     by_public_key: dict[str, Flask], algorithm: str, ending: str
 ) -> None:
-    """Signed by hand: the library refuses to do it."""
+    """The token is signed by hand, because the library refuses to do so."""
     signed = ".".join(token(claims()).split(".")[:2])
     digest = hmac.digest((pem(algorithm).strip() + ending).encode(), signed.encode(), hashlib.sha256)
     signature = base64.urlsafe_b64encode(digest).decode().rstrip("=")

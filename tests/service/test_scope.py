@@ -9,7 +9,7 @@ from tests.support import SCOPE, USER, Caller, claims, read, snapshot, token
 
 
 @pytest.mark.parametrize("scope", [SCOPE, f"openid {SCOPE}", f"{SCOPE} email", f"a {SCOPE} b"])
-def test_the_scope_among_others_allows_capture(app: Flask, user_id: str, account_id: str, scope: str) -> None:
+def test_the_scope_allows_capture_alone_or_among_others(app: Flask, user_id: str, account_id: str, scope: str) -> None:
     response = Caller(app, token(claims(scope=scope))).capture(snapshot(user_id, account_id))
     assert response.status_code == 201
 
@@ -47,7 +47,7 @@ def test_capture_without_the_scope_is_forbidden(
     assert response.content_type == "application/problem+json"
 
 
-def test_reads_need_no_scope_and_accept_any(app: Flask) -> None:
+def test_reads_accept_a_token_with_a_scope(app: Flask) -> None:
     assert read(app, token(claims(scope=SCOPE))).status_code == 200
 
 

@@ -21,7 +21,7 @@ from tools.valkey_server import ValkeyServer
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 HUNDRED = Bucket.of(parse("100/minute"))
-# Refilled so slowly that a test on the server's clock does not notice.
+# Refilled too slowly to gain a token while a test runs on the server's clock.
 HUNDRED_A_DAY = Bucket.of(parse("100/day"))
 START = 1_800_000_000 * SECOND
 
@@ -54,7 +54,7 @@ def local(clock: Clock) -> Take:
 
 @pytest.fixture
 def shared(server: ValkeyServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Take:
-    """The script in use, except that it reads the time from a key, and that buckets do not expire by the real time."""
+    """The script in use, except that it reads the time from a key, and that buckets do not expire in real time."""
     server.execute("FLUSHALL")
     script = token_bucket._SCRIPT
     replacements = {b"redis.call('TIME')": b"redis.call('LRANGE', 'clock', 0, 1)", b", 'PX', full_in": b""}
@@ -81,7 +81,7 @@ def drain(take: Take, tries: int, bucket: Bucket = HUNDRED, key: str = "u") -> i
     return sum(take(key, bucket, bucket.token).is_taken for _ in range(tries))
 
 
-def test_a_bucket_begins_full_and_gives_no_token_more_than_it_holds(take: Take) -> None:
+def test_a_bucket_begins_full_and_gives_no_more_tokens_than_it_holds(take: Take) -> None:
     assert drain(take, 150) == 100
 
 
@@ -100,7 +100,7 @@ def test_refill_is_continuous_to_the_microsecond(take: Take, clock: Clock) -> No
     assert drain(take, 2) == 1
 
 
-def test_a_bucket_holds_no_more_than_its_capacity_however_long_it_rests(take: Take, clock: Clock) -> None:
+def test_a_bucket_holds_no_more_than_its_capacity_however_long_it_is_unused(take: Take, clock: Clock) -> None:
     drain(take, 30)
     clock.now += 24 * HOUR
 
@@ -124,7 +124,7 @@ def test_a_bucket_reports_when_it_is_full_again(shared: Take) -> None:
     assert shared("u", HUNDRED, HUNDRED.token).full_at == START / SECOND + 6
 
 
-def test_a_bucket_in_process_memory_is_full_again_by_the_wall_clock(local: Take) -> None:
+def test_a_bucket_in_process_memory_reports_when_it_is_full_again_by_the_wall_clock(local: Take) -> None:
     drain(local, 9)
 
     before = time.time()
@@ -206,17 +206,17 @@ def buckets(server: ValkeyServer) -> SharedBuckets:
     return SharedBuckets(Valkey(unix_socket_path=str(server.socket)))
 
 
-def test_a_token_takes_one_call_of_the_store(server: ValkeyServer) -> None:
+def test_a_token_takes_one_call_to_the_store(server: ValkeyServer) -> None:
     take = buckets(server).take
     take("u", HUNDRED, 1)
-    question = -server.command_count() + server.command_count()
+    own_calls = -server.command_count() + server.command_count()
     before = server.command_count()
 
     for _ in range(10):
         take("u", HUNDRED, 1)
 
     # Each is an EVALSHA and the TIME, GET and SET that it runs inside the server.
-    assert server.command_count() - before - question == 10 * 4
+    assert server.command_count() - before - own_calls == 10 * 4
 
 
 def test_a_key_expires_when_its_bucket_is_full_again(server: ValkeyServer) -> None:

@@ -35,7 +35,7 @@ PAGE = {"before_superseded_at": None, "before_id": None, "limit": 20}
 
 @pytest.fixture(scope="module")
 def corrected() -> Iterator[str]:
-    """A table with 20,000 superseded snapshots of one account, 50 of another, and five of each of 2,000 others."""
+    """A database with 20,000 superseded snapshots of one account, 50 of another, and five of each of 2,000 others."""
     with database() as url:
         with psycopg.connect(url, autocommit=True) as connection:
             for statement in STATEMENTS:
@@ -82,7 +82,7 @@ def test_the_formatting_of_a_superseded_snapshot_is_inlined_into_the_plan(correc
     assert "json_v1" not in json.dumps(ran)
 
 
-def test_a_capture_looks_each_item_up_among_the_superseded_by_the_key(corrected: str) -> None:
+def test_a_capture_looks_up_each_item_among_the_superseded_snapshots_by_their_natural_key(corrected: str) -> None:
     items = [snapshot(OWNER, BIG, "1.00", captured_at=f"2001-01-01T{hour:02}:30:00Z") for hour in range(24)]
     for item in items:
         item |= {"currency": "XCD", "balance": "2.00"}
@@ -93,14 +93,14 @@ def test_a_capture_looks_each_item_up_among_the_superseded_by_the_key(corrected:
 
     [(index, rows)] = scans(ran, "superseded_snapshots")
     assert index == "superseded_snapshots_natural_key"
-    # PostgreSQL 15 rounds the average of the items to 0.
+    # PostgreSQL 15 rounds the average of the rows for each item to 0.
     assert rows <= 1
     [insertion] = [node for node in nodes(ran) if node["Node Type"] == "ModifyTable"]
     assert insertion["Tuples Inserted"] == 24
 
 
 @pytest.mark.parametrize("name", ["match_corrections", "match_snapshots"])
-def test_outcomes_are_looked_up_by_the_key(corrected: str, name: str) -> None:
+def test_outcomes_are_looked_up_by_the_natural_key(corrected: str, name: str) -> None:
     key = {"user_id": OWNER, "account_id": BIG, "source": "account_sync", "captured_at": "2000-01-02T00:00:00Z"}
     item = {"id": str(uuid4()), **key, "reason": "x", "balance": "1.00", "currency": "XCD"}
     created = {"created": "{}"} if name == "match_snapshots" else {}

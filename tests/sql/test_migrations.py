@@ -154,28 +154,30 @@ def test_the_check_refuses_to_build_an_index_concurrently_in_a_transaction(tmp_p
 
 
 @pytest.fixture
-def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations, used in their place."""
+def initial_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The initial migration in a copy of the migrations, which is used in their place."""
     folder = Path(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
     monkeypatch.setattr(local, "MIGRATIONS", folder)
     return folder / FILES[0].name
 
 
 def test_a_kept_database_is_used_when_only_comments_of_the_initial_migration_changed(
-    migrations: Path, tmp_path: Path
+    initial_migration: Path, tmp_path: Path
 ) -> None:
     with local.embedded(tmp_path / "postgres"):
         pass
-    migrations.write_text(f"-- A comment.\n{migrations.read_text()}")
+    initial_migration.write_text(f"-- A comment.\n{initial_migration.read_text()}")
 
     with local.embedded(tmp_path / "postgres") as url:
         psycopg.connect(url).close()
 
 
-def test_a_kept_database_of_another_initial_migration_is_refused(migrations: Path, tmp_path: Path) -> None:
+def test_a_kept_database_of_another_initial_migration_is_refused(initial_migration: Path, tmp_path: Path) -> None:
     with local.embedded(tmp_path / "postgres"):
         pass
-    migrations.write_text(migrations.read_text().replace("cash_value numeric", "cash_value numeric(19, 4)"))
+    initial_migration.write_text(
+        initial_migration.read_text().replace("cash_value numeric", "cash_value numeric(19, 4)")
+    )
 
     with (
         pytest.raises(PostgresError, match="made by another version; make clean removes it"),

@@ -46,7 +46,7 @@ def run(server_url: str, secrets: Path) -> subprocess.CompletedProcess[str]:
 
 
 def url_of(server_url: str, role: str, password: str) -> str:
-    """Return the URL with this password, which is not encoded."""
+    """Return the URL of a role with this password as it is, encoded or not."""
     return server_url.replace("//snapshots@", f"//{role}:{password}@")
 
 
@@ -59,15 +59,15 @@ def store(secrets: Path, server_url: str, password: str) -> None:
     "password",
     [
         pytest.param("plain-0123", id="letters and digits"),
-        pytest.param(quote("p@ss:w/o?r#d", safe=""), id="what a URL gives a meaning to"),
+        pytest.param(quote("p@ss:w/o?r#d", safe=""), id="special in a URL"),
         pytest.param(quote("100%25", safe=""), id="a percent sign before digits"),
-        pytest.param(quote('it\'s "quoted" \\x41\\c $HOME `id`', safe=""), id="what a shell or SQL gives a meaning to"),
+        pytest.param(quote('it\'s "quoted" \\x41\\c $HOME `id`', safe=""), id="special in a shell or in SQL"),
         pytest.param(quote(" spaces at both ends ", safe=""), id="spaces"),
         pytest.param(quote("two\nlines\n", safe=""), id="line breaks"),
         pytest.param(quote(OUTSIDE, safe=""), id="encoded letters outside ASCII"),
         pytest.param(OUTSIDE.replace(" ", ""), id="letters outside ASCII as they are"),
-        pytest.param(quote(string.printable, safe=""), id="all of ASCII that prints"),
-        pytest.param("a:b?c#d&e=f+g\\x41!$'\"", id="what libpq takes without encoding"),
+        pytest.param(quote(string.printable, safe=""), id="printable ASCII"),
+        pytest.param("a:b?c#d&e=f+g\\x41!$'\"", id="accepted by libpq unencoded"),
         pytest.param("%3a%2F", id="hexadecimal digits in either case"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_role_logs_in_with_its_url(server_url: str, tmp_path: Path, password: 
         assert connection.info.user == role
 
 
-def test_another_password_is_refused(server_url: str, tmp_path: Path) -> None:
+def test_a_wrong_password_is_refused(server_url: str, tmp_path: Path) -> None:
     store(tmp_path, server_url, "right")
     assert run(server_url, tmp_path).returncode == 0
 
@@ -100,7 +100,7 @@ def test_another_password_is_refused(server_url: str, tmp_path: Path) -> None:
         "",
     ],
 )
-def test_a_url_without_the_role_and_a_password_is_refused_and_not_repeated(
+def test_a_url_without_its_role_or_a_password_is_refused_and_not_repeated(
     server_url: str, tmp_path: Path, url: str
 ) -> None:
     store(tmp_path, server_url, "right")

@@ -71,7 +71,7 @@ def test_somebody_who_may_not_create_or_grant_leaves_no_role_behind(database: Da
     assert (done.returncode, database.roles()) == (SCRIPT_ERROR, set())
 
 
-def test_an_error_on_the_way_ends_the_script_and_undoes_it(database: Database, tmp_path: Path) -> None:
+def test_an_error_midway_ends_the_script_and_undoes_it(database: Database, tmp_path: Path) -> None:
     broken = tmp_path / "roles.sql"
     broken.write_text(ROLES.read_text().replace("REVOKE ALL", "SELECT 1 / 0;\nREVOKE ALL"))
 
@@ -81,7 +81,7 @@ def test_an_error_on_the_way_ends_the_script_and_undoes_it(database: Database, t
     assert (done.returncode, database.roles()) == (SCRIPT_ERROR, set())
 
 
-def test_a_superuser_has_slow_statements_of_the_service_logged(deployed: Database) -> None:
+def test_a_superuser_can_turn_on_the_logging_of_the_services_slow_statements(deployed: Database) -> None:
     for _ in range(2):
         assert deployed.psql(LOGGING, "snapshots").returncode == 0
 
@@ -92,7 +92,7 @@ def test_a_superuser_has_slow_statements_of_the_service_logged(deployed: Databas
     }
 
 
-def test_an_administrator_who_is_not_a_superuser_is_refused_the_logging_as_a_whole(deployed: Database) -> None:
+def test_an_administrator_who_is_not_a_superuser_can_turn_on_no_part_of_the_logging(deployed: Database) -> None:
     done = deployed.psql(LOGGING, deployed.administrator)
 
     assert done.returncode == SCRIPT_ERROR

@@ -1,4 +1,4 @@
-"""The schema by itself: invalid data cannot be stored, even by hand."""
+"""The constraints of the schema: invalid data cannot be stored, even by hand."""
 
 from decimal import Decimal
 from typing import Any
@@ -67,7 +67,7 @@ every_amount = pytest.mark.parametrize("column", AMOUNTS)
         ("1.2340", "CLF"),
     ],
 )
-def test_an_amount_with_the_digits_it_is_shown_with_is_stored(
+def test_an_amount_with_the_digits_that_reads_return_is_stored(
     amount: str, currency: str, column: str, connection: Connection, account: UUID
 ) -> None:
     insert(connection, account, **all_valid_except(column, amount, currency))
@@ -92,7 +92,7 @@ def test_an_amount_with_the_digits_it_is_shown_with_is_stored(
         ("1.234", "CLF"),
     ],
 )
-def test_another_amount_is_refused(
+def test_any_other_amount_is_refused(
     amount: str, currency: str, column: str, connection: Connection, account: UUID
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
@@ -126,7 +126,7 @@ def test_an_instant_with_a_year_of_four_digits_is_stored(
     ],
     ids=str,
 )
-def test_another_currency_id_or_year_is_refused(
+def test_an_invalid_currency_id_or_year_is_refused(
     values: dict[str, Any], constraint: str, connection: Connection, account: UUID
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as caught:
@@ -135,7 +135,7 @@ def test_another_currency_id_or_year_is_refused(
     assert caught.value.diag.constraint_name == f"balance_snapshots_{constraint}"
 
 
-def test_another_source_is_refused(connection: Connection, account: UUID) -> None:
+def test_an_unknown_source_is_refused(connection: Connection, account: UUID) -> None:
     with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="snapshot_source"):
         insert(connection, account, source="bank_sync")
 
@@ -240,7 +240,7 @@ def test_a_snapshot_that_is_inserted_by_hand_gets_an_id_and_a_creation_time(
     assert [(uuid.version, is_now) for uuid, is_now in rows] == [(7, True)]
 
 
-# What code and database both know
+# Lists that both the code and the database hold
 
 
 def test_the_database_knows_every_currency_that_capture_accepts(connection: Connection) -> None:

@@ -102,7 +102,7 @@ def test_a_file_with_superseded_snapshots_is_imported_by_the_owner_only(deployed
         "SET session_replication_role = replica",
     ],
 )
-def test_the_serving_role_is_refused(deployed: Database, statement: str) -> None:
+def test_the_serving_role_may_not_change_stored_rows_definitions_or_roles(deployed: Database, statement: str) -> None:
     with (
         psycopg.connect(deployed.url("snapshots_service")) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),

@@ -68,7 +68,7 @@ def test_the_serving_role_captures_corrects_and_captures_again(
     assert balances(service, user_id) == (["100.00"] if replacement else [])
 
 
-def test_only_the_owner_and_the_serving_role_may_call_them(deployed: Database) -> None:
+def test_only_the_owner_and_the_serving_role_may_call_trusted_functions(deployed: Database) -> None:
     stranger = f"stranger_{uuid4().hex}"
     deployed.execute_as_superuser(f"CREATE ROLE {stranger}")
 
@@ -77,7 +77,8 @@ def test_only_the_owner_and_the_serving_role_may_call_them(deployed: Database) -
     assert deployed.trusted_functions(stranger) == set()
 
 
-def test_they_are_closed_before_there_are_roles_and_open_after_the_next_migration_run(deployed: Database) -> None:
+def test_the_next_migration_run_lets_the_serving_role_call_trusted_functions(deployed: Database) -> None:
+    """The rights are revoked as if the role did not exist yet: roles belong to the whole server."""
     later = Database(deployed.url())
     later.execute_as_superuser(f"ALTER DATABASE {later.name} OWNER TO snapshots_owner")
     with psycopg.connect(later.url("snapshots_owner"), autocommit=True) as owner:
@@ -91,7 +92,7 @@ def test_they_are_closed_before_there_are_roles_and_open_after_the_next_migratio
 
 
 @pytest.mark.parametrize("member", ["id", "user_id", "account_id", "source", "captured_at"])
-def test_a_snapshot_moves_only_if_its_id_its_user_and_its_whole_key_are_named(
+def test_a_snapshot_is_superseded_only_if_its_id_its_user_and_its_whole_key_are_named(
     service: Connection, user_id: str, item: dict[str, Any], member: str
 ) -> None:
     _, id_ = capture(service, item)
@@ -104,10 +105,10 @@ def test_a_snapshot_moves_only_if_its_id_its_user_and_its_whole_key_are_named(
     assert balances(service, user_id) == ["10000.00"]
 
 
-def test_tables_of_the_session_do_not_stand_in_for_those_of_the_service(
+def test_temporary_tables_do_not_replace_those_of_the_service(
     service: Connection, user_id: str, item: dict[str, Any]
 ) -> None:
-    """A caller with the serving role's password could try this: names that come first in its search path."""
+    """A caller with the serving role's password could try this with names that come first in its search path."""
     _, id_ = capture(service, item)
     service.execute("CREATE TEMP TABLE superseded_snapshots (LIKE public.superseded_snapshots)")
     service.execute("CREATE TEMP TABLE accounts (LIKE public.accounts)")
@@ -123,7 +124,7 @@ def test_tables_of_the_session_do_not_stand_in_for_those_of_the_service(
     assert balances(service, user_id) == []
 
 
-def test_a_call_that_has_no_reason_moves_nothing(service: Connection, user_id: str, item: dict[str, Any]) -> None:
+def test_a_call_without_a_reason_supersedes_nothing(service: Connection, user_id: str, item: dict[str, Any]) -> None:
     _, id_ = capture(service, item)
     named = {"id": id_, **{name: item[name] for name in ("user_id", "account_id", "source", "captured_at")}}
 
