@@ -40,19 +40,19 @@ def days(zone: str, start: str, end: str) -> list[str]:
     return [bound.strftime("%d %H:%M") for bound in bounds]
 
 
-def test_first_bucket_is_clipped_by_the_range() -> None:
+def test_the_first_bucket_is_clipped_by_the_range() -> None:
     assert days("UTC", "2025-01-01T10:00", "2025-01-03T00:00") == ["01 10:00", "02 00:00", "03 00:00", "04 00:00"]
 
 
-def test_last_bucket_ends_with_the_day_that_holds_the_end_of_the_range() -> None:
+def test_the_last_bucket_ends_with_the_day_that_holds_the_end_of_the_range() -> None:
     assert days("UTC", "2025-01-01", "2025-01-02T23:59:59.999999") == ["01 00:00", "02 00:00", "03 00:00"]
 
 
-def test_range_within_a_bucket_has_one_bucket() -> None:
+def test_a_range_within_a_bucket_has_one_bucket() -> None:
     assert days("UTC", "2025-01-01T10:00", "2025-01-01T11:00") == ["01 10:00", "02 00:00"]
 
 
-def test_day_whose_midnight_is_skipped_begins_at_its_first_instant() -> None:
+def test_a_day_whose_midnight_is_skipped_begins_at_its_first_instant() -> None:
     # At midnight on 15 October the clocks of São Paulo went forward to 1:00.
     assert days("America/Sao_Paulo", "2017-10-14T12:00", "2017-10-16T12:00") == [
         "14 12:00",
@@ -62,7 +62,7 @@ def test_day_whose_midnight_is_skipped_begins_at_its_first_instant() -> None:
     ]
 
 
-def test_skipped_day_has_no_bucket() -> None:
+def test_a_skipped_day_has_no_bucket() -> None:
     # Apia had no 30 December.
     assert days("Pacific/Apia", "2011-12-29T12:00", "2012-01-01T09:00") == [
         "29 12:00",
@@ -72,7 +72,7 @@ def test_skipped_day_has_no_bucket() -> None:
     ]
 
 
-def test_day_whose_midnight_repeats_begins_at_the_first_one() -> None:
+def test_a_day_whose_midnight_repeats_begins_at_the_first_one() -> None:
     # At 1:00 on 2 November the clocks of Havana went back to midnight.
     assert days("America/Havana", "2025-11-01T12:00", "2025-11-03T12:00") == [
         "01 12:00",
@@ -96,7 +96,7 @@ def test_clocks_that_go_back_over_midnight_do_not_reopen_the_day_before() -> Non
         ("year", ["2024-12-28", "2025-01-01", "2026-01-01"]),
     ],
 )
-def test_interval_begins_where_the_calendar_says(interval: str, bounds: list[str]) -> None:
+def test_an_interval_begins_where_the_calendar_says(interval: str, bounds: list[str]) -> None:
     found = bucket_bounds(utc("2024-12-28"), utc("2025-01-10"), interval, ZoneInfo("UTC"), 100)
 
     assert found == [utc(bound) for bound in bounds]

@@ -35,7 +35,7 @@ not_on_a_cluster = pytest.mark.skipif(
 
 
 class Race:
-    """A capture and an erasure, each of which can be paused between two of its statements."""
+    """A capture and an erasure, each of which can be paused after one of its statements."""
 
     def __init__(self, sync_job: Caller, url: str, stack: contextlib.ExitStack) -> None:
         self.sync_job = sync_job

@@ -15,7 +15,7 @@ from tests.support.reads import changes
         pytest.param("20000.00", "22500.00", "2500.00", 12.5, id="one decimal"),
         pytest.param("100.00", "90.00", "-10.00", -10.0, id="loss"),
         pytest.param("100.00", "100.00", "0.00", 0.0, id="nothing"),
-        pytest.param("-1000.00", "-500.00", "500.00", 50.0, id="debt paid off"),
+        pytest.param("-1000.00", "-500.00", "500.00", 50.0, id="debt reduced"),
         pytest.param("-500.00", "-1000.00", "-500.00", -100.0, id="debt grown"),
         pytest.param("-100.00", "100.00", "200.00", 200.0, id="out of debt"),
         pytest.param("100.00", "-100.00", "-200.00", -200.0, id="into debt"),
@@ -35,7 +35,7 @@ from tests.support.reads import changes
         ),
     ],
 )
-def test_a_change_is_exact(
+def test_a_change_is_exact_and_its_percent_is_rounded_once(
     user: Caller,
     account_id: str,
     series: Any,

@@ -104,7 +104,7 @@ def test_a_read_names_each_of_its_parameters(contract: dict[str, Any], path: str
     assert {p["name"] for p in parameters if p["in"] == "header"} == {"traceparent", "X-Trace-Id", "Prefer"}
 
 
-def test_the_contract_states_the_limits_of_parameters(contract: dict[str, Any]) -> None:
+def test_the_contract_states_the_limits_of_parameters_and_batches(contract: dict[str, Any]) -> None:
     parameters = {p["name"]: p["schema"] for p in contract["paths"][RECENT]["get"]["parameters"]}
 
     assert parameters["limit"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 30}

@@ -170,7 +170,7 @@ def seen(response: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     length=st.integers(1, 14),
     limit=st.integers(1, 8),
 )
-def test_every_read_returns_what_the_model_returns(
+def test_the_documented_reads_return_what_the_model_returns(
     app: Flask, sync_job: Caller, history: list[Captured], source: str | None, start: int, length: int, limit: int
 ) -> None:
     user_id, accounts = str(uuid4()), {"a": str(uuid4()), "b": str(uuid4())}

@@ -1,4 +1,4 @@
-"""On a Citus cluster the service, in the role of production, captures and corrects as on one server."""
+"""On a Citus cluster the service, with the role that it has in production, works as on one server."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -21,7 +21,7 @@ def test_the_results_of_turns_are_listed_by_name_in_the_order_of_the_rounds() ->
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios_and_not_the_ratio_of_medians() -> None:
-    """In each round but the last, ours is half as fast; the load of the machine varies from round to round."""
+    """In each round but the last, the service is half as fast; the load of the machine varies between rounds."""
     assert turns.paired_ratio([10, 100, 50], [20, 200, 25]) == (0.5, 0.5, 2.0)
 
 

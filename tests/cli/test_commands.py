@@ -91,7 +91,7 @@ def test_a_command_logs_on_standard_error_and_leaves_standard_output_to_its_resu
     assert [line["event"] for line in logged] == ["from a library", "from the service"]
 
 
-def test_a_command_opens_one_connection(migrated_database_url: str) -> None:
+def test_an_import_opens_one_connection(migrated_database_url: str) -> None:
     # A cluster has sessions of its own, on all of its nodes.
     sessions = (
         "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

@@ -94,7 +94,7 @@ def test_an_export_omits_superseded_snapshots_by_default(
     assert [row["balance"] for row in rows if not row["superseded_at"]] == ["1.00", "20.00", "4.00"]
 
 
-def test_an_imported_superseded_snapshot_is_a_duplicate_and_other_values_under_a_withdrawn_key_are_new(
+def test_imported_values_of_a_superseded_snapshot_are_a_duplicate_and_others_under_a_withdrawn_key_are_new(
     flask: Flasks, stored: Stored, story: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     path = tmp_path / "old.csv"

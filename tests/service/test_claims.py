@@ -34,7 +34,7 @@ TIMES = ("exp", "nbf", "iat")
 
 
 def test_a_token_as_the_identity_service_issues_it_works(app: Flask) -> None:
-    """`sub`, `email`, `roles`, `iat`, `exp`, `jti`; no `type`, no `fresh`."""
+    """It has `sub`, `email`, `roles`, `iat`, `exp` and `jti`, but neither `type` nor `fresh`."""
     assert read(app, user_token(USER)).status_code == 200
 
 
@@ -49,7 +49,9 @@ def test_a_time_within_the_leeway_works(app: Flask, claim: str, seconds: int) ->
     assert read(app, token(claims(**{claim: int(time.time()) + seconds}))).status_code == 200
 
 
-def test_a_token_that_was_verified_before_expires(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_was_verified_before_is_refused_once_it_expires(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bearer = token(claims())
     assert read(app, bearer).status_code == 200
     # The token is valid for ten minutes, and ten seconds of leeway.

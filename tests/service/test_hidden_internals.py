@@ -1,4 +1,4 @@
-"""No problem reveals anything of the database, of an exception or of the code (rule 13)."""
+"""No problem reveals anything about the database, an exception or the code (rule 13)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

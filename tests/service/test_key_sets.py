@@ -17,7 +17,7 @@ from tests.support import PATIENCE_SECONDS, assert_unauthorized, claims, private
 from tests.support.apps import ASYMMETRIC, verifying
 from tests.support.key_publisher import Publisher, jwk, published
 
-# At this age a key set is refreshed, which begins at half its lifespan.
+# An age past half the lifespan, from which on a key set is refreshed.
 EARLY_REFRESH_SECONDS = 0.6 * jwks.LIFESPAN_SECONDS
 
 

@@ -83,7 +83,7 @@ def test_an_admitted_request_has_no_retry_after(reader: Caller) -> None:
     assert time.time() < int(response.headers["X-RateLimit-Reset"]) <= time.time() + 3601
 
 
-def test_every_response_to_an_authenticated_read_states_the_limit(
+def test_the_errors_of_an_authenticated_read_state_the_limit(
     settings: Settings, sync_job: Caller, user_id: str, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_args: object, **_kwargs: object) -> None:
@@ -124,7 +124,9 @@ def test_a_new_token_another_address_or_upper_case_does_not_make_a_new_user(
     assert response.status_code == 429
 
 
-def test_a_refused_token_costs_nobody_anything(limited: Flask, reader: Caller, user_id: str) -> None:
+def test_a_refused_token_does_not_count_against_the_limit_of_its_user(
+    limited: Flask, reader: Caller, user_id: str
+) -> None:
     for _ in range(5):
         response = Caller(limited, user_token(user_id) + "x").latest()
         assert response.status_code == 401

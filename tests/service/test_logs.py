@@ -63,7 +63,7 @@ def test_a_line_break_in_the_path_does_not_break_the_line(anonymous: FlaskClient
     assert [line["event"] for line in output.lines] == ["request"]
 
 
-def test_an_exception_is_logged_with_where_it_was_raised(raising: Flask, output: Output) -> None:
+def test_an_exception_is_logged_with_the_place_where_it_was_raised(raising: Flask, output: Output) -> None:
     raising.test_client().get("/raise")
     [fault] = [line for line in output.lines if line["event"] != "request"]
     assert fault["level"] == "error"

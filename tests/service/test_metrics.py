@@ -87,11 +87,16 @@ def test_corrections_withdrawals_and_duplicates_are_counted(
     assert [now - then for now, then in zip(counts(), before, strict=True)] == [2, 1, 1]
 
 
-def test_an_admitted_read_is_counted_as_a_decision_of_the_limiter(anonymous: FlaskClient, user: Caller) -> None:
-    before = count(anonymous, "limiter_decisions_total", decision="admitted")
-    user.latest()
+def test_the_limiters_decisions_are_counted(anonymous: FlaskClient, settings: Settings, user_id: str) -> None:
+    def both() -> list[float]:
+        return [count(anonymous, "limiter_decisions_total", decision=d) for d in ("admitted", "refused")]
 
-    assert count(anonymous, "limiter_decisions_total", decision="admitted") == before + 1
+    before = both()
+    with serving(replace(settings, api_read_limit="2/hour")) as app:
+        user = Caller(app, user_token(user_id))
+        assert [user.latest().status_code for _ in range(3)] == [200, 200, 429]
+
+    assert [now - then for now, then in zip(both(), before, strict=True)] == [2, 1]
 
 
 def test_connections_are_counted_while_requests_hold_them(

@@ -19,7 +19,7 @@ def test_an_idle_primary_causes_no_lag() -> None:
     assert lag_after(*[100] * 600).seconds(100) == 0
 
 
-def test_a_write_after_a_long_idle_time_causes_a_short_lag() -> None:
+def test_a_write_after_a_long_idle_period_causes_a_short_lag() -> None:
     assert lag_after(*[100] * 600, 200).seconds(100) == 1
 
 
@@ -27,7 +27,7 @@ def test_the_lag_is_the_time_since_the_primary_was_where_the_standby_is() -> Non
     assert lag_after(100, 200, 300, 400).seconds(250) == 2
 
 
-def test_writes_before_the_first_check_count_as_old_as_that_check() -> None:
+def test_a_write_before_the_first_check_is_taken_to_be_as_old_as_that_check() -> None:
     assert lag_after(100, 200, 300).seconds(50) == 2
 
 

@@ -116,7 +116,7 @@ def test_migrations_started_at_once_all_grant_the_rights(deployed: Database) -> 
         assert {run.result() for run in runs} == {"The database is up to date."}
 
 
-def test_the_operators_page_creates_the_roles_migrates_and_turns_logging_on(database: Database) -> None:
+def test_the_documented_commands_create_the_roles_migrate_and_turn_logging_on(database: Database) -> None:
     operating.run(
         "Database roles",
         ADMIN_URL=database.url(database.administrator),

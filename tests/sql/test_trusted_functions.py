@@ -78,7 +78,7 @@ def test_only_the_owner_and_the_serving_role_may_call_trusted_functions(deployed
 
 
 def test_the_next_migration_run_lets_the_serving_role_call_trusted_functions(deployed: Database) -> None:
-    """The rights are revoked as if the role did not exist yet: roles belong to the whole server."""
+    """Revoking the rights stands in for a role that does not exist yet: roles belong to the whole server."""
     later = Database(deployed.url())
     later.execute_as_superuser(f"ALTER DATABASE {later.name} OWNER TO snapshots_owner")
     with psycopg.connect(later.url("snapshots_owner"), autocommit=True) as owner:
