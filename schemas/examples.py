@@ -201,7 +201,7 @@ CORRECTION_PROBLEMS = {
     409: _invalid(
         "The batch contradicts what is stored, or itself; nothing was stored.",
         "/corrections/0",
-        f"The snapshot was superseded otherwise; {_REPLACEMENT_ID} stands now.",
+        f"Another correction has superseded the snapshot; the current snapshot is {_REPLACEMENT_ID}.",
     ),
     415: {"detail": "Send the body as application/json."},
 }

@@ -67,7 +67,7 @@ def _conflict(match: CorrectionMatch) -> str:
     if match.status == "contradicts_batch":
         return "The batch holds different corrections of this snapshot."
     if match.status == "not_stored":
-        stands = f"; {match.standing_id} stands under its key" if match.standing_id else ""
-        return f"No snapshot with this id and key is stored{stands}."
-    stands = match.standing_id or "none"
-    return f"The snapshot was superseded otherwise; {stands} stands now."
+        current = f"; the current snapshot under its key is {match.standing_id}" if match.standing_id else ""
+        return f"No snapshot with this id and key is stored{current}."
+    current = f"the current snapshot is {match.standing_id}" if match.standing_id else "there is no current snapshot"
+    return f"Another correction has superseded the snapshot; {current}."

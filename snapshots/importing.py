@@ -19,7 +19,7 @@ _COPY = f"COPY import (line, amounts, {', '.join(ALL_COLUMNS)}) FROM STDIN"
 _MESSAGES = CONTRADICTIONS | {
     "contradicts_batch": "Other lines have this account, time and source with other values.",
     "contradicts_superseded": "This superseded snapshot is stored, or on another line, with other values.",
-    "stands": "This snapshot stands in the database: correct it through the API.",
+    "stands": "This snapshot is still current in the database: correct it through the API.",
     "erased": "The account was erased meanwhile; import the file again.",
 }
 # The share of the time after the reading that has passed when each step begins, measured with 200,000 rows.

@@ -47,7 +47,7 @@ def test_a_different_correction_of_a_replaced_snapshot_is_a_conflict_that_names_
 
     response = corrector.correct(correction(item, wrong, second))
 
-    message = f"The snapshot was superseded otherwise; {current} stands now."
+    message = f"Another correction has superseded the snapshot; the current snapshot is {current}."
     assert conflicts(response) == {"/corrections/0": [message]}
     assert balances(user, account_id) == ["100.00"]
 
@@ -59,7 +59,8 @@ def test_a_different_correction_of_a_withdrawn_snapshot_is_a_conflict_that_names
 
     response = corrector.correct(correction(item, wrong, usd("100.00")))
 
-    assert conflicts(response) == {"/corrections/0": ["The snapshot was superseded otherwise; none stands now."]}
+    message = "Another correction has superseded the snapshot; there is no current snapshot."
+    assert conflicts(response) == {"/corrections/0": [message]}
     assert balances(user, account_id) == []
 
 
@@ -76,7 +77,9 @@ def test_a_snapshot_that_was_never_stored_is_a_conflict_that_names_the_current_o
 
     # Nothing of the batch is stored, so the wrong snapshot is still current.
     assert conflicts(response) == {
-        "/corrections/1": [f"No snapshot with this id and key is stored; {wrong} stands under its key."],
+        "/corrections/1": [
+            f"No snapshot with this id and key is stored; the current snapshot under its key is {wrong}."
+        ],
         "/corrections/2": ["No snapshot with this id and key is stored."],
     }
     assert balances(user, account_id) == ["10000.00"]

@@ -151,7 +151,7 @@ def test_a_superseded_snapshot_that_is_still_current_is_a_fault(
     assert last["superseded_at"] is None
     superseded = {"reason": "x", "superseded_at": "2025-02-01T00:00:00Z", "superseded_by": "x"}
 
-    assert "stands in the database" in faults_of(flask, tmp_path, last | superseded)
+    assert "still current in the database" in faults_of(flask, tmp_path, last | superseded)
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,11 @@ def test_the_prefilled_bodies_work_once_the_correction_has_the_id_that_its_409_n
     expect(execute(try_out(docs, "capture_snapshots"))).to_contain_text('"status": ')
     corrected = try_out(docs, "correct_snapshots")
     refused = execute(corrected)
-    expect(refused).to_contain_text("stands under its key")
+    expect(refused).to_contain_text("the current snapshot under its key is")
 
-    (standing,) = re.findall(r"([0-9a-f-]{36}) stands under its key", refused.inner_text())
+    (current_id,) = re.findall(r"current snapshot under its key is ([0-9a-f-]{36})", refused.inner_text())
     body = corrected.locator("textarea.body-param__text")
-    body.fill(re.sub(r'("id": )"[^"]+"', rf'\1"{standing}"', body.input_value()))
+    body.fill(re.sub(r'("id": )"[^"]+"', rf'\1"{current_id}"', body.input_value()))
     expect(execute(corrected)).to_contain_text('"corrected_count": 1')
 
 
