@@ -3,5 +3,5 @@
 
 GRANT SELECT ON schema_migrations TO snapshots_service;
 GRANT SELECT, INSERT ON accounts, balance_snapshots TO snapshots_service;
-GRANT SELECT ON superseded_snapshots TO snapshots_service;
+GRANT SELECT ON superseded_snapshots, comparable_snapshots, comparable_superseded_snapshots TO snapshots_service;
 GRANT EXECUTE ON FUNCTION hold_accounts, supersede_snapshots TO snapshots_service;

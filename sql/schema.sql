@@ -221,6 +221,21 @@ CREATE TABLE public.balance_snapshots (
     CONSTRAINT balance_snapshots_times_have_four_digit_years CHECK (((captured_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (captured_at < '10000-01-01 00:00:00+00'::timestamp with time zone) AND (created_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
 );
 
+CREATE VIEW public.comparable_snapshots AS
+ SELECT public.captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+    id,
+    user_id,
+    account_id,
+    balance,
+    available_balance,
+    holdings_value,
+    cash_value,
+    currency,
+    source,
+    captured_at,
+    created_at
+   FROM public.balance_snapshots;
+
 CREATE TABLE public.superseded_snapshots (
     id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -247,6 +262,25 @@ CREATE TABLE public.superseded_snapshots (
     CONSTRAINT superseded_snapshots_reason_has_1_to_500_characters CHECK (((char_length(reason) >= 1) AND (char_length(reason) <= 500))),
     CONSTRAINT superseded_snapshots_superseded_at_has_four_digit_year CHECK (((superseded_at >= '0001-01-01 00:00:00+00'::timestamp with time zone) AND (superseded_at < '10000-01-01 00:00:00+00'::timestamp with time zone)))
 );
+
+CREATE VIEW public.comparable_superseded_snapshots AS
+ SELECT public.captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+    id,
+    user_id,
+    account_id,
+    balance,
+    available_balance,
+    holdings_value,
+    cash_value,
+    currency,
+    source,
+    captured_at,
+    created_at,
+    reason,
+    superseded_at,
+    superseded_by,
+    replaced_by
+   FROM public.superseded_snapshots;
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);

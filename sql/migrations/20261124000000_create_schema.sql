@@ -156,6 +156,20 @@ CREATE FUNCTION captured_amounts(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN ARRAY[balance, available_balance, holdings_value, cash_value];
 
+-- The tables with these amounts, for statements that compare captures. The amounts come first, because CREATE OR REPLACE
+-- VIEW can add columns only at the end.
+CREATE VIEW comparable_snapshots AS
+SELECT
+    captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+    *
+FROM balance_snapshots;
+
+CREATE VIEW comparable_superseded_snapshots AS
+SELECT
+    captured_amounts(balance, available_balance, holdings_value, cash_value) AS amounts,
+    *
+FROM superseded_snapshots;
+
 -- The items of a batch of captures or corrections, numbered from 1, each with its amounts as an array. A capture has no
 -- id and no reason, a withdrawal no values.
 CREATE FUNCTION parse_items(items json) RETURNS TABLE (

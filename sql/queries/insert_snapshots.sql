@@ -21,15 +21,11 @@ repetition AS (
     -- CASE, which no index supports, keeps the planner from the primary key: an account may have many corrections.
     SELECT item.ordinality
     FROM item
-    INNER JOIN superseded_snapshots AS superseded
+    INNER JOIN comparable_superseded_snapshots AS superseded
         ON
             item.account_id = superseded.account_id
             AND item.captured_at = superseded.captured_at AND item.source = superseded.source
-            AND item.currency = superseded.currency
-            AND item.amounts
-            = captured_amounts(
-                superseded.balance, superseded.available_balance, superseded.holdings_value, superseded.cash_value
-            )
+            AND item.currency = superseded.currency AND item.amounts = superseded.amounts
     WHERE
         CASE WHEN superseded.user_id = item.user_id THEN TRUE END
         AND routed_to(superseded.user_id, %(users)s::uuid[])

@@ -12,9 +12,9 @@ WITH stored AS (
     SELECT
         import.line,
         stored.currency,
-        captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value) AS amounts
+        stored.amounts
     FROM import
-    INNER JOIN balance_snapshots AS stored
+    INNER JOIN comparable_snapshots AS stored
         ON
             import.user_id = stored.user_id
             AND import.account_id = stored.account_id

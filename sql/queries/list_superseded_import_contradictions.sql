@@ -24,7 +24,7 @@ stored AS (
         import.line,
         stored.*
     FROM import
-    INNER JOIN superseded_snapshots AS stored
+    INNER JOIN comparable_superseded_snapshots AS stored
         ON
             import.user_id = stored.user_id AND import.account_id = stored.account_id
             AND import.source = stored.source AND import.captured_at = stored.captured_at
@@ -56,7 +56,7 @@ WHERE
         )
         IS DISTINCT FROM row(
             stored.currency,
-            captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value),
+            stored.amounts,
             stored.created_at, stored.reason, stored.superseded_at, stored.superseded_by, stored.replaced_by
         )
     )

@@ -12,7 +12,7 @@ WITH superseded AS (
         stored.source,
         stored.captured_at,
         stored.currency,
-        captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value) AS amounts,
+        stored.amounts,
         stored.replaced_by
     FROM (
         SELECT DISTINCT
@@ -20,7 +20,7 @@ WITH superseded AS (
             import.account_id
         FROM import
     ) AS account
-    INNER JOIN superseded_snapshots AS stored
+    INNER JOIN comparable_superseded_snapshots AS stored
         ON account.user_id = stored.user_id AND account.account_id = stored.account_id
     WHERE routed_to(stored.user_id, %(users)s::uuid[])
     UNION ALL

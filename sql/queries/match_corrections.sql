@@ -37,11 +37,9 @@ standing AS (
         item.ordinality,
         standing.id,
         standing.currency,
-        captured_amounts(
-            standing.balance, standing.available_balance, standing.holdings_value, standing.cash_value
-        ) AS amounts
+        standing.amounts
     FROM item
-    INNER JOIN balance_snapshots AS standing
+    INNER JOIN comparable_snapshots AS standing
         ON
             item.user_id = standing.user_id AND item.account_id = standing.account_id
             AND item.captured_at = standing.captured_at AND item.source = standing.source
@@ -61,11 +59,9 @@ replacement AS (
     SELECT
         item.ordinality,
         replacement.currency,
-        captured_amounts(
-            replacement.balance, replacement.available_balance, replacement.holdings_value, replacement.cash_value
-        ) AS amounts
+        replacement.amounts
     FROM superseded AS item
-    INNER JOIN superseded_snapshots AS replacement
+    INNER JOIN comparable_superseded_snapshots AS replacement
         ON
             item.account_id = replacement.account_id
             AND item.captured_at = replacement.captured_at AND item.source = replacement.source

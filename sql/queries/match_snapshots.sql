@@ -21,11 +21,9 @@ stored AS (
     SELECT
         item.ordinality,
         stored.id,
-        item.currency = stored.currency AND item.amounts
-        = captured_amounts(stored.balance, stored.available_balance, stored.holdings_value, stored.cash_value)
-            AS is_equal
+        item.currency = stored.currency AND item.amounts = stored.amounts AS is_equal
     FROM item
-    INNER JOIN balance_snapshots AS stored
+    INNER JOIN comparable_snapshots AS stored
         ON
             item.user_id = stored.user_id AND item.account_id = stored.account_id
             AND item.source = stored.source AND item.captured_at = stored.captured_at
@@ -47,14 +45,11 @@ superseded AS (
         item.ordinality,
         superseded.id
     FROM compared AS item
-    INNER JOIN superseded_snapshots AS superseded
+    INNER JOIN comparable_superseded_snapshots AS superseded
         ON
             item.account_id = superseded.account_id
             AND item.captured_at = superseded.captured_at AND item.source = superseded.source
-            AND item.currency = superseded.currency
-            AND item.amounts = captured_amounts(
-                superseded.balance, superseded.available_balance, superseded.holdings_value, superseded.cash_value
-            )
+            AND item.currency = superseded.currency AND item.amounts = superseded.amounts
     WHERE
         NOT item.is_equal
         AND CASE WHEN superseded.user_id = item.user_id THEN TRUE END

@@ -23,6 +23,8 @@ SERVICE_PRIVILEGES = {
     "accounts": {"SELECT", "INSERT"},
     "balance_snapshots": {"SELECT", "INSERT"},
     "superseded_snapshots": {"SELECT"},
+    "comparable_snapshots": {"SELECT"},
+    "comparable_superseded_snapshots": {"SELECT"},
 }
 
 
