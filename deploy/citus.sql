@@ -64,4 +64,10 @@ WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'balance_sn
 SELECT create_distributed_table('superseded_snapshots', 'user_id', colocate_with => 'balance_snapshots')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'superseded_snapshots'::regclass AND partmethod = 'h');
 
+-- Citus creates the views of a table anew when it distributes the table, without their privileges.
+SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = 'snapshots_service') AS has_service_role \gset
+\if :has_service_role
+\ir ../sql/grants.sql
+\endif
+
 COMMIT;
