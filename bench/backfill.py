@@ -56,7 +56,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
 
 
 def _write(file: Path) -> None:
-    """Write a file with hourly snapshots of a thousand accounts, each row with different amounts."""
+    """Write a file with hourly snapshots of a thousand accounts, each row with a different balance."""
     with file.open("w") as text:
         text.write(",".join(COLUMNS) + "\n")
         for number in range(ROWS):

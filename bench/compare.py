@@ -75,7 +75,10 @@ def load(service: Service, scenario: Scenario, connections: int, seconds: float)
 
 
 def _respond(service: Service, scenario: Scenario) -> tuple[bytes, float]:
-    """Return the response and the seconds it took, of a request that was sent before, so that the ids are known."""
+    """Send a request twice; return the second response and its seconds.
+
+    The first capture of a batch creates the ids that every later one returns.
+    """
     request = scenario.request.replace("$STAMP", "1999-01-01T00:00:00")
     _body(service.bases[0], request)
     started_at = time.monotonic()

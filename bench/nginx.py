@@ -1,7 +1,7 @@
 """The cost of nginx: the service through nginx as deployed, and gunicorn alone with the same settings, in turns.
 
-The requests come from many users, because nginx limits the concurrent reads of one token, over too few connections for
-nginx to shed any.
+nginx limits the concurrent reads of one token, so the requests come from many users. It sheds requests when there are
+too many at once, so the connections are few.
 """
 
 from collections.abc import Iterator

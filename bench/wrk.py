@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_suffix(".lua")
 
 
 class WrkError(Exception):
-    """wrk is missing, or its requests failed; the message says what to do."""
+    """wrk is missing, or its requests failed; the message says which."""
 
 
 class Load(NamedTuple):

@@ -228,7 +228,7 @@ def shell(database_url: str) -> Flasks:
 
 @pytest.fixture
 def stored(database_url: str, user_id: str) -> Stored:
-    """The user's snapshots."""
+    """A function that returns account, instant, source and balance of each of the user's snapshots."""
 
     def read() -> list[tuple[Any, ...]]:
         with psycopg.connect(database_url) as connection:

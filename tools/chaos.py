@@ -27,7 +27,7 @@ from tools import greedy, postgres, processes, stack
 from tools.callers import NO_FAULT, Callers, Request
 from tools.stack import Stack
 
-# Duration of the faults that are not instantaneous.
+# Durations of the faults that last for a while: of an outage of PostgreSQL, and of the others.
 FAULT_SECONDS = 2.0
 OUTAGE_SECONDS = 2.0
 # Pause between two faults.
@@ -100,14 +100,14 @@ class Chaos:
     def lost_and_duplicated(self) -> tuple[int, int]:
         """Return the number of acknowledged snapshots that are not stored, and of those stored more than once.
 
-        A superseded snapshot is stored too. Only one snapshot of a key may stand.
+        A superseded snapshot counts as stored. Each key may have only one current snapshot.
         """
         with psycopg.connect(self._stack.admin_url) as connection:
-            standing = connection.execute("SELECT id, (account_id, captured_at, source)::text FROM balance_snapshots")
-            rows = standing.fetchall()
+            query = "SELECT id, (account_id, captured_at, source)::text FROM balance_snapshots"
+            current = connection.execute(query).fetchall()
             superseded = connection.execute("SELECT id FROM superseded_snapshots").fetchall()
-        stored = Counter(row[0] for row in [*rows, *superseded])
-        duplicates = len(rows) - len({key for _, key in rows})
+        stored = Counter(row[0] for row in [*current, *superseded])
+        duplicates = len(current) - len({key for _, key in current})
         return (
             sum(stored[acknowledged] == 0 for acknowledged in set(self.callers.acknowledged)),
             duplicates + sum(count > 1 for count in stored.values()),
@@ -117,11 +117,11 @@ class Chaos:
         """Return the number of acknowledged corrections that are not stored exactly once, or were undone."""
         with psycopg.connect(self._stack.admin_url) as connection:
             stored = Counter(connection.execute("SELECT id, replaced_by FROM superseded_snapshots").fetchall())
-            standing = {row[0] for row in connection.execute("SELECT id FROM balance_snapshots")}
+            current = {row[0] for row in connection.execute("SELECT id FROM balance_snapshots")}
         lost = [
             id_
             for id_, replaced_by in self.callers.corrected.items()
-            if stored[id_, replaced_by] != 1 or id_ in standing or (replaced_by and replaced_by not in standing)
+            if stored[id_, replaced_by] != 1 or id_ in current or (replaced_by and replaced_by not in current)
         ]
         return len(lost) + len(self.callers.undone)
 

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 _SQUAWK = [str(Path(sys.executable).parent / "squawk"), "--pg-version", "15"]
-# dbmate sends such a file whole, and PostgreSQL runs statements that are sent together in one transaction. So the file
-# can hold only one statement, and none to set timeouts. IF NOT EXISTS would accept the invalid index of a failed build.
+# dbmate sends a file with transaction:false as one query, and PostgreSQL runs the statements of one query in one
+# transaction. So the file can hold only one statement, and none to set timeouts. IF NOT EXISTS would accept the invalid
+# index of a failed build.
 _OUTSIDE_A_TRANSACTION = ["--exclude", "prefer-robust-stmts,require-lock-timeout,require-statement-timeout"]
 
 

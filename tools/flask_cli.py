@@ -1,4 +1,4 @@
-"""`make flask CMD="snapshots export --user ..."`: run a command of the service on the database of `make run`."""
+"""`make flask CMD="..."`: run a command of the service on DATABASE_URL or the embedded database."""
 
 import os
 import signal

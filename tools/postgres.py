@@ -37,7 +37,7 @@ log_line_prefix = '%m [%p] '
 
 
 class PostgresError(Exception):
-    """The embedded server cannot run; the message says what to do."""
+    """The embedded server or one of PostgreSQL's programs failed; the message says why."""
 
 
 def program(name: str) -> str:

@@ -19,7 +19,7 @@ INTERVAL = "1s"
 
 
 class PrometheusError(Exception):
-    """Prometheus or mtail is missing, or Prometheus does not start; the message says what to do."""
+    """Prometheus or mtail is missing, or Prometheus does not start; the message says which."""
 
 
 class Prometheus:

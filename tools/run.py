@@ -83,7 +83,7 @@ def _check_port(settings: Settings) -> None:
     except OSError as error:
         sys.exit(
             f"make run: cannot listen on {settings.address} ({error.strerror});"
-            " stop the process that does, or run PORT=8001 make run"
+            " stop the process that uses this port, or run PORT=8001 make run"
         )
 
 

@@ -1,8 +1,8 @@
 """`make stack`: run the stack of deploy/compose.yaml without Docker until Ctrl-C.
 
-nginx listens on PORT and, for /metrics and /readyz, on INTERNAL_PORT; if mtail is installed, nginx's own metrics are
-on NGINX_METRICS_PORT. gunicorn listens on a unix socket that only nginx can reach. Valkey and PostgreSQL are started
-too, with one database role for migrations and one for serving. All of it uses the files of deploy/.
+nginx listens on PORT and, for /metrics, /readyz and /healthz, on INTERNAL_PORT; if mtail is installed, nginx's own
+metrics are on NGINX_METRICS_PORT. gunicorn listens on a unix socket instead of a port. Valkey and PostgreSQL are
+started too, with one database role for migrations and one for serving. All of it uses the files of deploy/.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ START_SECONDS = 60
 
 
 class StackError(Exception):
-    """A part of the stack is missing or does not start; the message says what to do."""
+    """A part of the stack is missing or does not start; the message says which."""
 
 
 class Stack:

@@ -42,7 +42,7 @@ def claims(**changed: Any) -> dict[str, Any]:
 
 @cache
 def private_key(algorithm: str, name: str = "first") -> Any:
-    """Return the private key of this name."""
+    """Return the private key of this algorithm and name, generated on first use."""
     return {
         "RS256": lambda: rsa.generate_private_key(65537, 2048),
         "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -104,7 +104,7 @@ PATIENCE_SECONDS = 60
 def until(
     happens: Callable[[], bool], seconds: float = PATIENCE_SECONDS, log: Path | None = None, *, pause: float = 0.05
 ) -> None:
-    """Wait until it happens, checking every `pause` seconds; fail with the log if it takes longer than `seconds`."""
+    """Wait until `happens` returns true, calling it every `pause` seconds; fail with the log after `seconds`."""
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, log.read_text() if log else f"did not happen within {seconds} s"
@@ -145,7 +145,7 @@ def correction(
 
 
 def usd(balance: str, **amounts: str) -> dict[str, Any]:
-    """Return the values of a replacement."""
+    """Return a replacement in US dollars."""
     return {"balance": balance, "currency": "USD", **amounts}
 
 

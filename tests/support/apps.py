@@ -1,4 +1,4 @@
-"""Apps as tests serve them."""
+"""Apps that run in the tests' own process."""
 
 import contextlib
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Flask]:
-    """Serve an app with these settings, and close it afterwards."""
+    """Create an app with these settings, and close it afterwards."""
     app = create_app(settings)
     try:
         yield app
@@ -41,7 +41,7 @@ def generous_database_timeouts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def verifying(settings: Settings, algorithm: str, **key: str) -> Iterator[Flask]:
-    """Serve an app that verifies tokens by this algorithm and key."""
+    """Create an app that verifies tokens with this algorithm and key."""
     environ = {"DATABASE_URL": settings.database_url, "JWT_ALGORITHM": algorithm, **key}
     with serving(Settings.from_env(environ)) as app:
         yield app

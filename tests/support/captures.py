@@ -1,4 +1,4 @@
-"""Captures and what they leave behind."""
+"""Captures and the snapshots that they store."""
 
 from typing import Any
 

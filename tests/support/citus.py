@@ -25,7 +25,7 @@ def coordinator_url() -> str | None:
 
 
 def waiting_sessions() -> str:
-    """Return a query of the sessions that wait for a lock, on any node."""
+    """Return a query for the sessions that wait for a lock, on any node."""
     sessions = "SELECT pid FROM pg_locks WHERE NOT granted"
     if coordinator_url():
         sessions += " UNION SELECT citus_pid_for_gpid(waiting_gpid) AS pid FROM citus_lock_waits"

@@ -1,4 +1,4 @@
-"""New data directories for PostgreSQL, copied from one that is made once a run."""
+"""New data directories for PostgreSQL, copied from one that is made once per run."""
 
 import os
 import shutil
@@ -8,14 +8,14 @@ import psycopg
 
 from tools import local, postgres
 
-# The environment variable that names the folder of the original to the workers of a run.
+# The environment variable that tells the workers of a run where the original is.
 CLUSTERS = "SNAPSHOTS_TEST_CLUSTERS"
 
 
 def new_cluster(data: Path) -> Path:
     """Make a data directory as the first `make run` or `make stack` would, but without running initdb; return it.
 
-    Its server does not wait for the disk, because tests kill servers and no machine.
+    Its server runs with fsync off, because tests kill servers but never the machine.
     """
     original = _original()
     data.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ Stored = Callable[[], list[tuple[Any, ...]]]
 
 
 def environ(database_url: str) -> dict[str, str]:
-    """Return all settings that a command needs, and none of those for serving."""
+    """Return an environment with every setting that a command needs, and none of those for serving."""
     return {**clean_environ(), "DATABASE_URL": database_url}
 
 

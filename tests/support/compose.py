@@ -1,9 +1,9 @@
-"""deploy/compose.yaml without Docker: its services run on this machine's programs, otherwise as the file says.
+"""deploy/compose.yaml without Docker: its services run this machine's programs, but otherwise as the file says.
 
 A service gets the command, environment, user, mounts, secrets and host names that Compose would give it, on a root file
 system of its own, in a network that all services share. In place of the images there are the programs of this machine,
-and what the Dockerfiles of deploy/ copy and set. This tests neither the images themselves nor limits, restarts or the
-order of starts.
+and what the Dockerfiles of deploy/ copy and set. The images themselves, limits, restarts and the order of starts remain
+untested.
 """
 
 import contextlib

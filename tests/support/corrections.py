@@ -17,7 +17,7 @@ def replacement_of(response: Response) -> str:
 
 
 def balances(user: Caller, account_id: str) -> list[str]:
-    """Return the balances of an account that stand, newest first."""
+    """Return the balances of an account's current snapshots, newest first."""
     return [each["balance"] for each in user.recent(account_id).json["snapshots"]]
 
 

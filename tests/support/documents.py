@@ -49,7 +49,7 @@ def checkout(folder: Path) -> Path:
 def paste(
     pasted: list[Example], folder: Path, environ: Mapping[str, str], address: str = DOCUMENTED_ADDRESS
 ) -> Iterator[tuple[Example, str]]:
-    """Paste blocks into one shell, one after the other; return each with what it printed.
+    """Paste blocks into one shell, one after the other; yield each with its output.
 
     `address` replaces the address that the pages give for the service. Fails when a block fails.
     """

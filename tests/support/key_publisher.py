@@ -24,7 +24,7 @@ def published(name: str, algorithm: str = "ES256", **headers: Any) -> str:
 
 
 class Publisher:
-    """An HTTP server that publishes a key set, counts who fetches it, and can be told to misbehave."""
+    """An HTTP server that publishes a key set, counts the requests for it, and can be told to misbehave."""
 
     def __init__(self) -> None:
         self.fetches = 0
@@ -42,7 +42,7 @@ class Publisher:
                 with contextlib.suppress(OSError):  # a client that stopped waiting
                     self.send_response(publisher.status)
                     self.end_headers()
-                    while publisher.drips:  # never longer between two bytes than a client waits for one
+                    while publisher.drips:  # each pause is shorter than a client's timeout
                         self.wfile.write(b" ")
                         time.sleep(0.02)
                     self.wfile.write(publisher.body)

@@ -18,7 +18,7 @@ from tools.migrate import migrate
 
 
 class PostgresServer:
-    """A migrated PostgreSQL server that can be stopped, killed, frozen and started again at the same place."""
+    """A migrated PostgreSQL server that can be stopped, killed, frozen and restarted on the same data and socket."""
 
     def __init__(self, folder: Path) -> None:
         self._data = folder / "data"
@@ -91,7 +91,7 @@ class Standby(PostgresServer):
 
     @contextlib.contextmanager
     def lagging(self) -> Iterator[None]:
-        """Stop replaying what the primary writes."""
+        """Pause the replay until the context ends."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("SELECT pg_wal_replay_pause()")
             try:
@@ -102,7 +102,7 @@ class Standby(PostgresServer):
 
 
 class Network:
-    """A TCP relay to a server that can swallow data and attempts to connect."""
+    """A TCP relay to a server, which can stop passing on data and stop accepting connections."""
 
     def __init__(self, url: str) -> None:
         self._socket = f"{conninfo_to_dict(url)['host']}/.s.PGSQL.5432"

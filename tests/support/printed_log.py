@@ -24,7 +24,7 @@ class Output:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Return the lines of requests, without those of the pool's threads. Fails if a line is not JSON."""
+        """The lines, without those of the connection pool, which come at any time. Fails if one is not JSON."""
         lines: list[dict[str, Any]] = [json.loads(line) for line in self.text.splitlines()]
         return [line for line in lines if line["logger"] != "psycopg.pool"]
 

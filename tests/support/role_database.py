@@ -33,7 +33,7 @@ def database_url(server_url: str, user: str, database: str) -> str:
 
 
 class Database:
-    """An empty database, owned by `administrator`: no superuser, but with CREATEROLE."""
+    """An empty database, owned by `administrator`, who is not a superuser but has CREATEROLE."""
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url

@@ -71,7 +71,7 @@ class Run:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return our environment without the settings of the service, and without those of a `make` that runs us."""
+    """Return our environment without the settings that would change a run, and without the variables of `make`."""
     ours = {
         "DATABASE_URL",
         "JWT_SECRET_KEY",

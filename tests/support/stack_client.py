@@ -145,7 +145,7 @@ def _problem_schema(status: int) -> dict[str, Any]:
     responses = CONTRACT["paths"]["/balance-snapshots"]["get"]["responses"]
     if str(status) in responses:
         return strict_schema(CONTRACT, status, responses[str(status)])
-    # Statuses that no operation documents: a method or an HTTP version that is not for this API, an unknown path.
+    # Statuses that no operation documents: an unknown path, or a method or an HTTP version that is not supported.
     title = HTTPStatus(status).phrase
     known = {"status": status, "title": title, "type": BASE_URL + title.lower().replace(" ", "_")}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": known}

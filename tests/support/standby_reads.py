@@ -20,13 +20,13 @@ from tests.support.apps import serving
 from tests.support.postgres_server import PostgresServer
 
 THREADS = 4
-# The delay that a busy machine may add to a limit of the service.
+# A busy machine may exceed a limit of the service by this much.
 SLACK_SECONDS = 5
 
 
 @contextmanager
 def reading_from(settings: Settings, primary: PostgresServer, hosts: str, **options: str) -> Iterator[Flask]:
-    """Serve an app that reads from the standbys on these hosts, and wait until it does."""
+    """Create an app that reads from the standbys on these hosts, and wait until it does."""
     query = {"host": hosts, "target_session_attrs": "standby", **options}
     url = f"postgresql://snapshots@/postgres?{urlencode(query, quote_via=quote)}"
     with serving(replace(settings, database_url=primary.url, read_database_url=url, web_threads=THREADS)) as app:
@@ -49,7 +49,7 @@ def is_read_from_standby(app: Flask, **headers: str) -> bool:
 
 @contextmanager
 def no_failed_reads(app: Flask) -> Iterator[None]:
-    """Read over all threads until the context ends, and fail unless each read succeeded within its deadline."""
+    """Keep reading in all threads until the context ends; fail unless each read succeeded within its deadline."""
     ended = threading.Event()
 
     def reads(_: int) -> list[tuple[int, float]]:

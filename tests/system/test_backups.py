@@ -14,13 +14,13 @@ import psycopg
 import pytest
 
 from config import Settings
-from tests.support import Caller, captured, operating, snapshot, user_token
+from tests.support import Caller, captured, correction, operating, snapshot, usd, user_token
 from tests.support.apps import serving
 from tests.support.clusters import new_cluster
 from tests.support.role_database import SERVICE_PRIVILEGES, Database, database_url
 from tools import postgres
 
-TABLES = ("accounts", "balance_snapshots", "schema_migrations")
+TABLES = ("accounts", "balance_snapshots", "superseded_snapshots", "schema_migrations")
 USER_ID, ACCOUNT_ID = str(uuid4()), str(uuid4())
 
 
@@ -41,8 +41,17 @@ def capture(settings: Settings, url: str, day: int) -> None:
         assert Caller(app, user_token(USER_ID)).recent(ACCOUNT_ID).json["total_count"] == day
 
 
+def correct(settings: Settings, url: str, day: int) -> None:
+    """Correct, as the service, the snapshot of a day."""
+    item = snapshot(USER_ID, ACCOUNT_ID, captured_at=f"2025-01-{day:02}T00:00:00Z")
+    with serving(replace(settings, database_url=url)) as app:
+        (stored,) = captured(Caller(app, user_token("sync-job", scope="balance-snapshots:write")), item)
+        corrector = Caller(app, user_token("support", scope="balance-snapshots:correct"))
+        assert corrector.correct(correction(item, stored["id"], usd("1.00"))).status_code == 200
+
+
 def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
+    """Return every row of every table."""
     with psycopg.connect(url) as connection:
         return {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1".encode()).fetchall() for table in TABLES}
 
@@ -56,7 +65,7 @@ def test_a_dump_is_restored_on_another_server(settings: Settings, tmp_path: Path
         old.deploy()
         for day in (1, 2):
             capture(settings, old.url("snapshots_service"), day)
-
+        correct(settings, old.url("snapshots_service"), 1)
         operating.run("Dump", BACKUPS=str(tmp_path), OWNER_URL=old.url("snapshots_owner"))
         operating.run(
             "Restore a dump",
@@ -89,6 +98,7 @@ def test_a_server_is_restored_to_the_moment_before_a_mistake(settings: Settings,
         operating.run("Base backup", SUPERUSER_URL=server_url, **variables)
         (base,) = (tmp_path / "backups").glob("base-*")
         capture(settings, service_url, 2)
+        correct(settings, service_url, 1)
         before = contents(service_url)
         with psycopg.connect(database.url("snapshots_owner"), autocommit=True) as connection:
             (moment,) = connection.execute("SELECT clock_timestamp()::text").fetchone() or ("",)

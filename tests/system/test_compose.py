@@ -17,7 +17,7 @@ from tests.support.compose import Compose, read_files
 ORIGIN = "https://app.example.com"
 MISSING = [name for name in ("nginx", "mtail", "prometheus", "envsubst", "wget", "nsenter") if not shutil.which(name)]
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and other users take root"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter namespaces and switch users"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {' '.join(MISSING)}"),
 ]
 
@@ -63,7 +63,7 @@ def until_healthy(compose: Compose, name: str) -> None:
 
 
 def curl(compose: Compose, url: str, *options: str) -> tuple[int, str]:
-    """Send a request from the host that runs the services; return its status and body."""
+    """Send a request from the container of nginx; return the status and the body of the response."""
     done = compose.run("nginx", "curl", "--silent", "--write-out", "\n%{http_code}", *options, url)
     body, _, status = done.stdout.rpartition("\n")
     return int(status), body
@@ -109,13 +109,13 @@ def test_the_public_port_serves_neither_docs_nor_metrics(services: Compose, path
 
 
 @pytest.mark.parametrize("path", [f"{API}/balance-snapshots", "/metrics"], ids=["service", "nginx"])
-def test_the_web_origin_reaches_the_service_and_nginx(services: Compose, path: str) -> None:
+def test_the_service_and_nginx_allow_the_web_origin(services: Compose, path: str) -> None:
     _, head = curl(services, f"http://127.0.0.1:8000{path}", "--head", "-H", f"Origin: {ORIGIN}")
 
     assert f"Access-Control-Allow-Origin: {ORIGIN}" in head.splitlines()
 
 
-def test_docs_can_be_turned_on() -> None:
+def test_the_setting_docs_is_passed_to_the_service_and_false_if_empty() -> None:
     environments = [
         read_files({"DOCS": value}, "compose.yaml")["services"]["service"]["environment"] for value in ("true", "")
     ]
@@ -148,7 +148,7 @@ def unstarted(tmp_path: Path, secrets: Path) -> Iterator[Compose]:
 
 
 def test_the_database_is_not_healthy_before_its_scripts_have_run(unstarted: Compose, tmp_path: Path) -> None:
-    """While they run, the server answers on its socket."""
+    """While they run, the server already answers on its socket, but must not count as healthy."""
     signals = tmp_path / "signals"
     signals.mkdir()
     signals.chmod(0o777)
@@ -169,13 +169,13 @@ def test_the_database_is_not_healthy_before_its_scripts_have_run(unstarted: Comp
     until_healthy(unstarted, "postgres")
 
 
-def test_a_migration_that_finds_no_database_fails_and_is_repeated(unstarted: Compose) -> None:
+def test_a_migration_that_finds_no_database_fails_and_is_configured_to_restart(unstarted: Compose) -> None:
     assert unstarted.start("migrate").wait(PATIENCE_SECONDS) != 0
     assert unstarted.file["services"]["migrate"]["restart"] == "on-failure"
 
 
-def test_a_secret_that_the_service_may_not_read_ends_its_start_with_a_line(tmp_path: Path, secrets: Path) -> None:
-    # The copies are root's.
+def test_the_service_names_a_secret_that_it_may_not_read_and_does_not_start(tmp_path: Path, secrets: Path) -> None:
+    # The copies belong to root.
     copied = shutil.copytree(secrets, tmp_path / "secrets")
     (tmp_path / "state").mkdir()
     compose = Compose(tmp_path / "state", copied, {})
@@ -186,7 +186,7 @@ def test_a_secret_that_the_service_may_not_read_ends_its_start_with_a_line(tmp_p
         compose.close()
 
 
-def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) -> None:
+def test_nginx_serves_tls_with_compose_tls_yaml(tmp_path: Path, secrets: Path) -> None:
     copied = shutil.copytree(secrets, tmp_path / "secrets")
     key, certificate = copied / "tls_key", copied / "tls_certificate"
     subprocess.run(
@@ -208,8 +208,8 @@ def test_nginx_serves_tls_with_the_second_file(tmp_path: Path, secrets: Path) ->
         compose.close()
 
 
-def test_the_service_reads_from_standbys_with_the_third_file(tmp_path: Path, secrets: Path) -> None:
-    """There are none here, so each of the two workers logs that it has lost them."""
+def test_the_service_looks_for_standbys_with_compose_standbys_yaml(tmp_path: Path, secrets: Path) -> None:
+    """There are none here, so each of the two workers counts them as lost."""
     subprocess.run(["cp", "--archive", str(secrets), str(tmp_path)], check=True)
     subprocess.run(["bash", "-euc", example("Standbys", "sh")], cwd=tmp_path, check=True)
     (tmp_path / "state").mkdir()

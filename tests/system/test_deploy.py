@@ -1,4 +1,4 @@
-"""Properties of deploy/compose.yaml and deploy/Dockerfile that no run can show; test_compose.py runs them."""
+"""Properties of the files of deploy/ that test_compose.py, which runs them, cannot show."""
 
 import re
 import subprocess

@@ -32,7 +32,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """A shell whose `make` keeps its data apart."""
+    """The environment of a shell whose `make` keeps its data in a folder of the test's own."""
     return clean_environ() | {"STATE_DIR": str(tmp_path / "state")}
 
 

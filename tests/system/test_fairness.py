@@ -23,13 +23,13 @@ pytestmark = needs_nginx
 # limit_conn in deploy/nginx.conf.
 MAX_UNDER_WAY = 4
 MAX_SECONDS = 0.5
-# What a busy machine may add.
+# A busy machine may exceed MAX_SECONDS by this much.
 SLACK_SECONDS = 1.0
 MAX_MEBIBYTES = 150
 READS = 15
 # Enough for each worker to have served several.
 MIN_GREEDY_READS = 12
-# How often the reads are sent until all of them arrive before the deadline of the first ones.
+# Attempts to send the reads so quickly that all of them arrive before the deadline of the first ones.
 ATTEMPTS = 3
 
 
@@ -51,7 +51,7 @@ class Greed:
     seconds: list[float]
     """The duration of each of the other user's reads."""
     overtaken_by: list[int]
-    """The number of the greedy user's reads that were answered while each of them waited."""
+    """For each of the other user's reads, the number of greedy reads that were answered while it waited."""
     peak_mebibytes: list[float]
     """The most memory that a worker took, by worker."""
 
@@ -87,7 +87,7 @@ def peak(pid: int) -> float:
 
 
 def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greed: Greed) -> None:
-    """However slow the machine is, a read waits for no more of the greedy user's reads than may be under way."""
+    """However slow the machine is, a read waits for no more of the greedy user's reads than may be in progress."""
     assert greed.others == {200}
     assert statistics.median(greed.overtaken_by) <= MAX_UNDER_WAY
     assert statistics.median(greed.seconds) < MAX_SECONDS + SLACK_SECONDS

@@ -1,4 +1,4 @@
-"""Gunicorn's own responses and logs, for requests that never reach the application, and the start of its workers."""
+"""Gunicorn with deploy/gunicorn.conf.py: its own responses, its log, what it sends, and the start of its workers."""
 
 import http.client
 import json
@@ -106,7 +106,7 @@ def test_head_has_the_headers_of_get(gunicorn: Gunicorn) -> None:
     assert heads[0] == heads[1] == heads[2]
 
 
-def test_sighup_takes_a_changed_secret(tmp_path: Path) -> None:
+def test_sighup_loads_a_changed_secret(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     new_secret = uuid4().hex

@@ -1,11 +1,11 @@
-"""The container image, as far as it can be tried without Docker: the files that it holds serve and migrate."""
+"""The container image, as far as it can be tried without Docker: its files serve, migrate and run the commands."""
 
 import subprocess
 import sys
 
 import pytest
 
-from tests.support import ROOT, SECRET
+from tests.support import ROOT, SECRET, USER
 from tests.support.image import Image, build
 from tests.support.running import clean_environ
 
@@ -41,6 +41,9 @@ def test_the_files_of_the_image_are_enough_to_migrate(image: Image, empty_databa
 
 
 def test_the_files_of_the_image_are_enough_for_the_commands(image: Image, database_url: str) -> None:
-    done = run(image, "flask", "--app", "commands", "snapshots", "export", "--help", DATABASE_URL=database_url)
+    export = ["flask", "--app", "commands", "snapshots", "export", "--user", USER]
+
+    done = run(image, *export, DATABASE_URL=database_url)
 
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("user_id,account_id,")

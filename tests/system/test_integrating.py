@@ -40,7 +40,7 @@ def test_every_other_example_prints_what_the_page_shows(run: Run, tmp_path: Path
             assert_shown(example, printed)
 
 
-def test_the_page_has_an_example_of_each_use_in_curl_and_in_python() -> None:
+def test_the_page_shows_the_output_of_eight_examples_in_curl_and_nine_in_python() -> None:
     shown = [example for example in EXAMPLES if example.shown]
 
     assert sum(example.text.startswith("curl") for example in shown) == 8

@@ -37,7 +37,7 @@ def test_the_readme_shows_a_request_and_its_response_within_thirty_lines() -> No
 
 
 @needs_browser
-def test_the_readme_begins_with_the_picture_that_make_screenshot_takes(tmp_path: Path) -> None:
+def test_the_readme_begins_with_a_picture_of_the_size_that_make_screenshot_takes(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^!\[.+\]\((.+)\)$", "\n".join(README.splitlines()[:12]), re.MULTILINE)
     command = ["make", "screenshot", f"VENV={sys.prefix}", f"PICTURE={tmp_path}/page.png"]
     subprocess.run(command, cwd=ROOT, env=clean_environ(), capture_output=True, timeout=300, check=True)
@@ -49,7 +49,7 @@ def test_the_readme_begins_with_the_picture_that_make_screenshot_takes(tmp_path:
 
 
 def size(png: bytes) -> bytes:
-    """The width and the height that a PNG's header gives."""
+    """Return the width and the height of a PNG, as its header encodes them."""
     assert png.startswith(b"\x89PNG")
     return png[16:24]
 

@@ -1,4 +1,4 @@
-"""The service on a streaming replica, before and after it is promoted."""
+"""The service on a streaming replica, before and after its promotion."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -47,7 +47,7 @@ def sync_job(app: Flask) -> Caller:
     return Caller(app, user_token("sync-job", scope="balance-snapshots:write"))
 
 
-def test_a_replica_answers_reads_of_what_is_captured_on_the_primary(app: Flask, primary_app: Flask) -> None:
+def test_a_replica_answers_reads_with_the_snapshots_captured_on_the_primary(app: Flask, primary_app: Flask) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
     captured(sync_job(primary_app), snapshot(user_id, account_id))
     user = Caller(app, user_token(user_id))
@@ -57,7 +57,7 @@ def test_a_replica_answers_reads_of_what_is_captured_on_the_primary(app: Flask, 
         assert (response.status_code, response.json["total_count"]) == (200, 1)
 
 
-def test_a_replica_refuses_captures_for_the_time_being(app: Flask) -> None:
+def test_a_replica_answers_captures_with_503_and_retry_after(app: Flask) -> None:
     response = sync_job(app).capture(snapshot(str(uuid4()), str(uuid4())))
 
     assert response.status_code == 503, response.text
@@ -66,7 +66,7 @@ def test_a_replica_refuses_captures_for_the_time_being(app: Flask) -> None:
 
 
 def test_a_replica_is_ready(app: Flask) -> None:
-    """It serves reads, and a load balancer that removed it would refuse those too."""
+    """It serves reads; if it were not ready, a load balancer would stop sending those too."""
     assert app.test_client().get("/readyz").status_code == 200
 
 

@@ -41,7 +41,7 @@ def status_of(url: str, bearer: str = "") -> int:
 
 
 def test_workers_together_admit_what_one_bucket_holds(workers: Gunicorn) -> None:
-    """No more reads than the bucket held plus what was refilled meanwhile."""
+    """They may admit the tokens that the bucket held, and those that were added while the reads were sent."""
     for _ in range(10):
         lost = workers.log.count("limiter_store_lost")
         started = time.monotonic()

@@ -73,7 +73,7 @@ def _end_sessions(connection: psycopg.Connection[Any]) -> None:
 
 
 def database_lines(running: Stack, trace_id: str) -> list[str]:
-    """Return the database's log lines of the server process that a request's line in the service's log names."""
+    """Return the lines in the database's log from the process that the request's line in the service's log names."""
 
     def requests() -> list[dict[str, Any]]:
         return [
@@ -93,7 +93,7 @@ def database_lines(running: Stack, trace_id: str) -> list[str]:
         ("accounts/{}/balance-snapshots", "list_recent_snapshots"),
     ],
 )
-def test_the_line_of_a_read_names_the_process_whose_lines_are_in_the_databases_log(
+def test_the_line_of_a_read_names_the_database_process_that_ran_its_query(
     verbose_stack: Stack, path: str, query: str
 ) -> None:
     trace_id = f"sql-{uuid4().hex}"
@@ -129,9 +129,11 @@ def test_the_line_of_a_capture_leads_to_each_of_its_statements_and_none_shows_an
 
 def test_every_line_of_the_logs_is_json_and_holds_no_token_or_query(running: Stack) -> None:
     bearer = user_token(str(uuid4()))
-    send_request(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
-    send_request(running, f"{API}/balance-snapshots?hush{'x' * 9000}")
+    refused = send_request(running, f"{API}/balance-snapshots?secret=hush", Authorization=f"Bearer {bearer}")
+    too_long = send_request(running, f"{API}/balance-snapshots?hush{'x' * 9000}")
 
+    for part, response in (("nginx", refused), ("nginx", too_long), ("gunicorn", refused)):
+        until(lambda part=part, response=response: response.headers["X-Trace-Id"] in running.log(part))  # type: ignore[misc]
     for part in ("nginx", "gunicorn"):
         for line in running.log(part).splitlines():
             assert {"time", "event"} <= set(json.loads(line))

@@ -1,7 +1,9 @@
 """The metrics of the stack, as Prometheus scrapes them."""
 
 import json
+import os
 import shutil
+import signal
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -13,11 +15,12 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import API, LATEST, PATIENCE_SECONDS, SCOPE, snapshot, until, user_token
+from tests.support import API, LATEST, PATIENCE_SECONDS, SCOPE, children_of, snapshot, until, user_token
 from tests.support.stack_client import (
     capture,
     frozen_service,
     needs_nginx,
+    past_nginx,
     read,
     send_request,
     started,
@@ -36,17 +39,34 @@ def get(url: str) -> str:
         return str(response.read().decode())
 
 
-def test_metrics_add_up_over_the_workers(running: Stack) -> None:
-    for _ in range(20):
-        read(running, str(uuid4()))
+def get_from_other_worker(running: Stack, worker: int, path: str) -> str:
+    """Return the response of the worker that is not this one, which is frozen meanwhile."""
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user_token(str(uuid4()))}\r\n"
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        response = past_nginx(running, f"{request}Connection: close\r\n\r\n".encode())
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert response.status == 200
+    return response.body.decode()
 
-    counted = [
-        float(line.split()[-1])
-        for line in get(f"{running.internal_base}/metrics").splitlines()
-        if line.startswith("http_request_duration_seconds_count")
-        and f'method="GET",route="{API}/balance-snapshots",status="200"' in line
-    ]
-    assert counted[0] >= 20
+
+def test_metrics_add_up_over_the_workers(running: Stack) -> None:
+    def count_reads(worker: int) -> float:
+        return sum(
+            float(line.split()[-1])
+            for line in get_from_other_worker(running, worker, "/metrics").splitlines()
+            if line.startswith("http_request_duration_seconds_count")
+            and f'method="GET",route="{LATEST}",status="200"' in line
+        )
+
+    workers = children_of(running.gunicorn.pid)
+    before = max(count_reads(worker) for worker in workers)
+    for worker in workers:
+        get_from_other_worker(running, worker, LATEST)
+
+    assert len(workers) == 2
+    assert min(count_reads(worker) for worker in workers) >= before + 2
 
 
 @pytest.mark.parametrize(("path", "status"), [("/readyz", "ready"), ("/healthz", "ok")])

@@ -38,9 +38,9 @@ def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(ru
     bearers = [user_token(str(uuid4())) for _ in range(24)]
 
     def timed(bearer: str) -> tuple[int, float]:
-        began = time.monotonic()
+        started_at = time.monotonic()
         status = send_request(running, f"{API}/balance-snapshots", Authorization=f"Bearer {bearer}").status
-        return status, time.monotonic() - began
+        return status, time.monotonic() - started_at
 
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(24) as threads:
         other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
@@ -53,7 +53,7 @@ def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(ru
 
 
 def test_excess_requests_are_shed_at_once_with_a_retry_after(running: Stack) -> None:
-    """There are more requests in progress than the proxy admits, while a lock holds the service up."""
+    """A lock holds the service up while more requests arrive than nginx admits at once."""
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(90) as threads:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])

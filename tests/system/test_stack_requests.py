@@ -43,7 +43,7 @@ def test_a_capture_is_read_back_through_the_proxy(running: Stack) -> None:
 
 
 @pytest.mark.parametrize("length", [5000, 7900])
-def test_a_long_url_that_passes_the_proxy_is_answered_by_the_service(running: Stack, length: int) -> None:
+def test_a_long_url_that_nginx_accepts_is_answered_by_the_service(running: Stack, length: int) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
 
     assert_problem(send_request(running, f"{API}/balance-snapshots?{'x' * length}", Authorization=bearer), 400)
@@ -83,7 +83,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_capture_whose_worker_ends_is_delivered_once_and_left_to_its_sender_to_repeat(
+def test_a_capture_whose_connection_the_service_drops_is_a_502_and_not_sent_again(
     nginx_before_drops: tuple[str, list[bytes]],
 ) -> None:
     address, delivered = nginx_before_drops

@@ -1,4 +1,4 @@
-"""Reads from a real streaming replica that lags, cancels, is stopped, frozen or promoted: none of them fails."""
+"""Reads from a real standby that lags, cancels queries, is stopped, frozen or promoted: no read fails."""
 
 import time
 from collections.abc import Iterator
@@ -169,7 +169,7 @@ def test_no_read_fails_while_a_standby_is_down_and_reads_return_to_it(app: Flask
 def test_no_read_fails_while_a_standby_is_frozen_and_reads_return_to_it(
     app: Flask, standby: Standby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Half of it is left for the primary, which is enough on a busy machine.
+    # Half of the deadline is left for the primary, which is enough on a busy machine.
     monkeypatch.setattr(db, "DEADLINE_SECONDS", 6)
     with no_failed_reads(app):
         time.sleep(0.3)
