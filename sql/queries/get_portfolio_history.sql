@@ -17,10 +17,12 @@ WITH bucket AS (
 ),
 
 carried AS (
-    -- Each account's last snapshot before the end of each bucket, however old. The end of the range clips the last bucket.
+    -- Each account's last snapshot before a bucket ends, however old. A change of currency enters one series and leaves another.
     SELECT
         bucket.starts_at,
-        snapshot.*,
+        snapshot.balance,
+        snapshot.currency,
+        snapshot.captured_at,
         CASE WHEN lag(snapshot.currency, 1, '') OVER account <> snapshot.currency THEN snapshot.balance END AS entering,
         CASE WHEN lead(snapshot.currency) OVER account <> snapshot.currency THEN snapshot.balance END AS leaving
     FROM accounts CROSS JOIN bucket
@@ -28,15 +30,13 @@ carried AS (
         SELECT * FROM balance_snapshots
         WHERE user_id = %(user_id)s::uuid AND account_id = accounts.id
             AND captured_at < bucket.ends_at AND captured_at <= %(end_date)s::timestamptz
-        ORDER BY captured_at DESC, id DESC
-        LIMIT 1
+        ORDER BY captured_at DESC, id DESC LIMIT 1
     ) AS snapshot
     WHERE accounts.user_id = %(user_id)s::uuid
     WINDOW account AS (PARTITION BY accounts.id ORDER BY bucket.starts_at)
 ),
 
 point AS (
-    -- An account that changes its currency enters one series as it leaves another, with the last balance that it had there.
     SELECT
         series.currency,
         bucket.starts_at,
