@@ -28,7 +28,7 @@ READS_OF_USER_PER_DAY = 20
 PEAK = 10
 ARCHIVED_DAYS = 7
 
-# A machine of the database: 128 GB of memory, three quarters of it for pages; a disk of 4 TB, filled to 70 %, that can
+# A database machine: 128 GB of memory, three quarters of it for pages; a disk of 4 TB, filled to 70 %, that can
 # write 200 MB of WAL per second.
 NODE_CACHE_BYTES = 96e9
 NODE_DISK_BYTES = 2.8e12

@@ -1,10 +1,10 @@
 """`make overload`: offer the stack twice the load that it can serve (docs/reliability.md), until its alerts fire.
 
 The load is a mix of cheap reads, captures and, once in two hundred requests, one of the most expensive reads permitted.
-The stack and the load run on different cores, so that neither slows the other down. The peak is measured
-with a few connections that send requests without pause; twice the peak comes from many connections that pause. Both
-alternate, and the throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus
-on the load's core scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
+The stack and the load run on different cores, so that neither slows the other down. A few connections that send
+requests without a pause measure the peak; many connections that pause offer twice the peak. The two alternate, and the
+throughput at twice the peak is compared with the peaks before and after it. Meanwhile a Prometheus on the load's core
+scrapes the stack and evaluates deploy/alerts.yaml. python -m bench.overload [ROUNDS]
 """
 
 import os

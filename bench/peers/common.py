@@ -1,4 +1,4 @@
-"""The parts that both peers share with the service: tokens, the token bucket's Lua script, headers, the request log."""
+"""What both peers do as the service does: verify tokens, take tokens from its bucket, set headers and log requests."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The API's original stack: FastAPI, SQLAlchemy's async ORM and pydantic, with changes computed in Python."""
+"""The stack for which the API was first documented: FastAPI, SQLAlchemy's async ORM and pydantic."""
 
 import os
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""FastAPI, asyncpg and orjson, tuned by hand: no response models, one query per read, amounts as text."""
+"""FastAPI, asyncpg and orjson, tuned by hand: no response models, one query for all rows of a read, amounts as text."""
 
 import os
 from collections.abc import AsyncIterator

@@ -25,7 +25,7 @@ from tests.support import (
     user_token,
 )
 from tests.support.apps import serving
-from tests.support.tokens import spelled, without
+from tests.support.tokens import token_with_payload, without
 
 TIMES = ("exp", "nbf", "iat")
 
@@ -77,7 +77,7 @@ def test_a_time_beyond_the_leeway_is_refused(app: Flask, claim: str, seconds: in
     ],
 )
 def test_a_finite_number_below_2_to_the_53_works(app: Flask, times: str) -> None:
-    assert read(app, spelled(f'{{"sub": "{USER}", {times}}}')).status_code == 200
+    assert read(app, token_with_payload(f'{{"sub": "{USER}", {times}}}')).status_code == 200
 
 
 @pytest.mark.parametrize("claim", TIMES)
@@ -104,7 +104,7 @@ def test_a_finite_number_below_2_to_the_53_works(app: Flask, times: str) -> None
 def test_a_time_that_is_not_a_number_below_2_to_the_53_is_refused(app: Flask, claim: str, value: str) -> None:
     times = {"exp": "4102444800", claim: value.format(good=4102444800 if claim == "exp" else 1)}
     spelled_times = ", ".join(f'"{name}": {time}' for name, time in times.items())
-    assert_unauthorized(read(app, spelled(f'{{"sub": "{USER}", {spelled_times}}}')))
+    assert_unauthorized(read(app, token_with_payload(f'{{"sub": "{USER}", {spelled_times}}}')))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_time_that_is_not_a_number_below_2_to_the_53_is_refused(app: Flask, cl
     ],
 )
 def test_a_payload_that_is_not_an_object_of_claims_is_refused(app: Flask, payload: str) -> None:
-    assert_unauthorized(read(app, spelled(payload)))
+    assert_unauthorized(read(app, token_with_payload(payload)))
 
 
 def test_the_type_access_works(app: Flask) -> None:
@@ -159,7 +159,7 @@ def test_a_user_whose_subject_is_not_a_uuid_is_refused(app: Flask, subject: str)
 @pytest.mark.parametrize("scope", ["", SCOPE], ids=["read", "capture"])
 @pytest.mark.parametrize("subject", ["123", "true", "null", f'["{USER}"]', "{}"])
 def test_a_subject_that_is_not_a_string_is_refused(app: Flask, subject: str, scope: str) -> None:
-    caller = Caller(app, spelled(f'{{"sub": {subject}, "scope": "{scope}", "exp": 4102444800}}'))
+    caller = Caller(app, token_with_payload(f'{{"sub": {subject}, "scope": "{scope}", "exp": 4102444800}}'))
     assert_unauthorized(caller.capture() if scope else caller.latest())
 
 
@@ -215,4 +215,4 @@ def test_an_issuer_or_audience_other_than_the_configured_one_is_refused(
 @pytest.mark.parametrize("issuer", ['["https://id.example"]', "null", "1"])
 def test_an_issuer_that_is_not_a_string_is_refused(strict_app: Flask, issuer: str) -> None:
     payload = f'{{"sub": "{USER}", "exp": 4102444800, "aud": "snapshots", "iss": {issuer}}}'
-    assert_unauthorized(read(strict_app, spelled(payload)))
+    assert_unauthorized(read(strict_app, token_with_payload(payload)))

@@ -115,6 +115,7 @@ class Network:
 
     @contextlib.contextmanager
     def swallowing(self) -> Iterator[None]:
+        """Hold back all data, and lose new connections, until the context ends."""
         self._passes.clear()
         with contextlib.ExitStack() as waiting:
             # One for the pending accept and two for the backlog; later attempts to connect are lost.

@@ -71,7 +71,7 @@ class Run:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return our environment without the settings that would change a run, and without the variables of `make`."""
+    """Return our environment without settings that a developer's shell may hold, or that `make` adds."""
     ours = {
         "DATABASE_URL",
         "JWT_SECRET_KEY",

@@ -88,6 +88,7 @@ def capture(running: Stack, *items: dict[str, Any], **headers: str) -> StackResp
 
 
 def raw(running: Stack, request: bytes) -> StackResponse:
+    """Send exactly these bytes to nginx and read one response."""
     host, port = running.base.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request)
@@ -97,6 +98,7 @@ def raw(running: Stack, request: bytes) -> StackResponse:
 
 
 def past_nginx(running: Stack, request: bytes) -> StackResponse:
+    """Send exactly these bytes to the service's socket, which only nginx uses otherwise, and read one response."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(running.environment["SOCKET"])
         connection.sendall(request)

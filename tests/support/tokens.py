@@ -12,6 +12,6 @@ def without(claim: str) -> dict[str, Any]:
     return {name: value for name, value in claims().items() if name != claim}
 
 
-def spelled(payload: str) -> str:
+def token_with_payload(payload: str) -> str:
     """Return a correctly signed token whose payload is this text, JSON or not."""
     return jwt.PyJWS().encode(payload.encode(), SECRET, algorithm="HS256")

@@ -90,7 +90,7 @@ def test_no_read_fails_over_a_restart_of_the_database_unless_it_takes_longer_tha
     reads = [request.ended_at - restart.started_at for request in failed if request.kind == "read"]
 
     assert {request.status for request in failed} <= {"503"}
-    # On a busy machine the restart takes longer. Half of the time is for reads that were under way before it.
+    # On a busy machine the restart takes longer. Half of RETRY_SECONDS allows for reads that began before the restart.
     assert min(reads, default=RETRY_SECONDS) > RETRY_SECONDS / 2
     assert not reads or restart.seconds > RETRY_SECONDS / 2
 

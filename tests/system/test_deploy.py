@@ -19,7 +19,7 @@ def test_a_service_may_not_take_the_hosts_memory_or_processes(name: str) -> None
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "postgres"])
 def test_a_service_has_no_rights_beyond_its_task(name: str) -> None:
-    """The image of PostgreSQL needs some to change its user."""
+    """The image of PostgreSQL starts as root and needs the right to change its user."""
     assert SERVICES[name]["read_only"]
     assert SERVICES[name]["cap_drop"] == ["ALL"]
     assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]

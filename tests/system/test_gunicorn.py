@@ -1,4 +1,4 @@
-"""Gunicorn with deploy/gunicorn.conf.py: its own responses, its log, what it sends, and the start of its workers."""
+"""Gunicorn with deploy/gunicorn.conf.py: its own responses, its log, its use of TCP, and the start of its workers."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""What a real Prometheus sees of the stack and of an overload: alerts, dashboard and metrics on their real data."""
+"""What a real Prometheus sees of the stack and of an overload: alerts, dashboard and metrics with real data."""
 
 import json
 import os

@@ -23,7 +23,7 @@ def test_the_requests_of_the_readme_return_what_it_shows(run: Run, tmp_path: Pat
 
 
 def test_the_first_command_of_the_readme_is_what_these_tests_run() -> None:
-    # Under `make test` this make is a nested one, which names its directory around what it prints.
+    # Under `make test` this make is a nested one, which also prints that it enters and leaves its directory.
     command = ["make", "-n", "--no-print-directory", "run"]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 

@@ -141,7 +141,7 @@ def test_a_database_of_another_version_is_reported_in_one_line(tmp_path: Path) -
 
 @pytest.fixture
 def short_run(tmp_path: Path) -> Iterator[Callable[[], Run]]:
-    """Start runs that end with the test."""
+    """A function that starts a run, which ends with the test at the latest."""
     runs: list[Run] = []
 
     def start() -> Run:

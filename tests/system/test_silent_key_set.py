@@ -30,7 +30,7 @@ def publisher() -> Iterator[Publisher]:
 
 @pytest.fixture
 def gunicorn(database_url: str, publisher: Publisher, tmp_path: Path) -> Iterator[Gunicorn]:
-    """A gunicorn with one worker of four threads that takes its keys from the publisher."""
+    """A gunicorn with one worker, which takes its keys from the publisher."""
     settings = {"DATABASE_URL": database_url, "JWT_ALGORITHM": "ES256", "JWT_JWKS_URL": publisher.url}
     with serving(tmp_path, **settings, API_READ_LIMIT="1000000/minute") as gunicorn:
         yield gunicorn

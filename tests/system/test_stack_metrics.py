@@ -40,7 +40,7 @@ def get(url: str) -> str:
 
 
 def get_from_other_worker(running: Stack, worker: int, path: str) -> str:
-    """Return the response of the worker that is not this one, which is frozen meanwhile."""
+    """Freeze this worker, so that the other one answers, and return the response."""
     request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {user_token(str(uuid4()))}\r\n"
     os.kill(worker, signal.SIGSTOP)
     try:
@@ -121,7 +121,7 @@ def test_responses_of_the_service_are_counted_as_its_own(running: Stack, expect_
 
 
 @needs_mtail
-def test_a_bad_gateway_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+def test_a_bad_gateway_is_counted_for_nginx(running: Stack, expect_more: Expect) -> None:
     with unreachable_service(running):
         assert capture(running, snapshot(str(uuid4()), str(uuid4()))).status == 502
 
@@ -129,7 +129,7 @@ def test_a_bad_gateway_is_counted_as_nginxs(running: Stack, expect_more: Expect)
 
 
 @needs_mtail
-def test_a_timeout_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+def test_a_timeout_is_counted_for_nginx(running: Stack, expect_more: Expect) -> None:
     with frozen_service(running):
         assert read(running, str(uuid4())).status == 504
 
@@ -137,7 +137,9 @@ def test_a_timeout_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> 
 
 
 @needs_mtail
-def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running: Stack, expect_more: Expect) -> None:
+def test_a_shed_request_is_counted_for_nginx_and_a_failed_one_for_the_service(
+    running: Stack, expect_more: Expect
+) -> None:
     user_id, account_id = str(uuid4()), str(uuid4())
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(40) as threads:
         other.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
@@ -153,7 +155,7 @@ def test_a_shed_request_is_counted_as_nginxs_and_a_fault_as_the_services(running
 
 
 @needs_mtail
-def test_a_read_beyond_the_bound_of_a_caller_is_counted_as_nginxs(running: Stack, expect_more: Expect) -> None:
+def test_a_read_beyond_the_bound_of_a_caller_is_counted_for_nginx(running: Stack, expect_more: Expect) -> None:
     bearer = f"Bearer {user_token(str(uuid4()))}"
     with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(6) as threads:
         other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")

@@ -34,7 +34,7 @@ def test_half_sent_requests_starve_nobody(running: Stack) -> None:
 
 
 def test_reads_behind_a_lock_are_refused_within_bounds_however_long_the_queue(running: Stack) -> None:
-    """Three reads per thread: the time that a read waits for a thread counts towards its deadline."""
+    """There are six reads per thread; the time that a read waits for a thread counts towards its deadline."""
     bearers = [user_token(str(uuid4())) for _ in range(24)]
 
     def timed(bearer: str) -> tuple[int, float]:

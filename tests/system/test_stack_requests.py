@@ -50,7 +50,7 @@ def test_a_long_url_that_nginx_accepts_is_answered_by_the_service(running: Stack
 
 
 @pytest.fixture
-def nginx_before_drops(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
+def nginx_and_delivered(tmp_path: Path) -> Iterator[tuple[str, list[bytes]]]:
     """nginx in front of a service that drops every connection, and the requests that it received."""
     delivered: list[bytes] = []
     service = socket.socket(socket.AF_UNIX)
@@ -84,9 +84,9 @@ def _listens(port: int) -> bool:
 
 
 def test_a_capture_whose_connection_the_service_drops_is_a_502_and_not_sent_again(
-    nginx_before_drops: tuple[str, list[bytes]],
+    nginx_and_delivered: tuple[str, list[bytes]],
 ) -> None:
-    address, delivered = nginx_before_drops
+    address, delivered = nginx_and_delivered
     connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
     with contextlib.closing(connection):
         connection.request("POST", f"{API}/balance-snapshots", b"{}")
@@ -105,10 +105,10 @@ def chunked(*chunks: bytes) -> bytes:
 @pytest.mark.parametrize("through", ["nginx", "gunicorn"])
 def test_a_chunked_body_beyond_the_limit_is_refused_and_not_truncated(running: Stack, through: str) -> None:
     body = json.dumps({"snapshots": [snapshot(str(uuid4()), str(uuid4()))]}).encode()
-    ask_raw = raw if through == "nginx" else past_nginx
+    send = raw if through == "nginx" else past_nginx
 
-    assert ask_raw(running, chunked(body, b" " * (1_048_576 - len(body)))).status == 201
-    refused = ask_raw(running, chunked(body, b" " * 1_048_576))
+    assert send(running, chunked(body, b" " * (1_048_576 - len(body)))).status == 201
+    refused = send(running, chunked(body, b" " * 1_048_576))
     assert refused.status == 413
     assert refused.json["title"] == "Payload Too Large"
 

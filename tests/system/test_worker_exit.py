@@ -99,7 +99,7 @@ def test_an_exiting_worker_answers_on_its_idle_connections_until_it_has_announce
     assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
 
-def test_a_reload_ends_the_workers_before_it_at_once(gunicorn: Gunicorn) -> None:
+def test_a_reload_ends_the_previous_workers_at_once(gunicorn: Gunicorn) -> None:
     before = set(children_of(gunicorn.process.pid))
 
     gunicorn.process.send_signal(signal.SIGHUP)
