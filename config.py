@@ -1,7 +1,7 @@
 """Settings: every environment variable the service reads, typed and validated once, at startup.
 
 Each field of `Settings` is the environment variable of the same name in upper case. NAME_FILE may name a file that
-holds the value of NAME, as container secrets do. An empty variable counts as not set. `CommandSettings` are the few
+holds the value of NAME, as container secrets do. An empty variable counts as not set. `CommandSettings` has the few
 that commands need. `make docs` writes the table of settings into docs/operating.md.
 """
 
@@ -132,7 +132,7 @@ class Settings(CommandSettings):
 
     read_database_url: str | None = _setting(
         ma.fields.String(load_default=None, validate=_validate_database_url),
-        "Standbys of that database, which answer reads; a URL like DATABASE_URL, with one or more hosts.",
+        "Standbys of the database, which answer reads: a URL in the form of DATABASE_URL, with one or more hosts.",
         is_secret=True,
     )
     jwt_algorithm: str = _setting(
@@ -158,11 +158,11 @@ class Settings(CommandSettings):
     )
     api_read_limit: str = _setting(
         ma.fields.String(load_default="100/minute", validate=_validate_limit),
-        "Rate limit of a user, over all read endpoints together.",
+        "Rate limit of each user, over all read endpoints together.",
     )
     redis_url: str | None = _setting(
         ma.fields.String(load_default=None, validate=_validate_store_url),
-        "Redis or Valkey, in which all workers share the rate limit; a single worker needs none.",
+        "URL of the Redis or Valkey server in which all workers share the rate limit; a single worker needs none.",
         is_secret=True,
     )
     problem_base_url: str = _setting(
@@ -238,7 +238,7 @@ class Settings(CommandSettings):
             if self.jwt_public_key or self.jwt_jwks_url:
                 raise ConfigError("JWT_ALGORITHM: a public key or a key set needs RS256, ES256 or EdDSA.")
         elif bool(self.jwt_public_key) == bool(self.jwt_jwks_url):
-            raise ConfigError(f"JWT_PUBLIC_KEY, JWT_JWKS_URL: {self.jwt_algorithm} needs one of the two.")
+            raise ConfigError(f"JWT_PUBLIC_KEY, JWT_JWKS_URL: {self.jwt_algorithm} needs exactly one of the two.")
         elif self.jwt_public_key:
             try:
                 is_public = not hasattr(self.verification_key, "private_bytes")

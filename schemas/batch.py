@@ -1,4 +1,4 @@
-"""Batches: lists of up to a thousand items, loaded fast as long as all are valid."""
+"""Batches: lists of up to a thousand items, loaded by a fast path if all are valid."""
 
 import contextlib
 from collections.abc import Callable
@@ -67,7 +67,7 @@ class Items(ma.fields.List[Any]):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list):
             if not 1 <= len(value) <= MAX_BATCH_SIZE:
-                raise ma.ValidationError(f"Must hold 1 to {MAX_BATCH_SIZE} {self._noun}.")
+                raise ma.ValidationError(f"Must contain 1 to {MAX_BATCH_SIZE} {self._noun}.")
             with contextlib.suppress(ma.ValidationError):
                 return [self._item.load_valid(item) for item in value]
         return super()._deserialize(value, *args, **kwargs)

@@ -8,7 +8,7 @@ import marshmallow as ma
 from schemas.batch import Item, Items
 from schemas.fields import Currency, Instant, Money, Source, Uuid
 
-# How far a sender's clock may be ahead of ours.
+# How far a caller's clock may be ahead of ours.
 CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
@@ -23,10 +23,10 @@ class CapturedAt(Instant):
 
 
 class CaptureItem(Item):
-    """A snapshot as a sync job saw it."""
+    """A snapshot as a sync job sends it."""
 
     user_id = Uuid(required=True, metadata={"description": "Owner of the account."})
-    account_id = Uuid(required=True, metadata={"description": "Belongs to the user it was first captured for."})
+    account_id = Uuid(required=True, metadata={"description": "Belongs to the user for whom it was first captured."})
     balance = Money(required=True)
     available_balance = Money(load_default=None, allow_none=True)
     holdings_value = Money(load_default=None, allow_none=True)
@@ -36,7 +36,8 @@ class CaptureItem(Item):
     captured_at = CapturedAt(
         required=True,
         metadata={
-            "description": "ISO 8601, at most 60 s in the future. Account, source and this are the snapshot's key."
+            "description": "When the balance was observed, in ISO 8601, at most 60 s in the future. `account_id`,"
+            " `captured_at` and `source` are the snapshot's key."
         },
     )
 
@@ -46,6 +47,6 @@ AMOUNTS = tuple(name for name, field in CaptureItem().fields.items() if isinstan
 
 
 class CaptureBatch(ma.Schema):
-    """A batch, stored or rejected as a whole."""
+    """A batch of snapshots, stored as a whole or not at all."""
 
     snapshots = Items(CaptureItem, "snapshots")

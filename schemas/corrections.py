@@ -21,9 +21,9 @@ class CorrectionItem(Item):
     user_id = Uuid(required=True)
     account_id = Uuid(required=True)
     source = Source(required=True)
-    captured_at = Instant(required=True, metadata={"description": "ISO 8601. The replacement keeps it."})
+    captured_at = Instant(required=True, metadata={"description": "ISO 8601. The replacement has the same."})
     reason = Reason(
-        required=True, metadata={"description": "Why the snapshot is wrong; the account's owner can read it."}
+        required=True, metadata={"description": "Why the snapshot is wrong. The account's owner can read this."}
     )
     replacement = ma.fields.Nested(
         Replacement, required=True, allow_none=True, metadata={"description": "Null withdraws the snapshot."}
@@ -31,6 +31,6 @@ class CorrectionItem(Item):
 
 
 class CorrectionBatch(ma.Schema):
-    """A batch, stored or rejected as a whole."""
+    """A batch of corrections, stored as a whole or not at all."""
 
     corrections = Items(CorrectionItem, "corrections")

@@ -196,7 +196,7 @@ LIST_PROBLEMS = _ACCOUNT_PROBLEMS | {
     400: _invalid("The query is not valid.", "limit", "Must be a whole number from 1 to 100.")
 }
 CORRECTION_PROBLEMS = {
-    400: _invalid("The body is not valid.", "/corrections/0/reason", "Must be a text of 1 to 500 characters."),
+    400: _invalid("The body is not valid.", "/corrections/0/reason", "Must be a string of 1 to 500 characters."),
     403: {"detail": "The token lacks the scope balance-snapshots:correct."},
     409: _invalid(
         "The batch contradicts what is stored, or itself; nothing was stored.",

@@ -1,7 +1,7 @@
 """Field types of the API: instants, amounts, UUIDs, currencies, sources, time zones.
 
-A field's `json_schema` describes its values, as far as JSON Schema can. With a `json_schema_name` it is one schema of
-the contract, and every field of its type refers to it.
+A field's `json_schema` describes its values, as far as JSON Schema can. If the type has a `json_schema_name`,
+the contract has one schema of that name, to which every field of the type refers.
 """
 
 import calendar
@@ -17,18 +17,18 @@ from iso4217 import Currency as Iso4217
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
-# ISO 4217's current codes that have a minor unit, with it: no precious metals, no funds without one.
+# The digits of the minor unit of each current ISO 4217 code that has one; precious metals and some funds have none.
 MINOR_UNITS = {currency.code: currency.exponent for currency in Iso4217 if currency.exponent is not None}
 
 INTERVALS = ("day", "week", "month", "quarter", "year")
-# The IANA database without the entries that depend on the machine or name no place.
+# The zones of the IANA database, without the entries that depend on the machine or name no place.
 TIME_ZONES = available_timezones() - {"localtime", "Factory", "posixrules"}
 
 SOURCES = ("account_sync", "holdings_sync", "manual_sync", "scheduled_sync", "initial_connection")
 
 
 class Uuid(ma.fields.Field[str]):
-    """A UUID with its dashes, upper or lower case (rule 9); loads as text in lower case."""
+    """A UUID with its dashes, in upper or lower case (rule 9); loads as a string in lower case."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "uuid"}
 
@@ -89,20 +89,20 @@ class Source(ma.fields.Field[str]):
 
 
 class Text(ma.fields.Field[str]):
-    """A text that a database can store."""
+    """A string that the database can store."""
 
     _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str):
-            raise ma.ValidationError("Must be a text.")
+            raise ma.ValidationError("Must be a string.")
         if self._UNSTORABLE.search(value):
-            raise ma.ValidationError("Must hold neither NUL nor half of a surrogate pair.")
+            raise ma.ValidationError("Must not contain NUL or an unpaired surrogate.")
         return value
 
 
 class Reason(Text):
-    """A text of 1 to 500 characters (rule 32)."""
+    """A string of 1 to 500 characters (rule 32)."""
 
     json_schema: ClassVar[dict[str, Any]] = {
         "type": "string",
@@ -113,7 +113,7 @@ class Reason(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         if not isinstance(value, str) or not 1 <= len(value) <= 500:
-            raise ma.ValidationError("Must be a text of 1 to 500 characters.")
+            raise ma.ValidationError("Must be a string of 1 to 500 characters.")
         return super()._deserialize(value, *args, **kwargs)
 
 
@@ -145,16 +145,16 @@ class Instant(ma.fields.Field[datetime]):
         if parts is None:
             raise ma.ValidationError(self.describe_form(value))
         if len(parts["fraction"] or "") > 6:
-            raise ma.ValidationError("Must have at most 6 digits after the second.")
+            raise ma.ValidationError("Must have at most 6 fraction digits.")
         try:
             return self._in_utc(parts)
         except OverflowError:
-            raise ma.ValidationError("Must lie within 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z.") from None
+            raise ma.ValidationError("Must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z.") from None
         except ValueError:
             raise ma.ValidationError("Must be a date and time that exists.") from None
 
     def describe_form(self, value: Any) -> str:
-        """Return the message about a value that has none of the forms."""
+        """Return the message about a value that is in none of these forms."""
         return "Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z."
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The rows of an imported file: snapshots that stand, in the form of a capture, and superseded ones."""
+"""The rows of an imported file: current snapshots, in the form of a capture, and superseded ones."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _REQUIRED_IF_SUPERSEDED = ("id", "created_at", "reason")
 
 
 class ImportItem(CaptureItem):
-    """A row. It is a superseded snapshot if it says when it was superseded."""
+    """A row: a superseded snapshot if it has a `superseded_at`, else a current one."""
 
     id = Uuid(load_default=None, allow_none=True)
     created_at = CapturedAt(load_default=None, allow_none=True)

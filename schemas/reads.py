@@ -11,8 +11,8 @@ import marshmallow as ma
 from schemas.cursor import Cursor, CursorField
 from schemas.fields import Instant, Interval, Limit, Source, TimeZone
 
-_FORMS = "ISO 8601; UTC without an offset, midnight UTC for a date alone."
-_CURSOR = {"description": "Where the page begins; follow the `Link` header to get it."}
+_FORMS = "ISO 8601; a time without an offset is in UTC, and a date alone is its midnight in UTC."
+_CURSOR = {"description": "Where the page begins. Take it, unchanged, from the `Link` header of the page before."}
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
 
@@ -23,7 +23,7 @@ class QueryInstant(Instant):
 
     def describe_form(self, value: Any) -> str:
         if self._SPACE_FOR_PLUS.fullmatch(value):
-            return "Has a space where an offset has its sign. In a URL, write + as %2B."
+            return "Has a space in place of the sign of an offset. In a URL, write + as %2B."
         return super().describe_form(value)
 
 
@@ -84,7 +84,7 @@ class HistoryParameters(_DateRange):
         load_default=None,
         metadata={
             "description": "Return only the last snapshot of each calendar day, ISO week, month, quarter or year."
-            " Changes compare with the row before."
+            " Each change is from the row before."
         },
     )
     time_zone = TimeZone(
@@ -95,7 +95,7 @@ class HistoryParameters(_DateRange):
     @ma.validates_schema
     def _validate_time_zone(self, data: dict[str, Any], **kwargs: Any) -> None:
         if data["time_zone"] is not None and data["interval"] is None:
-            raise ma.ValidationError("Is used with an interval only.", "time_zone")
+            raise ma.ValidationError("Requires an interval.", "time_zone")
 
     @ma.post_load
     def _make_params(self, data: dict[str, Any], **kwargs: Any) -> HistoryParams:
@@ -115,7 +115,7 @@ class PortfolioParameters(_DateRange):
 
     interval = Interval(
         load_default="day",
-        metadata={"description": "Calendar interval of a point: a day, an ISO week, a month, a quarter or a year."},
+        metadata={"description": "Calendar interval of each point: a day, an ISO week, a month, a quarter or a year."},
     )
     time_zone = TimeZone(
         load_default=None,

@@ -4,7 +4,11 @@ import marshmallow as ma
 
 from schemas.fields import Currency, Interval, Source
 
-_PERCENT = "Rounded half away from zero to two decimals. Null if there is nothing to compare with, or it was zero."
+_PERCENT = (
+    "The change in percent of the absolute value of the earlier balance, rounded half away from zero to two decimals."
+    " Null if the change is null or the earlier balance is zero."
+)
+_NO_SUMMARY = "Null if no snapshot is returned, or if the returned snapshots have several currencies."
 
 
 def _amount(description: str = "", *, allow_none: bool = False) -> ma.fields.String:
@@ -38,7 +42,7 @@ class _Response(ma.Schema):
 
 
 class Snapshot(_Response):
-    """A snapshot, with its change from the previous one in its series."""
+    """A snapshot, and its change from the previous one in its series (rule 1)."""
 
     id = ma.fields.UUID(required=True, metadata={"description": "A UUIDv7: ids ascend in the order of creation."})
     account_id = ma.fields.UUID(required=True)
@@ -51,8 +55,8 @@ class Snapshot(_Response):
     captured_at = _instant("When the balance was observed.")
     created_at = _instant("When the snapshot was stored.")
     change_amount = _amount(
-        "Balance minus the previous balance in the series. Null for the first of a series and across a change of"
-        " currency.",
+        "Balance minus the previous balance in the series: the account's snapshots, or those of one `source` if that is"
+        " given. Null for the first snapshot of a series and across a change of currency.",
         allow_none=True,
     )
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
@@ -72,15 +76,12 @@ class Latest(_Response):
 
 
 class History(_Response):
-    """Snapshots of an account and their summary.
-
-    The summary is null if no snapshot is returned, or if they have several currencies.
-    """
+    """Snapshots of an account and their summary."""
 
     snapshots = ma.fields.List(ma.fields.Nested(Snapshot), required=True)
     total_count = _count("Number of snapshots returned.")
-    start_balance = _amount("Balance of the oldest returned snapshot.", allow_none=True)
-    end_balance = _amount("Balance of the newest returned snapshot.", allow_none=True)
+    start_balance = _amount(f"Balance of the oldest returned snapshot. {_NO_SUMMARY}", allow_none=True)
+    end_balance = _amount(f"Balance of the newest returned snapshot. {_NO_SUMMARY}", allow_none=True)
     total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
     total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
     currency = Currency(
@@ -91,27 +92,32 @@ class History(_Response):
 
 
 class PortfolioPoint(_Response):
-    """The value of the accounts of one currency at the end of a calendar bucket."""
+    """The value of the accounts of one currency at the end of a calendar interval."""
 
-    starts_at = _instant("Start of the bucket, or of the range within it.")
-    ends_at = _instant("End of the bucket by the calendar; its value is the last one before this instant.")
+    starts_at = _instant("Start of the calendar interval, or of the range if that is later.")
+    ends_at = _instant(
+        "End of the calendar interval, exclusive. The balance is the last one before it, or up to `end_date` if"
+        " that is earlier."
+    )
     is_complete = ma.fields.Boolean(
-        required=True, metadata={"description": "Whether the bucket has passed and the range covers its end."}
+        required=True, metadata={"description": "Whether the interval has ended and the range covers its end."}
     )
     balance = _amount(
         "Sum of the accounts' last balances, however old. Null if no account is in this currency.", allow_none=True
     )
     change_amount = _amount(
-        "Balance minus the previous point's balance; for the first point, minus the value just before the range.",
+        "Balance minus the previous point's balance; for the first point, minus the value just before the range. Null"
+        " if either is null.",
         allow_none=True,
     )
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
     entered_amount = _amount(
-        "Part of the change that comes from accounts joining or leaving the series. The rest is like for like.",
+        "Part of the change that comes from accounts joining or leaving the series. The rest is like for like. Null if"
+        " the change is null.",
         allow_none=True,
     )
-    account_count = _count("Accounts in the balance.")
-    observed_count = _count("Accounts in the balance that were captured within the bucket.")
+    account_count = _count("Number of accounts in the balance.")
+    observed_count = _count("Number of those accounts that have a snapshot within the interval.")
     oldest_captured_at = _instant("When the oldest balance in the sum was observed.", allow_none=True)
 
 
@@ -132,7 +138,7 @@ class PortfolioHistory(_Response):
     interval = Interval(required=True)
     time_zone = ma.fields.String(required=True)
     series = ma.fields.List(ma.fields.Nested(PortfolioSeries), required=True)
-    total_count = _count("Number of points of each series.")
+    total_count = _count("Number of points in each series.")
 
 
 class SupersededSnapshot(Snapshot):
@@ -143,7 +149,7 @@ class SupersededSnapshot(Snapshot):
 
     reason = ma.fields.String(required=True, metadata={"description": "Why it is wrong."})
     superseded_at = _instant("When it was corrected.")
-    superseded_by = ma.fields.String(required=True, metadata={"description": "Subject of the corrector's token."})
+    superseded_by = ma.fields.String(required=True, metadata={"description": "Subject of the token that corrected it."})
     replaced_by = ma.fields.UUID(
         required=True,
         allow_none=True,
@@ -161,7 +167,7 @@ class Corrections(_Response):
 class CorrectedSnapshot(_Response):
     """The outcome of one correction of a batch."""
 
-    id = ma.fields.UUID(required=True, metadata={"description": "Id of the snapshot that was wrong."})
+    id = ma.fields.UUID(required=True, metadata={"description": "Id of the wrong snapshot."})
     status = ma.fields.String(required=True, validate=ma.validate.OneOf(("corrected", "withdrawn", "duplicate")))
     replaced_by = ma.fields.UUID(
         required=True,
@@ -171,12 +177,12 @@ class CorrectedSnapshot(_Response):
 
 
 class CorrectionResult(_Response):
-    """The outcome of a batch, correction by correction in its order."""
+    """The outcome of a batch of corrections, one entry for each, in the order of the batch."""
 
     corrections = ma.fields.List(ma.fields.Nested(CorrectedSnapshot), required=True)
-    corrected_count = _count("Newly replaced.")
-    withdrawn_count = _count("Newly withdrawn.")
-    duplicate_count = _count("Already corrected with the same values.")
+    corrected_count = _count("Number of snapshots newly replaced.")
+    withdrawn_count = _count("Number of snapshots newly withdrawn.")
+    duplicate_count = _count("Number of corrections already stored with the same values, or repeated in the batch.")
 
 
 class CapturedSnapshot(_Response):
@@ -193,8 +199,8 @@ class CapturedSnapshot(_Response):
 
 
 class CaptureResult(_Response):
-    """The outcome of a batch, item by item in its order."""
+    """The outcome of a batch, one entry for each item, in the order of the batch."""
 
     snapshots = ma.fields.List(ma.fields.Nested(CapturedSnapshot), required=True)
-    created_count = _count("Newly stored.")
-    duplicate_count = _count("Already stored.")
+    created_count = _count("Number of snapshots newly stored.")
+    duplicate_count = _count("Number of snapshots already stored or superseded, or repeated in the batch.")

@@ -22,7 +22,7 @@ from config import Settings
 from service.jwks import KeySet
 
 LEEWAY_SECONDS = 10
-# A token of the identity service is less than a kibibyte.
+# The identity service's tokens are smaller than 1 KiB each.
 MAX_CACHED_TOKENS = 2048
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
 
@@ -56,7 +56,7 @@ def subject() -> str:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Require a token on every route of the app. Call it before the limiter's, which counts by `subject()`."""
+    """Require a token on every route of the app. Call it before `limits.init_app`, which needs `subject()`."""
     app.config["JWT_ALGORITHM"] = settings.jwt_algorithm
     app.config["JWT_DECODE_LEEWAY"] = LEEWAY_SECONDS
     app.config["JWT_DECODE_ISSUER"] = settings.jwt_issuer
@@ -101,10 +101,9 @@ def _verified_claims(verify: _Verifier) -> _Claims:
 
 
 def _cached_verifier(key_version: _KeyVersion) -> _Verifier:
-    """Return a function that verifies a token once for each version of the keys, and its expiry every time.
+    """Return a function that verifies a token once for each version of the keys, and checks its expiry every time.
 
-    Clients send one token with every request, and verifying it costs a read a tenth of its processor time (62 of 772
-    us).
+    Clients send one token with many requests, and verifying it takes 8 % of a read's processor time (62 of 772 us).
     """
 
     @lru_cache(MAX_CACHED_TOKENS)
@@ -143,7 +142,7 @@ def _user_id(subject: str) -> str:
     except ValueError:
         user_id = None
     if user_id != subject.lower():  # Python also accepts braces, URNs and digits without dashes.
-        raise _Unauthorized("The token is not a user's.")
+        raise _Unauthorized("The `sub` of the token is not a user's UUID.")
     return user_id
 
 

@@ -1,4 +1,4 @@
-"""Bodies compressed by gzip (RFC 1952): those of requests, and of responses where no proxy in front compresses them."""
+"""Gzip compression (RFC 1952) of request bodies, and of responses where no proxy compresses them."""
 
 import gzip
 import zlib
@@ -14,14 +14,14 @@ _MEDIA_TYPES = {"application/json", "application/problem+json", "text/csv"}
 
 # By RFC 9110, x-gzip means gzip.
 _GZIP = ("gzip", "x-gzip")
-# Each costs a copy of the rest of the body. Programs that compress in blocks, such as bgzip, write 17 for 1 MiB.
+# Each member costs a copy of the rest of the body. Programs that compress in blocks, such as bgzip, write 17 for 1 MiB.
 MAX_MEMBERS = 100
 
 
 class UnsupportedCoding(UnsupportedMediaType):
     """A 415 whose Accept-Encoding names the coding to use; RFC 9110 forbids that header on any other 415."""
 
-    description = "Send the body as it is or compressed by gzip, with Content-Encoding: gzip."
+    description = "Send the body uncompressed, or compressed with gzip and with Content-Encoding: gzip."
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         return [*super().get_headers(*args, **kwargs), ("Accept-Encoding", "gzip")]
@@ -56,7 +56,7 @@ def decompress(body: bytes, maximum: int) -> bytes:
     """Decompress a body of one or more gzip members, to `maximum` bytes at most.
 
     Raises RequestEntityTooLarge beyond that, without decompressing the rest, and BadRequest if the body is not
-    complete gzip.
+    complete gzip or has more than MAX_MEMBERS members.
     """
     inflated = bytearray()
     for _ in range(MAX_MEMBERS):
@@ -68,7 +68,7 @@ def decompress(body: bytes, maximum: int) -> bytes:
         if len(inflated) > maximum:
             raise RequestEntityTooLarge
         if not member.eof:
-            raise BadRequest("The compressed body breaks off.")
+            raise BadRequest("The compressed body is incomplete.")
         body = member.unused_data
         if not body:
             return bytes(inflated)

@@ -24,7 +24,7 @@ from service.standbys import FROM_PRIMARY, FROM_STANDBY, Standbys
 
 # How long after its arrival a request keeps waiting for a connection and retrying a read.
 WAIT_SECONDS = 1.0
-# Interval of the attempts to connect meanwhile.
+# Interval between attempts to get a connection meanwhile.
 RETRY_SECONDS = 0.1
 # How long after its arrival a request keeps waiting for a response from the database.
 DEADLINE_SECONDS = 2.5
@@ -93,7 +93,7 @@ def _create_pool(
 def wait_until_connected(app: Flask) -> None:
     """Wait up to CONNECT_SECONDS for the first connection; without one, the app starts all the same.
 
-    Requests that arrived while a worker started have little time left to wait for a connection.
+    Requests that arrived while a worker was starting have little time left to wait for a connection.
     """
     with app.app_context(), suppress(PoolTimeout):
         _pool().putconn(_pool().getconn(CONNECT_SECONDS))
@@ -163,8 +163,8 @@ def _prefers_strong_consistency() -> bool:
 def write(change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Return the change's result. Its first statement must begin a transaction.
 
-    If the connection proves to be lost then, start again on another one, for up to WAIT_SECONDS; later nothing is
-    retried. Raises psycopg.OperationalError when the database does not respond.
+    If that statement finds the connection lost, start over on another one, for up to WAIT_SECONDS; later failures are
+    not retried. Raises psycopg.OperationalError when the database does not respond.
     """
     started_at = tracing.received_at()
     while True:

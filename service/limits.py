@@ -16,9 +16,9 @@ from service import auth
 from service.token_bucket import Bucket, LocalBuckets, SharedBuckets, State
 
 POLICY = "API_READ"
-# A store that has not responded by then counts as down.
+# A store that does not respond within this time counts as down.
 STORE_SECONDS = 0.2
-# The Valkey client works with Redis too, but has its own names for it.
+# The Valkey client works with Redis too, but has its own names for the schemes.
 _CLIENT_SCHEMES = {"redis": "valkey", "rediss": "valkeys", "redis+unix": "unix", "valkey+unix": "unix"}
 
 _DECISIONS = Counter("limiter_decisions", "Requests that the limiter admitted or refused.", ["decision"])

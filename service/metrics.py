@@ -64,7 +64,7 @@ def init_app(app: Flask, *, threads: int) -> None:
 
 
 def start_at_zero(app: Flask) -> None:
-    """Create the series of failures at zero: Prometheus sees no increase when a series appears with its first one."""
+    """Create the series of failures at zero: Prometheus sees no increase when a series appears with a count of 1."""
     for rule in app.url_map.iter_rules():
         for method in (rule.methods or set()) - {"HEAD"}:
             for status in _FAILURES:

@@ -62,7 +62,7 @@ _LIMITED = (429,)
 _FROM_PROXY = (413, 414, 431, 502, 504)
 _EXAMPLE_ID = "550e8400-e29b-41d4-a716-446655440000"
 _RETRYABLE = (429, 502, 503, 504)
-# Statuses that only follow the rate limit, and those that can also come before it or from the proxy.
+# Statuses sent only after the rate limit was checked, and those that can also be sent before it or by the proxy.
 _ALWAYS_LIMITED = (200, 403, 404)
 _SOMETIMES_LIMITED = (400, 429, 500, 503)
 

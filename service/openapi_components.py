@@ -4,13 +4,14 @@ from typing import Any
 
 # The meaning of each status, and what to do about it; views add their own.
 PROBLEMS = {
-    400: "The query or the body is not valid: fix it. `errors` lists every fault, unless the body is not JSON.",
+    400: "The query or the body is not valid. Fix the request: `errors` lists every fault, unless the body could not be"
+    " parsed.",
     401: "The token is missing, expired or not valid. Send a new one.",
-    413: "The body is larger than 1 MiB, compressed or decompressed. Send it in parts.",
+    413: "The body is larger than 1 MiB, as sent or decompressed. Send it as several smaller requests.",
     414: "The URL is too long.",
     415: "The body is not `application/json`, or its `Content-Encoding` is not `gzip` (then the response has"
     " `Accept-Encoding`).",
-    429: "The user has used up the rate limit, or has too many reads under way. Wait `Retry-After` seconds and retry.",
+    429: "The user has used up the rate limit or has too many reads in progress. Wait `Retry-After` seconds and retry.",
     431: "The headers are too large.",
     500: "An error in the service. Report the `trace_id`.",
     502: "The service cannot be reached. Wait `Retry-After` seconds and retry.",
@@ -19,27 +20,27 @@ PROBLEMS = {
 }
 # `detail` in an example, where it is not the title.
 DETAILS = {
-    401: "Send a valid bearer token in the Authorization header.",
+    401: "Send a bearer token in the Authorization header.",
     413: "The body is larger than 1 MiB.",
     429: "The user's limit of 100 reads per minute, over all read endpoints together, is used up. The next read is"
     " possible in 1 second.",
-    503: "The database cannot answer at the moment.",
+    503: "The database is temporarily unavailable.",
 }
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Trace-Id": {
-        "description": "Id of the request, also in the log and in every problem.",
+        "description": "Trace id of the request, also in the logs and in every problem.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
     },
     "X-RateLimit-Limit": {
-        "description": "Reads that the bucket holds when full.",
+        "description": "Reads that the user's token bucket holds when it is full.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "X-RateLimit-Remaining": {
-        "description": "Reads left in the bucket.",
+        "description": "Reads left in the user's token bucket.",
         "schema": {"type": "integer", "minimum": 0},
     },
     "X-RateLimit-Reset": {
-        "description": "Unix time in seconds when the bucket is full again.",
+        "description": "Unix time in seconds at which the user's token bucket is full again.",
         "schema": {"type": "integer"},
     },
     "Retry-After": {
@@ -51,7 +52,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "X-Content-Type-Options": {"schema": {"type": "string", "const": "nosniff"}},
     "Referrer-Policy": {"schema": {"type": "string", "const": "no-referrer"}},
     "Accept-Encoding": {
-        "description": "The supported content coding, if the body had another one.",
+        "description": "The supported content coding; sent if the body had another one.",
         "schema": {"type": "string", "const": "gzip"},
     },
     "WWW-Authenticate": {"description": "Authentication challenge.", "schema": {"type": "string", "const": "Bearer"}},
@@ -73,13 +74,14 @@ TRACING = [
     {
         "name": "traceparent",
         "in": "header",
-        "description": "W3C Trace Context. Its trace id becomes the id of the request.",
+        "description": "W3C Trace Context. Its trace id becomes that of the request.",
         "schema": {"type": "string"},
     },
     {
         "name": "X-Trace-Id",
         "in": "header",
-        "description": "Id of the request if there is no `traceparent`: 1 to 64 letters, digits and dashes.",
+        "description": "Trace id of the request if there is no valid `traceparent`: 1 to 64 letters, digits and"
+        " dashes.",
         "schema": {"type": "string"},
     },
 ]
@@ -98,7 +100,7 @@ PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
         "description": "What is wrong with one field.",
         "required": ["field", "message"],
         "properties": {
-            "field": {"type": "string", "description": "Parameter, or JSON pointer into the body."},
+            "field": {"type": "string", "description": "Name of a parameter, or JSON pointer into the body."},
             "message": {"type": "string"},
         },
     },
@@ -107,12 +109,16 @@ PROBLEM_SCHEMAS: dict[str, dict[str, Any]] = {
         "description": "Problem details (RFC 9457).",
         "required": ["type", "title", "status", "detail", "trace_id"],
         "properties": {
-            "type": {"type": "string", "format": "uri", "description": "The same for all problems of a status."},
-            "title": {"type": "string", "description": "The status phrase."},
+            "type": {
+                "type": "string",
+                "format": "uri",
+                "description": "The same for all problems of one status.",
+            },
+            "title": {"type": "string", "description": "The phrase of the HTTP status."},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
             "instance": {"type": "string", "description": "Path of the request. Absent from the proxy's problems."},
-            "trace_id": {"type": "string", "description": "Id of the request, also in the logs."},
+            "trace_id": {"type": "string", "description": "Trace id of the request, also in the logs."},
             "errors": {
                 "type": "array",
                 "description": "The faults, field by field.",

@@ -14,11 +14,11 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from service import tracing
 
-# Werkzeug has the phrases of RFC 2616 for these two; rule 13 and RFC 9110 have others.
+# Werkzeug has the phrases of RFC 2616 for these two, instead of those of RFC 7231.
 _PHRASES = HTTP_STATUS_CODES | {413: "Payload Too Large", 414: "URI Too Long"}
 
-# Errors of a database that is down, overloaded, a read-only standby or not migrated yet. They pass, so the client is
-# told to retry; any other database error is a defect of the service.
+# Errors of a database that is down, overloaded, a read-only standby or not migrated yet. They are temporary, so the
+# client is told to retry; any other database error is a defect of the service.
 _TEMPORARY_DATABASE_ERRORS = (
     psycopg.OperationalError,
     psycopg.errors.IdleInTransactionSessionTimeout,
@@ -62,7 +62,7 @@ def init_app(app: Flask, base_url: str) -> None:
 
     @app.after_request
     def _set_security_headers(response: Response) -> Response:
-        # Responses hold a person's finances: they are not cached, not framed and not interpreted as a page. Public
+        # Responses contain a person's finances: they must not be cached, framed or interpreted as a page. Public
         # views set their own headers.
         response.headers.setdefault("Cache-Control", "private, no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -77,7 +77,7 @@ def init_app(app: Flask, base_url: str) -> None:
     @app.errorhandler(Exception)
     def _unexpected(error: Exception) -> Response:
         is_temporary = isinstance(error, _TEMPORARY_DATABASE_ERRORS)
-        # Not the message or the arguments, which can hold rows.
+        # Without the message and the arguments, which can contain rows.
         _log.error(
             "database_fault" if is_temporary else "unhandled_exception",
             exception=f"{type(error).__module__}.{type(error).__qualname__}",
@@ -87,9 +87,9 @@ def init_app(app: Flask, base_url: str) -> None:
         if is_temporary:
             return _problem(
                 base_url,
-                ServiceUnavailable("The database cannot answer at the moment.", retry_after=RETRY_AFTER_SECONDS),
+                ServiceUnavailable("The database is temporarily unavailable.", retry_after=RETRY_AFTER_SECONDS),
             )
-        return _problem(base_url, InternalServerError("The service failed to answer; the fault is logged."))
+        return _problem(base_url, InternalServerError("An unexpected error occurred. It has been logged."))
 
 
 def _problem(base_url: str, error: HTTPException) -> Response:

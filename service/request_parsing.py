@@ -16,7 +16,7 @@ from service import compression, strict_json
 from service.problems import Fault, Refusal
 from service.strict_json import MalformedJsonError
 
-# Bytes of an unread body that are drained at most; the proxy lets fewer through.
+# Bytes drained at most from an unread body; the proxy lets fewer through.
 MAX_DRAINED_BYTES = 2 * 1024 * 1024
 # Per route. A valid query takes a few hundred bytes.
 MAX_CACHED_QUERIES = 256
@@ -33,7 +33,7 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def _drain_body(response: Response) -> Response:
-        # If the body breaks off, gunicorn closes the connection.
+        # If the body is incomplete, gunicorn closes the connection.
         with contextlib.suppress(Exception):
             request.environ["wsgi.input"].read(MAX_DRAINED_BYTES)
         return response
@@ -103,7 +103,7 @@ def _pass_loaded(load: Callable[[], Any], view: Callable[Concatenate[Any, P], Re
 
 def _load_query(schema: ma.Schema) -> Any:
     values_by_name = request.args.to_dict(flat=False)
-    faults = [Fault(name, "Must be given once.") for name, values in values_by_name.items() if len(values) > 1]
+    faults = [Fault(name, "Must be given only once.") for name, values in values_by_name.items() if len(values) > 1]
     loaded = None
     try:
         loaded = schema.load({name: values[0] for name, values in values_by_name.items()})
@@ -142,7 +142,7 @@ def _load_body(schema: ma.Schema) -> Any:
 def _read_body(maximum: int) -> bytes:
     """Read the whole body.
 
-    Raises RequestEntityTooLarge beyond `maximum` bytes, BadRequest if the body breaks off. Werkzeug rejects a
+    Raises RequestEntityTooLarge beyond `maximum` bytes, BadRequest if the body is incomplete. Werkzeug rejects a
     Content-Length beyond the limit, but truncates a chunked body to it.
     """
     request.max_content_length = maximum + 1

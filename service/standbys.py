@@ -1,6 +1,6 @@
 """Reads from standbys of the database, and how far they lag behind (docs/decisions/0013-standbys.md).
 
-Standbys make no read fail: the primary answers whatever a standby cannot answer in time. A thread checks every
+No read fails because of a standby: the primary answers whatever a standby cannot answer in time. A thread checks every
 CHECK_SECONDS whether a standby answers. While none does, reads go straight to the primary.
 """
 
@@ -23,7 +23,7 @@ GETCONN_SECONDS = 0.1
 # A standby that does not respond for this long counts as frozen. A read with less time left does not show that.
 FROZEN_SECONDS = 0.5
 CHECK_SECONDS = 1.0
-# Checks that the lag is computed from.
+# Number of checks from which the lag is computed.
 _MAX_CHECKS = 3600
 
 # Position in the WAL, in bytes: of the last write or, on a standby, of the replay; NULL before it has replayed any.

@@ -5,7 +5,7 @@ from typing import Any
 
 
 class MalformedJsonError(ValueError):
-    """A document that RFC 8259 forbids or leaves open, but Python accepts; the message is a phrase like "holds NaN"."""
+    """A document that RFC 8259 forbids or leaves open, but Python accepts; the message is like "contains NaN"."""
 
 
 def loads(text: str) -> Any:
@@ -16,9 +16,9 @@ def loads(text: str) -> Any:
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJsonError("has an object that names a member twice")
+        raise MalformedJsonError("has an object with a duplicate member")
     return members
 
 
 def _reject_constant(name: str) -> None:
-    raise MalformedJsonError(f"holds {name}, which is not JSON")
+    raise MalformedJsonError(f"contains {name}, which is not JSON")

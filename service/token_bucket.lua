@@ -1,4 +1,4 @@
--- Take units from a bucket that refills continuously; with a cost of 0, only read it. One key, on the server's clock.
+-- Take units from a bucket that refills continuously; a cost of 0 takes none. One key, on the server's clock.
 --
 -- KEYS[1]  the bucket, stored as "level at"; see service/token_bucket.py for the units. No key: a full bucket.
 -- ARGV     capacity, refill per microsecond, cost

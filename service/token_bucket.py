@@ -23,7 +23,7 @@ STORE_RETRY_SECONDS = 1.0
 _MAX_BUCKETS = 10_000
 
 _SCRIPT = (Path(__file__).parent / "token_bucket.lua").read_bytes()
-_FALLBACKS = Counter("limiter_fallbacks", "Times that a worker lost the limiter's shared store.")
+_FALLBACKS = Counter("limiter_fallbacks", "Number of times that a worker lost the limiter's shared store.")
 _STORE_LOST = Gauge(
     "limiter_store_lost",
     "Workers that count requests in their own memory, without the shared store.",
@@ -135,7 +135,7 @@ class SharedBuckets:
         return State.of(bucket, bool(is_taken), level, now)
 
     def _run(self, connection: Any, *arguments: Any) -> Any:
-        """Run the script, without what the client does around a call: that takes half of its time (11 of 23 us)."""
+        """Run the script without the client's work around a call, which takes half of the time (11 of 23 us)."""
         connection.send_command("EVALSHA", self._script.sha, 1, *arguments)
         try:
             return connection.read_response()

@@ -78,7 +78,7 @@ def _queue_seconds() -> float | None:
         seconds = time.time() - float(request.headers.get("X-Request-Start", ""))
     except ValueError:
         return None
-    # The proxy rounds to milliseconds, so a time may lie up to one in the future.
+    # The proxy rounds to milliseconds, so a time may lie up to 1 ms in the future.
     return max(seconds, 0) if -0.001 <= seconds < _MAX_QUEUE_SECONDS else None
 
 

@@ -11,7 +11,7 @@ from snapshots.queries import Match
 # Messages for the statuses of items that cannot be stored.
 CONTRADICTIONS = {
     "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
-    "contradicts_batch": "The batch holds snapshots of this account, time and source with different values.",
+    "contradicts_batch": "The batch contains snapshots of this account, time and source with different values.",
     "other_owner": "The account belongs to another user.",
 }
 
@@ -26,10 +26,10 @@ class ContradictionError(Exception):
 
 
 def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Match]:
-    """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in their order.
+    """Store a batch that `schemas.capture.CaptureBatch` has loaded; return the outcome of each item, in order.
 
     Takes two statements in one transaction, whatever the batch's size, one more if an account is new, and one more
-    unless all items are new. It begins again if others register one of its accounts meanwhile. Raises
+    unless all items are new. It starts over if another transaction registers one of the accounts meanwhile. Raises
     ContradictionError and psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again.
     """
     batch = json.dumps(items, default=str)
@@ -42,8 +42,8 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
             if held < len(owners):
                 registered = queries.insert_accounts(connection, owners=json.dumps(owners))
                 if held + registered < len(owners):
-                    # Others registered some of them meanwhile. Begin again, because all callers lock accounts in one
-                    # order: whoever held these after the known ones could deadlock with a correction.
+                    # Another transaction registered some of them meanwhile. Start over, because all transactions lock
+                    # accounts in one order: holding these after the known ones could deadlock with a correction.
                     raise Rollback
             created = queries.insert_snapshots(connection, items=batch, users=users)
             if len(created) == len(items):
@@ -55,6 +55,6 @@ def store(connection: Connection[Any], items: list[dict[str, Any]]) -> list[Matc
             if faults:
                 raise ContradictionError(faults)
             if any(match.status == "unregistered" for match in matches):
-                # On a cluster an account exists for the coordinator a moment before it does on the other nodes.
+                # On a cluster, the coordinator sees a new account a moment before the other nodes do. Start over.
                 raise Rollback
             return matches

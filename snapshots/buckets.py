@@ -14,7 +14,7 @@ def bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo,
     """Return the bounds of the buckets that overlap the range, in UTC and ascending: one more than there are buckets.
 
     A bucket reaches from its bound up to, and not including, the next. The first bound is `start`, since the range
-    clips its bucket; the last is where the bucket that holds `end` ends by the calendar. Raises TooManyBucketsError
+    clips its bucket; the last is where the bucket that contains `end` ends by the calendar. Raises TooManyBucketsError
     beyond `maximum` buckets.
     """
     bounds = [start]
@@ -43,7 +43,7 @@ def _local_date(instant: datetime, zone: ZoneInfo) -> date:
 
 
 def _bucket_dates(day: date, interval: str) -> Iterator[date]:
-    """Yield the first date of each bucket from the one that holds `day` on."""
+    """Yield the first date of each bucket, starting with the one that contains `day`."""
     try:
         if interval in ("day", "week"):
             first = day if interval == "day" else day - timedelta(days=day.weekday())
@@ -66,7 +66,7 @@ def _bucket_dates(day: date, interval: str) -> Iterator[date]:
 def _start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """Return the first instant of a local date, in UTC.
 
-    That is its midnight, the first one where clocks repeat it; where they skip it, the instant they do. Raises
+    That is its midnight: the first one if the clocks repeat it, or the instant of the jump if they skip it. Raises
     OverflowError outside of years 1 to 9999.
     """
     midnight = datetime.combine(day, time(), zone)

@@ -37,7 +37,7 @@ _DUPLICATES = _CAPTURED.labels("duplicate")
     request_example=examples.BATCH,
 )
 def capture_snapshots(body: dict[str, Any]) -> Response:
-    """Store a batch of snapshots: all of it, or nothing.
+    """Store a batch of snapshots, as a whole or not at all.
 
     The key of a snapshot is its account, `captured_at` and `source`. A batch may be sent again: a snapshot that is
     already stored with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Other values

@@ -1,7 +1,7 @@
 """`flask snapshots import` and `export`, `flask users erase` and `flask accounts erase`.
 
-Exit codes: 0 success, 1 faults in the data, 2 usage error, 3 system fault (the database cannot be reached, a file
-cannot be opened).
+Exit codes: 0 success, 1 faults in the data, 2 usage error, 3 system fault (such as a database that cannot be reached
+or a file that cannot be opened), 130 interrupted.
 """
 
 import contextlib
@@ -172,7 +172,7 @@ class _Faults:
 @click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
 @click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only this source.")
-@click.option("--superseded", "with_superseded", is_flag=True, help="Include superseded snapshots, and every id.")
+@click.option("--superseded", "with_superseded", is_flag=True, help="Include superseded snapshots, and all ids.")
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 def export(
     *,
@@ -246,7 +246,7 @@ def _exit_codes(consequence: str) -> Iterator[None]:
         _say(f"Interrupted. {consequence}")
         sys.exit(130)
     except psycopg.Error as error:
-        _fail(f"The database: {_first_line(error)}. {consequence}")
+        _fail(f"Database error: {_first_line(error)}. {consequence}")
     except OSError as error:
         _fail(f"{error.filename or 'Input'}: {error.strerror}. {consequence}")
 

@@ -25,7 +25,7 @@ def create_import(connection: Connection[Any]) -> None:
 def mark_import_repetitions(connection: Connection[Any], *, users: list[str] | None) -> None:
     """Mark lines that repeat superseded snapshots.
 
-    `users`, here and below: those of the import; None if they are too many to list. Call it before
+    `users`, here and below: those of the import; None if there are too many to list. Call it before
     `mark_import_contradictions`, and again once the accounts are held.
     """
     execute(connection, "mark_import_repetitions", users=users)
@@ -42,7 +42,7 @@ def insert_imported_accounts(connection: Connection[Any]) -> None:
 
 
 def hold_imported_accounts(connection: Connection[Any]) -> int:
-    """Hold the accounts until the transaction ends; return the number of those that are registered."""
+    """Hold the registered accounts of the import until the transaction ends, and return their number."""
     return count(execute(connection, "hold_imported_accounts"))
 
 
@@ -52,7 +52,7 @@ def create_imported_snapshots(connection: Connection[Any]) -> int:
 
 
 def insert_imported_snapshots(connection: Connection[Any], *, first_place: int, last_place: int) -> int:
-    """Store the import's snapshots at these places; return the number of new ones. Call it in the places' order."""
+    """Store the import's snapshots at these places; return the number of new ones. Call it in order of place."""
     return execute(connection, "insert_imported_snapshots", first_place=first_place, last_place=last_place).rowcount
 
 
@@ -64,13 +64,13 @@ def insert_imported_superseded_snapshots(connection: Connection[Any], *, users: 
 def list_superseded_import_contradictions(
     connection: Connection[Any], *, users: list[str] | None
 ) -> Iterator[Contradiction]:
-    """Stream the contradictions among superseded snapshots by line, within a transaction."""
+    """Stream the contradictions of superseded snapshots in line order, within a transaction."""
     for row in stream(connection, "list_superseded_import_contradictions", users=users):
         yield Contradiction(*row)
 
 
 def list_import_contradictions(connection: Connection[Any], *, users: list[str] | None) -> Iterator[Contradiction]:
-    """Stream the contradictions among snapshots that stand by line, within a transaction."""
+    """Stream the contradictions of current snapshots in line order, within a transaction."""
     for row in stream(connection, "list_import_contradictions", users=users):
         yield Contradiction(*row)
 

@@ -39,7 +39,7 @@ _log = structlog.get_logger(__name__)
     request_example=examples.CORRECTIONS,
 )
 def correct_snapshots(body: dict[str, Any]) -> Response:
-    """Replace or withdraw wrong snapshots: all of a batch, or none of it.
+    """Replace or withdraw a batch of wrong snapshots, as a whole or not at all.
 
     A snapshot is identified by its id, which reads and captures return, and its key. Its replacement has the same key
     and a new id. Both the wrong snapshot and the reason remain in the list of the account's corrections. A batch may be
@@ -65,7 +65,7 @@ def correct_snapshots(body: dict[str, Any]) -> Response:
 
 def _conflict(match: CorrectionMatch) -> str:
     if match.status == "contradicts_batch":
-        return "The batch holds different corrections of this snapshot."
+        return "The batch contains different corrections of this snapshot."
     if match.status == "not_stored":
         current = f"; the current snapshot under its key is {match.standing_id}" if match.standing_id else ""
         return f"No snapshot with this id and key is stored{current}."

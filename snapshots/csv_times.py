@@ -18,5 +18,5 @@ def time_columns(schema: ma.Schema) -> frozenset[str]:
 
 
 def with_microseconds(time: str) -> str:
-    """Return a time in UTC, as the database prints it, with six digits after the second."""
+    """Return a time in UTC, as the database prints it, with six fraction digits."""
     return time if "." in time else f"{time.removesuffix('Z')}.000000Z"

@@ -66,7 +66,7 @@ def _encoding_error(lines_read: int, error: UnicodeDecodeError) -> FileError:
     character = byte.decode("cp1252", errors="backslashreplace")
     return FileError(
         line,
-        f"Is not UTF-8: found the byte 0x{byte.hex().upper()}, in Windows-1252 {character!r}; save the file in UTF-8.",
+        f"Is not UTF-8: found the byte 0x{byte.hex().upper()} ({character!r} in Windows-1252); save the file as UTF-8.",
     )
 
 

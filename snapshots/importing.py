@@ -17,16 +17,16 @@ from snapshots.rows import ALL_COLUMNS, Row
 
 _COPY = f"COPY import (line, amounts, {', '.join(ALL_COLUMNS)}) FROM STDIN"
 _MESSAGES = CONTRADICTIONS | {
-    "contradicts_batch": "Other lines have this account, time and source with other values.",
+    "contradicts_batch": "Other lines have this account, time and source with different values.",
     "contradicts_superseded": "This superseded snapshot is stored, or on another line, with other values.",
     "stands": "This snapshot is still current in the database: correct it through the API.",
     "erased": "The account was erased meanwhile; import the file again.",
 }
-# The share of the time after the reading that has passed when each step begins, measured with 200,000 rows.
+# When each step begins, as a share of the time that follows the reading; measured with 200,000 rows.
 _PREPARING, _STORING, _CONTRADICTIONS = 0.05, 0.35, 0.9
-# With more users than these, nearly every shard of a cluster has some, and statements go to all of them.
+# With more users than this, nearly every shard of a cluster has some, and statements go to all of them.
 MAX_ROUTED_USERS = 1000
-# Rows of a slice, and number of slices, in which snapshots are stored.
+# Snapshots are stored in slices: the fewest rows of a slice, and the most slices.
 MIN_SLICE_ROWS, MAX_SLICES = 10_000, 20
 
 _item = ImportItem()
@@ -51,7 +51,7 @@ class _Staged(NamedTuple):
     read: int
     rows: int
     superseded: int
-    """Those of the rows that are superseded snapshots."""
+    """Number of the rows that are superseded snapshots."""
     users: list[str] | None
     """The users of the rows; None if there are more than MAX_ROUTED_USERS."""
 
@@ -97,7 +97,7 @@ def store(
     # Store rows even if faults will roll them back: that shows contradictions, so that one run reports every fault.
     on_step("preparing new snapshots", _PREPARING)
     created = 0
-    # Only the owner may insert these. The role that serves can import a file without any.
+    # Only the owner role may insert these; the serving role can import a file that has none.
     if staged.superseded:
         created += command_queries.insert_imported_superseded_snapshots(connection, users=users)
     created += _store_snapshots(connection, on_step)
@@ -119,7 +119,7 @@ def store(
 
 
 def _store_snapshots(connection: Connection[Any], on_step: Callable[[str, float], None]) -> int:
-    """Store the snapshots that stand in slices, so that progress can be shown; return the number of new ones."""
+    """Store the current snapshots, in slices so that progress can be shown; return the number of new ones."""
     total = command_queries.create_imported_snapshots(connection)
     created = 0
     size = max(MIN_SLICE_ROWS, math.ceil(total / MAX_SLICES))

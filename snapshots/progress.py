@@ -15,7 +15,7 @@ from snapshots.rows import Row
 ROWS_PER_LINE = 100_000
 ROWS_PER_MOVE = 1_000
 _BAR_LENGTH = 1000
-# Measured with 200,000 rows: reading and checking takes three tenths of the time, storing the rest.
+# Measured with 200,000 rows: reading and checking take three tenths of the time, storing the rest.
 _SHARE_OF_READING = 0.3
 
 

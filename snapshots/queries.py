@@ -1,4 +1,4 @@
-"""Functions for the files of sql/queries that requests use, one for each: run the query and return its result.
+"""One function for each file of sql/queries that requests use: it runs the query and returns the result.
 
 Ids are UUIDs as text, times are aware datetimes, a source is its name or None for all sources. The head of a file
 describes its result. All functions raise psycopg.Error.
@@ -13,11 +13,11 @@ from snapshots.statements import array, count, execute
 
 
 class History(NamedTuple):
-    """A read of one account."""
+    """The result of a read of one account's history."""
 
     is_owner: bool
     body: str
-    """The response in JSON; it has no snapshots if the account is another user's or the range too long."""
+    """The response in JSON; it has no snapshots if the account is another user's or the range is too long."""
     is_too_long: bool = False
 
 
@@ -59,7 +59,7 @@ class CorrectionMatch(NamedTuple):
     id: str
     replaced_by: str | None
     standing_id: str | None
-    """The snapshot that stands under the key."""
+    """Id of the current snapshot under the key; None if there is none."""
 
 
 def get_latest_snapshots(connection: Connection[Any], *, user_id: str, as_of: datetime | None) -> str:
@@ -170,7 +170,7 @@ def list_recent_snapshots(
 
 
 def hold_accounts(connection: Connection[Any], *, account_ids: list[str]) -> int:
-    """Hold accounts until the transaction ends; return the number of those that are registered."""
+    """Hold those of the accounts that are registered until the transaction ends, and return their number."""
     return count(execute(connection, "hold_accounts", account_ids=array(account_ids)))
 
 
@@ -188,7 +188,7 @@ def insert_snapshots(connection: Connection[Any], *, items: str, users: list[str
 
 
 def match_snapshots(connection: Connection[Any], *, items: str, users: list[str], created: list[str]) -> list[Match]:
-    """Return the outcome of each item of a batch, in their order.
+    """Return the outcome of each item of a batch, in order.
 
     `items`: the batch, a JSON array; `users`: those of the items; `created`: the ids that `insert_snapshots` returned.
     """
@@ -205,7 +205,7 @@ def supersede_snapshots(connection: Connection[Any], *, items: str, subject: str
 
 
 def match_corrections(connection: Connection[Any], *, items: str, users: list[str]) -> list[CorrectionMatch]:
-    """Return the outcome that each correction of a batch would have now, in their order.
+    """Return the outcome that each correction of a batch would have now, in order.
 
     `items`: the batch, a JSON array; `users`: those of the items.
     """

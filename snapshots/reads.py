@@ -41,7 +41,7 @@ blueprint = Blueprint("reads", __name__)
 
 _LINK = {
     "Link": {
-        "description": 'The next page, `rel="next"` (RFC 8288), unless this is the last one.',
+        "description": 'Link to the next page, with `rel="next"` (RFC 8288). The last page has none.',
         "schema": {"type": "string"},
     }
 }
@@ -77,9 +77,9 @@ def latest_snapshots(params: LatestParams) -> Response:
 def portfolio_history(params: PortfolioParams) -> Response:
     """Return the value of all the caller's accounts over time, one series per currency.
 
-    A point's balance sums the last balance of each account before the point ends; an account keeps its balance until
-    its next snapshot. Without any account in its currency a point is null, never zero. There are up to 1,100 points,
-    and up to 100,000 balances, one for each account and point.
+    A point's balance is the sum of each account's last balance before the point ends; an account keeps its balance
+    until its next snapshot. If no account is in the currency, the balance is null, never zero. There are up to 1,100
+    points, and up to 100,000 balances, one for each account and point.
     """
     bounds = _bucket_bounds(
         params.start_date, params.end_date, params.interval, params.time_zone, MAX_PORTFOLIO_BUCKETS
@@ -108,8 +108,8 @@ def portfolio_history(params: PortfolioParams) -> Response:
 def balance_history(params: HistoryParams, account_id: str) -> Response:
     """Return an account's snapshots in a date range, oldest first.
 
-    With `interval`, return the last snapshot of each calendar day, week, month, quarter or year in `time_zone`, and
-    their changes from row to row. Without it, a range holds up to 10,000 snapshots.
+    With `interval`, return the last snapshot of each calendar day, week, month, quarter or year in `time_zone`, with
+    changes from row to row. Without it, a range may hold up to 10,000 snapshots.
     """
     return _json_response(_read_history(params, account_id))
 
@@ -126,7 +126,7 @@ def balance_history(params: HistoryParams, account_id: str) -> Response:
 def balance_history_csv(params: HistoryParams, account_id: str) -> Response:
     """Return an account's snapshots in a date range as CSV.
 
-    It takes the same parameters as the history in JSON and has the same rows, without their summary.
+    It takes the same parameters as the history in JSON and returns the same snapshots, without the summary.
     """
     body = _read_history(params, account_id)
     return csv_response.csv_response(body, f"balance-history-{account_id.lower()}.csv")
@@ -244,7 +244,7 @@ def _validate_cursor(cursor: Cursor | None, list_name: str, account_id: str, sou
 
 
 def _next_link(cursor: Cursor) -> str:
-    """Return a link to the same request with this cursor, relative to the host, whose public name a proxy may know."""
+    """Return a link to the same request with this cursor, without the host, whose public name may be unknown."""
     query = urlencode(request.args.to_dict() | {"cursor": cursor.encode()})
     return f'<{request.path}?{query}>; rel="next"'
 

@@ -112,7 +112,7 @@ def _csv_row(line: int, header: list[str], width: int, cells: list[str]) -> Row 
         return None
     is_too_long = len(cells) > width or any(cell.strip() for cell in cells[len(header) :])
     if is_too_long or len(cells) < len(header):
-        hint = ": a cell that holds a comma must be in quotation marks" if is_too_long else ""
+        hint = ": a cell that contains a comma must be in quotation marks" if is_too_long else ""
         return Row(line, fault=f"Has {len(cells)} cells; the header has {width}{hint}. Found {printable_row(cells)}.")
     item: dict[str, str | None] = {}
     for name, cell in zip(header, cells, strict=False):

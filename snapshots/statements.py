@@ -1,4 +1,4 @@
-"""The statements of sql/queries: how they are read, run and streamed."""
+"""Functions that read, run and stream the statements of sql/queries."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -23,12 +23,12 @@ def count(cursor: Cursor[Any]) -> int:
 
 
 def array(ids: list[str]) -> str:
-    """Return ids as the text of a PostgreSQL array, which is faster than to have psycopg quote each id."""
+    """Return ids as the text of a PostgreSQL array, which is faster than having psycopg quote each id."""
     return f"{{{','.join(ids)}}}"
 
 
 def stream(connection: Connection[Any], name: str, **parameters: Any) -> Iterator[Any]:
-    """Yield the rows, read from the server as they are taken, within a transaction."""
+    """Yield the rows within a transaction, fetched from the server as they are consumed."""
     with connection.cursor(name=name) as cursor:
         cursor.itersize = 5000
         cursor.execute(statement(name), parameters)

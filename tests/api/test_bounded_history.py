@@ -130,7 +130,7 @@ def test_an_invalid_time_zone_is_refused(user: Caller, account: str, name: str) 
 
 
 def test_a_time_zone_needs_an_interval(user: Caller, account: str) -> None:
-    assert faults(user.history(account, time_zone="UTC")) == {"time_zone": ["Is used with an interval only."]}
+    assert faults(user.history(account, time_zone="UTC")) == {"time_zone": ["Requires an interval."]}
 
 
 @pytest.mark.parametrize("interval", ["hour", "DAY", "days", ""])

@@ -34,7 +34,7 @@ def test_two_different_corrections_of_one_snapshot_in_a_batch_are_a_conflict(
         correction(item, wrong, second),
     )
 
-    message = ["The batch holds different corrections of this snapshot."]
+    message = ["The batch contains different corrections of this snapshot."]
     assert conflicts(response) == {"/corrections/0": message, "/corrections/2": message}
     assert user.latest().json["total_balance_by_currency"] == {"USD": "20000.00"}
 

@@ -77,7 +77,7 @@ def test_a_query_parameter_is_refused(corrector: Caller, good: dict[str, Any]) -
 def test_a_batch_of_no_or_too_many_corrections_is_refused(count: int, corrector: Caller, good: dict[str, Any]) -> None:
     response = refused(corrector.correct(*[good] * count), 400)
 
-    assert faults(response) == {"/corrections": ["Must hold 1 to 1000 corrections."]}
+    assert faults(response) == {"/corrections": ["Must contain 1 to 1000 corrections."]}
 
 
 def test_a_batch_of_1000_corrections_is_accepted(corrector: Caller, good: dict[str, Any]) -> None:

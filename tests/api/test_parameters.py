@@ -73,7 +73,7 @@ def test_a_repeated_parameter_is_refused(user: Caller, account_id: str, query: s
     response = user.send("GET", f"/accounts/{account_id}/balance-snapshots?{query}")
 
     assert response.status_code == 400
-    assert faults(response) == {"limit": ["Must be given once."]}
+    assert faults(response) == {"limit": ["Must be given only once."]}
 
 
 def test_all_faults_of_a_query_are_reported_at_once(user: Caller, account_id: str) -> None:

@@ -147,7 +147,7 @@ def test_a_database_error_names_tables_and_constraints_without_shard_numbers(
 
     assert done.returncode == SYSTEM_FAULT
     assert done.stderr.splitlines()[-1] == (
-        'The database: new row for relation "balance_snapshots" violates check constraint "is_small".'
+        'Database error: new row for relation "balance_snapshots" violates check constraint "is_small".'
         " Nothing more was stored."
     )
 

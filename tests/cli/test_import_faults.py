@@ -121,8 +121,8 @@ def test_contradictions_are_refused_and_listed_by_line(
     printed = {line.partition(", line ")[2] for line in done.stderr.splitlines() if ", line " in line}
     assert printed == {
         "2: A snapshot of this account, time and source is stored with other values.",
-        "3: Other lines have this account, time and source with other values.",
-        "4: Other lines have this account, time and source with other values.",
+        "3: Other lines have this account, time and source with different values.",
+        "4: Other lines have this account, time and source with different values.",
         "7: The account belongs to another user.",
     }
     assert [row[3] for row in stored()] == ["100.50"]
@@ -182,7 +182,7 @@ def test_a_file_without_snapshots_is_reported_in_one_line(
         ),
         ("endless.csv", as_csv().encode() + b"1" * (MAX_ROW_LENGTH + 1), "line 2: The row is longer than"),
         ("unquoted.csv", as_csv().encode() + b'"' + b'\n","' * MAX_ROW_LENGTH, "The row is longer than"),
-        ("twice.ndjson", b'{"balance": "1", "balance": "2"}\n', "names a member twice"),
+        ("twice.ndjson", b'{"balance": "1", "balance": "2"}\n', "has an object with a duplicate member"),
         ("flipped.csv.gz", flipped(as_csv(*series(USER, USER, 28))), "line"),
         ("cut.csv.gz", gzip.compress(as_csv(*series(str(uuid4()), str(uuid4()), 28)).encode())[:-60], "ended before"),
         ("plain.csv.gz", as_csv().encode(), "line 1: Not a gzipped file"),

@@ -47,8 +47,8 @@ EXPECTED = "expected commas, as in user_id,account_id,balance,currency,source,ca
         ),
         pytest.param(
             f'{TEXT}"caf\N{LATIN SMALL LETTER E WITH ACUTE}'.encode("latin-1"),
-            "line 5: Is not UTF-8: found the byte 0xE9, in Windows-1252 '\N{LATIN SMALL LETTER E WITH ACUTE}';"
-            " save the file in UTF-8.",
+            "line 5: Is not UTF-8: found the byte 0xE9 ('\N{LATIN SMALL LETTER E WITH ACUTE}' in Windows-1252);"
+            " save the file as UTF-8.",
             id="Latin-1",
         ),
         pytest.param(
@@ -164,7 +164,7 @@ def test_a_decimal_comma_that_splits_its_cell_is_refused_with_the_row(flask: Fla
     done = flask("snapshots", "import", str(path))
 
     assert (
-        "line 2: Has 7 cells; the header has 6: a cell that holds a comma must be in quotation marks."
+        "line 2: Has 7 cells; the header has 6: a cell that contains a comma must be in quotation marks."
         " Found '100,50,USD,u,a,account_sync,2025-01-01'." in done.stderr
     )
 
@@ -182,7 +182,9 @@ def test_a_comma_in_an_amount_is_refused_although_the_last_cells_are_blank(
 
     done = flask("snapshots", "import", str(path))
 
-    assert "line 2: Has 8 cells; the header has 7: a cell that holds a comma must be in quotation marks." in done.stderr
+    assert (
+        "line 2: Has 8 cells; the header has 7: a cell that contains a comma must be in quotation marks." in done.stderr
+    )
     assert f"2025-01-01,{amount},'." in done.stderr
     assert stored() == []
 
