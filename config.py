@@ -229,7 +229,7 @@ class Settings(CommandSettings):
         self._validate_keys()
         if self.workers > 1 and not self.redis_url:
             workers = f"{self.workers} workers (WEB_CONCURRENCY)"
-            raise ConfigError(f"REDIS_URL: {workers} need a Redis or Valkey to share the rate limit in.")
+            raise ConfigError(f"REDIS_URL: {workers} need Redis or Valkey to share the rate limit.")
 
     def _validate_keys(self) -> None:
         if self.jwt_algorithm == "HS256":

@@ -28,7 +28,7 @@ class Item(ma.Schema):
     def load_valid(self, data: Any) -> dict[str, Any]:
         """Load a valid item. Raises marshmallow.ValidationError without details.
 
-        A batch has up to a thousand items: marshmallow takes 80 microseconds for each, this takes 15.
+        A batch has up to a thousand items: marshmallow takes 80 microseconds for each, and this method 15.
         """
         if type(data) is not dict:
             raise _NOT_VALID

@@ -13,7 +13,7 @@ CLOCK_TOLERANCE = timedelta(seconds=60)
 
 
 class CapturedAt(Instant):
-    """An instant that is not in the future."""
+    """An instant that is at most CLOCK_TOLERANCE in the future."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         instant = super()._deserialize(value, *args, **kwargs)

@@ -43,7 +43,7 @@ class Cursor(NamedTuple):
 
 
 class CursorField(ma.fields.Field[Cursor]):
-    """A cursor, taken from the `Link` header of the page before."""
+    """A cursor, taken from the `Link` header of the previous page."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "cursor"}
 

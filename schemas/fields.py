@@ -118,7 +118,7 @@ class Reason(Text):
 
 
 class Instant(ma.fields.Field[datetime]):
-    """A point in time in ISO 8601's usual forms, every form of RFC 3339 included (rule 8); loads in UTC.
+    """A point in time in ISO 8601's usual forms, including every form of RFC 3339 (rule 8); loads in UTC.
 
     A time without an offset is read as UTC, a date alone as its midnight UTC. A leap second is read as the second
     after it, as in POSIX time. A space may replace the T before a time with seconds, as RFC 3339 allows, but not before

@@ -9,7 +9,7 @@ import marshmallow as ma
 from schemas.fields import MINOR_UNITS, SOURCES, Currency, Instant, Money, Source
 
 MAX_SHOWN_LENGTH = 60
-# Of a row: short cells, so that the two ids at its beginning leave room for the others.
+# In a row, cells are cut short, so that the two ids at its beginning leave room for the others.
 MAX_SHOWN_CELLS, MAX_SHOWN_CELL_LENGTH = 20, 12
 
 # A sign with up to four letters before it, as in US$, or up to four letters, as in EUR or kr.

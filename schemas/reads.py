@@ -12,7 +12,7 @@ from schemas.cursor import Cursor, CursorField
 from schemas.fields import Instant, Interval, Limit, Source, TimeZone
 
 _FORMS = "ISO 8601; a time without an offset is in UTC, and a date alone is its midnight in UTC."
-_CURSOR = {"description": "Where the page begins. Take it, unchanged, from the `Link` header of the page before."}
+_CURSOR = {"description": "Where the page begins. Take it, unchanged, from the `Link` header of the previous page."}
 _SOURCE = {"description": "Restrict to one source; changes are computed within it."}
 
 
@@ -84,7 +84,7 @@ class HistoryParameters(_DateRange):
         load_default=None,
         metadata={
             "description": "Return only the last snapshot of each calendar day, ISO week, month, quarter or year."
-            " Each change is from the row before."
+            " Each change is relative to the row before."
         },
     )
     time_zone = TimeZone(

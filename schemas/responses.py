@@ -35,7 +35,7 @@ def _count(description: str) -> ma.fields.Integer:
 
 
 class _Response(ma.Schema):
-    """A response, to which a later version may add members: clients ignore those that they do not know."""
+    """A response, to which a later version may add members: clients must ignore those that they do not know."""
 
     class Meta:
         unknown = ma.EXCLUDE

@@ -22,7 +22,7 @@ from config import Settings
 from service.jwks import KeySet
 
 LEEWAY_SECONDS = 10
-# The identity service's tokens are smaller than 1 KiB each.
+# The identity service's tokens are smaller than 1 KiB each, so a full cache takes a few megabytes.
 MAX_CACHED_TOKENS = 2048
 _BEARER = re.compile(r"bearer +(?P<token>[A-Za-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
 
@@ -41,7 +41,7 @@ def public(view: _View) -> _View:
 
 
 def requires_scope(scope: str) -> Callable[[_View], _View]:
-    """Open a route to tokens of any subject whose `scope` claim holds this scope; others get a 403."""
+    """Open a route to tokens of any subject whose `scope` claim contains this scope; others get a 403."""
 
     def mark(view: _View) -> _View:
         view.required_scope = scope  # type: ignore[attr-defined]

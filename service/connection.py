@@ -30,7 +30,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     @property
     def server_was_promoted(self) -> bool:
-        """Whether the server was promoted since then, and so may lack what the primary writes."""
+        """Whether the server was promoted since the connection was made, and so may lack what the primary writes."""
         return self.server_was_standby and not self.server_is_standby
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:

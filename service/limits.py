@@ -62,7 +62,7 @@ def _retry_after(state: State) -> int:
 
 
 def _explain(limit: RateLimitItem, state: State) -> str:
-    """Return the detail of a 429: which limit is used up, and when to come back."""
+    """Return the detail of a 429: which limit is used up, and when to retry."""
     period = f"{limit.multiples} {limit.GRANULARITY.name}s" if limit.multiples > 1 else limit.GRANULARITY.name
     return (
         f"The user's limit of {_count(limit.amount, 'read')} per {period}, over all read endpoints together, is used"

@@ -172,7 +172,12 @@ class _Faults:
 @click.option("--start", "start_date", type=_INSTANT, help="From this instant, inclusive.")
 @click.option("--end", "end_date", type=_INSTANT, help="Up to this instant, inclusive.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only this source.")
-@click.option("--superseded", "with_superseded", is_flag=True, help="Include superseded snapshots, and all ids.")
+@click.option(
+    "--superseded",
+    "with_superseded",
+    is_flag=True,
+    help="Include superseded snapshots, and the id and creation time of all.",
+)
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 def export(
     *,

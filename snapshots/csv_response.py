@@ -30,7 +30,7 @@ def csv_response(body: str, file_name: str) -> Response:
 
 
 def to_csv(snapshots: list[dict[str, Any]]) -> str:
-    """Return a row for each snapshot, under a row with the names of its members."""
+    """Return a row for each snapshot, under a header row with the names of the members."""
     text = io.StringIO()
     rows = csv.writer(text)
     rows.writerow(COLUMNS)

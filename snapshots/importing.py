@@ -1,4 +1,4 @@
-"""Import of a file of snapshots: validated row by row, staged with COPY, stored as a set, all or nothing."""
+"""Import of a file of snapshots: validated row by row, staged with COPY, and stored within one transaction."""
 
 import itertools
 import math

@@ -104,7 +104,7 @@ def get_balance_history_by_interval(
 ) -> History | None:
     """Return an account's history, one snapshot per bucket; None if there is no such account.
 
-    `bounds`: those that snapshots.buckets returns.
+    `bounds`: as `snapshots.buckets.bucket_bounds` returns them.
     """
     row = execute(
         connection,
@@ -130,7 +130,7 @@ def get_portfolio_history(
 ) -> str | None:
     """Return the history of a user's portfolio: the response in JSON; None if it has more balances than `maximum`.
 
-    `bounds`: those that snapshots.buckets returns.
+    `bounds`: as `snapshots.buckets.bucket_bounds` returns them.
     """
     row = execute(
         connection,

@@ -209,7 +209,7 @@ def test_system_faults_have_their_own_exit_code(flask: Flasks, shell: Flasks, tm
 
     assert (missing.returncode, cut_off.returncode) == (SYSTEM_FAULT, SYSTEM_FAULT)
     assert "No such file" in missing.stderr
-    assert "The database:" in cut_off.stderr
+    assert "Database error:" in cut_off.stderr
     assert "pass-phrase" not in cut_off.stderr
     assert "Traceback" not in missing.stderr + cut_off.stderr
     assert flask("snapshots", "import").returncode == USAGE
