@@ -21,7 +21,7 @@ class CorrectionItem(Item):
     user_id = Uuid(required=True)
     account_id = Uuid(required=True)
     source = Source(required=True)
-    captured_at = Instant(required=True, metadata={"description": "ISO 8601. The replacement has the same."})
+    captured_at = Instant(required=True, metadata={"description": "When the balance was observed, in ISO 8601."})
     reason = Reason(
         required=True, metadata={"description": "Why the snapshot is wrong. The account's owner can read this."}
     )

@@ -56,7 +56,8 @@ class Snapshot(_Response):
     created_at = _instant("When the snapshot was stored.")
     change_amount = _amount(
         "Balance minus the previous balance in the series: the account's snapshots, or those of one `source` if that is"
-        " given. Null for the first snapshot of a series and across a change of currency.",
+        " given; with `interval`, only the last of each interval. Null for the first snapshot of a series and across a"
+        " change of currency.",
         allow_none=True,
     )
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})

@@ -177,7 +177,7 @@ def _bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo
 @query_parameters(ListParameters)
 @documented("Balances", {200: (History, examples.RECENT)}, examples.LIST_PROBLEMS, headers=_LINK)
 def recent_snapshots(params: ListParams, account_id: str) -> Response:
-    """Return an account's newest snapshots, newest first.
+    """Return an account's snapshots, newest first.
 
     If there are more than `limit`, the `Link` header leads to the next page. Following it to the end returns every
     snapshot once, even while new ones are captured.
