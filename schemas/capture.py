@@ -25,8 +25,11 @@ class CapturedAt(Instant):
 class CaptureItem(Item):
     """A snapshot as a sync job sends it."""
 
-    user_id = Uuid(required=True, metadata={"description": "Owner of the account."})
-    account_id = Uuid(required=True, metadata={"description": "Belongs to the user for whom it was first captured."})
+    user_id = Uuid(required=True, metadata={"description": "Id of the account's owner."})
+    account_id = Uuid(
+        required=True,
+        metadata={"description": "Id of the account, which belongs to the user for whom it was first captured."},
+    )
     balance = Money(required=True)
     available_balance = Money(load_default=None, allow_none=True)
     holdings_value = Money(load_default=None, allow_none=True)

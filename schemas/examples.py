@@ -199,7 +199,7 @@ CORRECTION_PROBLEMS = {
     400: _invalid("The body is not valid.", "/corrections/0/reason", "Must be a string of 1 to 500 characters."),
     403: {"detail": "The token lacks the scope balance-snapshots:correct."},
     409: _invalid(
-        "The batch contradicts what is stored, or itself; nothing was stored.",
+        "The batch contradicts stored snapshots, or itself; nothing was stored.",
         "/corrections/0",
         f"Another correction has superseded the snapshot; the current snapshot is {_REPLACEMENT_ID}.",
     ),
@@ -209,9 +209,9 @@ CAPTURE_PROBLEMS = {
     400: _invalid("The body is not valid.", "/snapshots/0/captured_at", "Must not be in the future."),
     403: {"detail": "The token lacks the scope balance-snapshots:write."},
     409: _invalid(
-        "The batch contradicts what is stored, or itself; nothing was stored.",
+        "The batch contradicts stored snapshots, or itself; nothing was stored.",
         "/snapshots/0",
-        "A snapshot of this account, time and source is stored with other values.",
+        "A snapshot of this account, time and source is stored with different values.",
     ),
     415: {"detail": "Send the body as application/json."},
 }

@@ -73,7 +73,7 @@ class Currency(ma.fields.Field[str]):
 
 
 class Source(ma.fields.Field[str]):
-    """The sync that captured a snapshot: one of SOURCES."""
+    """The kind of sync that captured a snapshot: one of SOURCES."""
 
     json_schema_name: ClassVar[str] = "Source"
     json_schema: ClassVar[dict[str, Any]] = {
@@ -120,9 +120,9 @@ class Reason(Text):
 class Instant(ma.fields.Field[datetime]):
     """A point in time in ISO 8601's usual forms, including every form of RFC 3339 (rule 8); loads in UTC.
 
-    A time without an offset is read as UTC, a date alone as its midnight UTC. A leap second is read as the second
+    A time without an offset is read as UTC, a date alone as its midnight in UTC. A leap second is read as the second
     after it, as in POSIX time. A space may replace the T before a time with seconds, as RFC 3339 allows, but not before
-    hours and minutes alone: in a URL, these are an offset that has lost its plus sign.
+    hours and minutes alone: in a URL, these may be an offset that has lost its plus sign.
     """
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "string", "format": "date-time"}

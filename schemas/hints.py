@@ -12,7 +12,7 @@ MAX_SHOWN_LENGTH = 60
 # In a row, cells are cut short, so that the two ids at its beginning leave room for the others.
 MAX_SHOWN_CELLS, MAX_SHOWN_CELL_LENGTH = 20, 12
 
-# A sign with up to four letters before it, as in US$, or up to four letters, as in EUR or kr.
+# A currency sign after up to four letters, as in US$, or up to four letters alone, as in EUR or kr.
 _CURRENCY = r"([^\W\d_]{0,4}[$\u00a2-\u00a5\u20a0-\u20cf]|[^\W\d_]{1,4}\.?)"
 _NUMBER = r"-?\d[\d.,'\u2019\s]*"
 
@@ -29,7 +29,7 @@ _AMOUNT_HINTS = (
 _TIME_HINTS = (
     (
         re.compile(r"\d{1,2}[/.-]\d{1,2}[/.-](\d{4}|\d\d)\b"),
-        'write the year first, as in "2025-12-26", because some files begin with the day and others with the month',
+        'write the year first, as in "2025-12-26", because some files put the day first and others the month',
     ),
     (re.compile(r"\d{4}[/.]\d{1,2}[/.]\d{1,2}\b"), 'write hyphens, as in "2025-12-26"'),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d$"), 'write a T before the time, as in "2025-12-26T10:00Z"'),
@@ -56,7 +56,7 @@ def _shortened(text: str, maximum: int) -> str:
 
 
 def describe(field: ma.fields.Field[Any], value: Any) -> str:
-    """Return a sentence about a refused value, to follow the message of its field."""
+    """Return a sentence about a refused value, to follow the error message of its field."""
     if isinstance(value, str) and not value.strip():
         return "It is empty."
     hints = _hints(field, value.strip()[:MAX_SHOWN_LENGTH]) if isinstance(value, str) else []

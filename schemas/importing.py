@@ -37,7 +37,7 @@ class ImportItem(CaptureItem):
                 for name in _REQUIRED_IF_SUPERSEDED
                 if item[name] is None
             }
-            # In CSV an empty subject cannot be told from none.
+            # CSV cannot distinguish an empty subject from a missing one.
             item["superseded_by"] = item["superseded_by"] or ""
         if faults:
             raise ma.ValidationError(faults)

@@ -55,7 +55,7 @@ class _DateRange(ma.Schema):
     end_date = QueryInstant(
         required=True,
         metadata={
-            "description": f"Last instant of the range, after the first. {_FORMS}",
+            "description": f"Last instant of the range, later than `start_date`. {_FORMS}",
             "example": "2025-12-31T23:59:59Z",
         },
     )
@@ -73,7 +73,7 @@ class HistoryParams:
     source: str | None
     interval: str | None
     time_zone: ZoneInfo
-    """UTC without an interval."""
+    """UTC unless the request names another one."""
 
 
 class HistoryParameters(_DateRange):

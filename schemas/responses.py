@@ -42,7 +42,7 @@ class _Response(ma.Schema):
 
 
 class Snapshot(_Response):
-    """A snapshot, and its change from the previous one in its series (rule 1)."""
+    """A snapshot, and its change from the previous one in its series."""
 
     id = ma.fields.UUID(required=True, metadata={"description": "A UUIDv7: ids ascend in the order of creation."})
     account_id = ma.fields.UUID(required=True)
@@ -55,16 +55,16 @@ class Snapshot(_Response):
     captured_at = _instant("When the balance was observed.")
     created_at = _instant("When the snapshot was stored.")
     change_amount = _amount(
-        "Balance minus the previous balance in the series: the account's snapshots, or those of one `source` if that is"
-        " given; with `interval`, only the last of each interval. Null for the first snapshot of a series and across a"
-        " change of currency.",
+        "Balance minus the previous balance in the series. A series is the account's snapshots, or those of one"
+        " `source` if that is given; with `interval`, only the last of each interval. Null for the first snapshot of a"
+        " series and across a change of currency.",
         allow_none=True,
     )
     change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
 
 
 class Latest(_Response):
-    """The latest snapshot of each account, newest first, and the balances' totals by currency."""
+    """The latest snapshot of each account, newest first, and their total balance by currency."""
 
     snapshots = ma.fields.List(ma.fields.Nested(Snapshot), required=True)
     total_count = _count("Number of snapshots returned.")
@@ -83,7 +83,7 @@ class History(_Response):
     total_count = _count("Number of snapshots returned.")
     start_balance = _amount(f"Balance of the oldest returned snapshot. {_NO_SUMMARY}", allow_none=True)
     end_balance = _amount(f"Balance of the newest returned snapshot. {_NO_SUMMARY}", allow_none=True)
-    total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
+    total_change_amount = _amount(f"end_balance minus start_balance. {_NO_SUMMARY}", allow_none=True)
     total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
     currency = Currency(
         required=True,
@@ -129,7 +129,7 @@ class PortfolioSeries(_Response):
     points = ma.fields.List(ma.fields.Nested(PortfolioPoint), required=True)
     start_balance = _amount("First balance that is not null.")
     end_balance = _amount("Balance of the last point.", allow_none=True)
-    total_change_amount = _amount("end_balance minus start_balance.", allow_none=True)
+    total_change_amount = _amount("end_balance minus start_balance. Null if end_balance is null.", allow_none=True)
     total_change_percent = ma.fields.Float(required=True, allow_none=True, metadata={"description": _PERCENT})
 
 
@@ -187,11 +187,13 @@ class CorrectionResult(_Response):
 
 
 class CapturedSnapshot(_Response):
-    """The outcome of one item of a batch."""
+    """The outcome of one snapshot of a batch."""
 
     id = ma.fields.UUID(
         required=True,
-        metadata={"description": "Id of the stored or superseded snapshot."},
+        metadata={
+            "description": "Id of the snapshot. A duplicate has the id of the one that is already stored or superseded."
+        },
     )
     account_id = ma.fields.UUID(required=True)
     captured_at = _instant("When the balance was observed.")
@@ -200,7 +202,7 @@ class CapturedSnapshot(_Response):
 
 
 class CaptureResult(_Response):
-    """The outcome of a batch, one entry for each item, in the order of the batch."""
+    """The outcome of a batch of snapshots, one entry for each, in the order of the batch."""
 
     snapshots = ma.fields.List(ma.fields.Nested(CapturedSnapshot), required=True)
     created_count = _count("Number of snapshots newly stored.")

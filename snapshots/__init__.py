@@ -34,6 +34,6 @@ AUTHORIZATION_HELP = (
 PROBLEM_DESCRIPTIONS = {
     403: "The token is valid but does not allow this: the account is another user's, or a scope is missing.",
     404: "There is no such account: no snapshot of it has been captured.",
-    409: "The batch contradicts what is stored, or itself. `errors` names the items, and nothing was stored. Find out"
-    " which values are right: sending the batch again does not help.",
+    409: "The batch contradicts stored snapshots, or itself. `errors` names the items, and nothing was stored. Find out"
+    " which values are right: sending the same batch again does not help.",
 }

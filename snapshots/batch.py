@@ -10,17 +10,19 @@ from snapshots.queries import Match
 
 # Messages for the statuses of items that cannot be stored.
 CONTRADICTIONS = {
-    "contradicts_stored": "A snapshot of this account, time and source is stored with other values.",
+    "contradicts_stored": "A snapshot of this account, time and source is stored with different values.",
     "contradicts_batch": "The batch contains snapshots of this account, time and source with different values.",
     "other_owner": "The account belongs to another user.",
 }
 
 
 class ContradictionError(Exception):
-    """Items that contradict what is stored, one another, or the owner of their account; nothing is stored."""
+    """Items that contradict stored snapshots, one another, or the owner of their account; nothing is stored."""
 
     def __init__(self, statuses: dict[int, str]) -> None:
-        super().__init__(f"{len(statuses)} items of the batch contradict what is stored, or one another")
+        super().__init__(
+            f"{len(statuses)} items of the batch contradict stored snapshots, one another, or an account's owner"
+        )
         self.statuses = statuses
         """The status of each item at fault, by its index in the batch."""
 

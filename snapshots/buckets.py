@@ -13,7 +13,7 @@ class TooManyBucketsError(ValueError):
 def bucket_bounds(start: datetime, end: datetime, interval: str, zone: ZoneInfo, maximum: int) -> list[datetime]:
     """Return the bounds of the buckets that overlap the range, in UTC and ascending: one more than there are buckets.
 
-    A bucket reaches from its bound up to, and not including, the next. The first bound is `start`, since the range
+    A bucket extends from its bound up to, but not including, the next. The first bound is `start`, since the range
     clips its bucket; the last is where the bucket that contains `end` ends by the calendar. Raises TooManyBucketsError
     beyond `maximum` buckets.
     """

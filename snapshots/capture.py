@@ -40,14 +40,14 @@ def capture_snapshots(body: dict[str, Any]) -> Response:
     """Store a batch of snapshots, as a whole or not at all.
 
     The key of a snapshot is its account, `captured_at` and `source`. A batch may be sent again: a snapshot that is
-    already stored with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Other values
-    under a stored key are a 409.
+    already stored with the same values is a duplicate. The status is 201 if any snapshot is new, else 200. Different
+    values under a stored key are a 409.
     """
     try:
         matches = db.write(batch.store, body["snapshots"])
     except batch.ContradictionError as error:
         faults = [Fault(f"/snapshots/{n}", batch.CONTRADICTIONS[status]) for n, status in error.statuses.items()]
-        raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None
+        raise Refusal(409, "The batch contradicts stored snapshots, or itself; nothing was stored.", faults) from None
     created = sum(match.status == "created" for match in matches)
     _CREATED.inc(created)
     _DUPLICATES.inc(len(matches) - created)

@@ -26,7 +26,7 @@ from snapshots.importing import FaultsError, Outcome, RowFault
 
 DATA_FAULT = 1
 SYSTEM_FAULT = 3
-# Faults printed at most; --errors receives all of them.
+# Maximum number of faults printed for a file; --errors receives all of them.
 MAX_SHOWN_FAULTS = 20
 # A cluster appends the number of a shard to the names of tables and constraints.
 _SHARD_NUMBER = re.compile(r'_\d{6,}(?=")')
@@ -87,8 +87,8 @@ def import_(paths: tuple[str, ...], dry_run: bool, skip_faults: bool, errors_pat
             stack.enter_context(connection.transaction(force_rollback=True))
         has_faults = False
         for path in paths:
-            with files.open_source(path) as source:
-                has_faults |= not _import(connection, source, report, dry_run=dry_run, skip_faults=skip_faults)
+            with files.open_input(path) as file:
+                has_faults |= not _import(connection, file, report, dry_run=dry_run, skip_faults=skip_faults)
     sys.exit(DATA_FAULT if has_faults else 0)
 
 
@@ -97,11 +97,11 @@ def _open_for_writing(path: str) -> IO[str]:
 
 
 def _import(
-    connection: psycopg.Connection[Any], source: files.Source, report: "_Faults", *, dry_run: bool, skip_faults: bool
+    connection: psycopg.Connection[Any], file: files.InputFile, report: "_Faults", *, dry_run: bool, skip_faults: bool
 ) -> bool:
     """Import a file and report its outcome; return whether it had no faults."""
-    name = "standard input" if source.name == "-" else source.name
-    display = progress.display(source, name)
+    name = "standard input" if file.name == "-" else file.name
+    display = progress.display(file, name)
     report.begin(name, display.say)
     try:
         with display, connection.transaction():
@@ -142,7 +142,7 @@ class _Faults:
         self._count = 0
 
     def begin(self, name: str, say: Callable[[str], None]) -> None:
-        """Begin a file, whose first faults go to `say`."""
+        """Start on another file, whose first faults go to `say`."""
         self._name, self._say, self._count = name, say, 0
 
     def add(self, fault: RowFault) -> None:

@@ -14,7 +14,7 @@ class Contradiction(NamedTuple):
 
     line: int
     status: str
-    """contradicts_stored, contradicts_batch, contradicts_superseded, stands, other_owner or erased."""
+    """contradicts_stored, contradicts_batch, contradicts_superseded, still_current, other_owner or erased."""
 
 
 def create_import(connection: Connection[Any]) -> None:
@@ -37,7 +37,7 @@ def mark_import_contradictions(connection: Connection[Any]) -> None:
 
 
 def insert_imported_accounts(connection: Connection[Any]) -> None:
-    """Register and hold the accounts of the import. Call it after `mark_import_contradictions`."""
+    """Register the new accounts of the import. Call it after `mark_import_contradictions`."""
     execute(connection, "insert_imported_accounts")
 
 

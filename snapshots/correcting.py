@@ -13,16 +13,16 @@ _CONTRADICTIONS = {"contradicts_stored", "contradicts_batch", "not_stored"}
 
 
 class ContradictionError(Exception):
-    """Corrections that contradict what is stored, or one another; nothing is stored."""
+    """Corrections that contradict stored snapshots, or one another; nothing is stored."""
 
     def __init__(self, matches: dict[int, CorrectionMatch]) -> None:
-        super().__init__(f"{len(matches)} corrections of the batch contradict what is stored, or one another")
+        super().__init__(f"{len(matches)} corrections of the batch contradict stored snapshots, or one another")
         self.matches = matches
-        """The corrections at fault, by their places in the batch."""
+        """The corrections at fault, by their indexes in the batch."""
 
 
 def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str) -> list[CorrectionMatch]:
-    """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in their order.
+    """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in order.
 
     Takes one statement if all corrections are new, two if none is, else three, whatever the batch's size, and two more
     whenever others have meanwhile corrected a snapshot of the batch. Raises ContradictionError and psycopg.Error. After
@@ -31,9 +31,9 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
     """
     batch = [_flatten(item) for item in items]
     users = list({item["user_id"] for item in items})
-    # Most often all of them are new.
+    # Usually all of them are new.
     matches = [_new(item) for item in items]
-    # A snapshot that no longer stands never stands again, so each turn has fewer new corrections.
+    # A superseded snapshot never becomes current again, so each round has fewer new corrections.
     while new := [item for item, match in zip(batch, matches, strict=True) if match.status in _NEW]:
         replacements = _supersede(connection, new, subject)
         if replacements is not None:
@@ -48,7 +48,7 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
 def _supersede(
     connection: Connection[Any], corrections: list[dict[str, Any]], subject: str
 ) -> dict[str, str | None] | None:
-    """Supersede these snapshots, all or none; return their replacements by their ids, or None if one does not stand."""
+    """Supersede these snapshots, all or none; return their replacements by their ids, or None if one is not current."""
     with connection.transaction():
         moved = queries.supersede_snapshots(connection, items=_json(corrections), subject=_storable(subject))
         are_all_moved = len(moved) == len(corrections)

@@ -49,7 +49,7 @@ def correct_snapshots(body: dict[str, Any]) -> Response:
         matches = db.write(correcting.store, body["corrections"], auth.subject())
     except correcting.ContradictionError as error:
         faults = [Fault(f"/corrections/{n}", _conflict(match)) for n, match in error.matches.items()]
-        raise Refusal(409, "The batch contradicts what is stored, or itself; nothing was stored.", faults) from None
+        raise Refusal(409, "The batch contradicts stored snapshots, or itself; nothing was stored.", faults) from None
     counts = {status: sum(match.status == status for match in matches) for status in STATUSES}
     for status, count in counts.items():
         _BY_STATUS[status].inc(count)
@@ -67,7 +67,7 @@ def _conflict(match: CorrectionMatch) -> str:
     if match.status == "contradicts_batch":
         return "The batch contains different corrections of this snapshot."
     if match.status == "not_stored":
-        current = f"; the current snapshot under its key is {match.standing_id}" if match.standing_id else ""
+        current = f"; the current snapshot under its key is {match.current_id}" if match.current_id else ""
         return f"No snapshot with this id and key is stored{current}."
-    current = f"the current snapshot is {match.standing_id}" if match.standing_id else "there is no current snapshot"
+    current = f"the current snapshot is {match.current_id}" if match.current_id else "there is no current snapshot"
     return f"Another correction has superseded the snapshot; {current}."

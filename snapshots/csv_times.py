@@ -1,6 +1,6 @@
-"""Times in CSV, all in one form, because data tools infer the form of a column from its first rows.
+"""Times in CSV, all in one format, because data tools infer the format of a column from its first rows.
 
-JSON omits a fraction that is zero (rule 8).
+In JSON, a fraction that is zero is omitted (rule 8).
 """
 
 import marshmallow as ma

@@ -1,4 +1,4 @@
-"""Snapshot files, CSV or NDJSON, plain or gzipped: read as a stream of rows, and written."""
+"""Snapshot files in CSV or NDJSON: reads them as a stream of rows, gzipped or not, and writes them."""
 
 import contextlib
 import csv
@@ -26,7 +26,7 @@ _SIGNATURES = {
 }
 
 
-class Source:
+class InputFile:
     """An open file: its rows, and the position up to which they have been read."""
 
     def __init__(self, name: str, raw: IO[bytes], size: int | None) -> None:
@@ -71,17 +71,17 @@ def _encoding_error(lines_read: int, error: UnicodeDecodeError) -> FileError:
 
 
 @contextlib.contextmanager
-def open_source(path: str) -> Iterator[Source]:
+def open_input(path: str) -> Iterator[InputFile]:
     """Open a file; `-` is standard input. Raises OSError."""
     if path == "-":
-        yield Source("-", sys.stdin.buffer, None)
+        yield InputFile("-", sys.stdin.buffer, None)
         return
     with Path(path).open("rb") as raw:
-        yield Source(path, raw, Path(path).stat().st_size if Path(path).is_file() else None)
+        yield InputFile(path, raw, Path(path).stat().st_size if Path(path).is_file() else None)
 
 
 def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
-    """Write these columns, the first ones of each row, as csv or ndjson; return the number of rows."""
+    """Write the first cells of each row, those of these columns, as csv or ndjson; return the number of rows."""
     if form == "csv":
         writer = csv.writer(out)
         writer.writerow(columns)

@@ -18,8 +18,8 @@ from snapshots.rows import ALL_COLUMNS, Row
 _COPY = f"COPY import (line, amounts, {', '.join(ALL_COLUMNS)}) FROM STDIN"
 _MESSAGES = CONTRADICTIONS | {
     "contradicts_batch": "Other lines have this account, time and source with different values.",
-    "contradicts_superseded": "This superseded snapshot is stored, or on another line, with other values.",
-    "stands": "This snapshot is still current in the database: correct it through the API.",
+    "contradicts_superseded": "This superseded snapshot is stored, or on another line, with different values.",
+    "still_current": "This snapshot is still current in the database: correct it through the API.",
     "erased": "The account was erased meanwhile; import the file again.",
 }
 # When each step begins, as a share of the time that follows the reading; measured with 200,000 rows.
@@ -88,7 +88,8 @@ def store(
     connection.execute("ANALYZE import")
     command_queries.mark_import_repetitions(connection, users=users)
     command_queries.mark_import_contradictions(connection)
-    # Hold the known accounts first, in the order that all use, and then register the new ones.
+    # Hold the registered accounts first, in the order that all transactions use, then register the new ones, and
+    # then hold those that other transactions registered meanwhile.
     command_queries.hold_imported_accounts(connection)
     command_queries.insert_imported_accounts(connection)
     command_queries.hold_imported_accounts(connection)

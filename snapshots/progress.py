@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click import progressbar
 
-from snapshots.files import Source
+from snapshots.files import InputFile
 from snapshots.rows import Row
 
 # Rows per line of progress, and per move of the bar. A smaller file only gets the line with its outcome.
@@ -19,16 +19,16 @@ _BAR_LENGTH = 1000
 _SHARE_OF_READING = 0.3
 
 
-def display(source: Source, name: str) -> "LineDisplay":
+def display(file: InputFile, name: str) -> "LineDisplay":
     """Return the display of a file's progress, to be entered as a context."""
-    return BarDisplay(source, name) if source.size is not None and sys.stderr.isatty() else LineDisplay(source, name)
+    return BarDisplay(file, name) if file.size is not None and sys.stderr.isatty() else LineDisplay(file, name)
 
 
 class LineDisplay:
     """Progress as lines on standard error."""
 
-    def __init__(self, source: Source, name: str) -> None:
-        self._source = source
+    def __init__(self, file: InputFile, name: str) -> None:
+        self._file = file
         self._name = name
         self._started_at = time.monotonic()
         self._rows_read = 0
@@ -46,7 +46,7 @@ class LineDisplay:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows of the file. Raises snapshots.rows.FileError."""
-        for row in self._source.rows():
+        for row in self._file.rows():
             yield row
             self._rows_read += 1
             self._after_row()
@@ -56,7 +56,7 @@ class LineDisplay:
             self.say(f"{self._name}: {self._rows_read:,} rows checked")
 
     def begin_step(self, step: str, share: float) -> None:
-        """Show the next of the steps that follow the reading. `share`: how much of them is done, from 0 to 1."""
+        """Show the next step after the reading. `share`: how much of these steps is done, from 0 to 1."""
         if self._rows_read >= ROWS_PER_LINE:
             self.say(f"{self._name}: {step}")
 
@@ -68,8 +68,8 @@ class LineDisplay:
 class BarDisplay(LineDisplay):
     """Progress as a bar with the rows per second and the time left, over reading and storing."""
 
-    def __init__(self, source: Source, name: str) -> None:
-        super().__init__(source, name)
+    def __init__(self, file: InputFile, name: str) -> None:
+        super().__init__(file, name)
         self._bar: Any = progressbar(length=_BAR_LENGTH, label=name, file=sys.stderr)
 
     def __enter__(self) -> "BarDisplay":
@@ -83,8 +83,8 @@ class BarDisplay(LineDisplay):
 
     def _after_row(self) -> None:
         if self._rows_read % ROWS_PER_MOVE == 0:
-            assert self._source.size is not None
-            share = min(self._source.position / max(self._source.size, 1), 1)
+            assert self._file.size is not None
+            share = min(self._file.position / max(self._file.size, 1), 1)
             self._move(share * _SHARE_OF_READING, f"{self._rows_read:,} rows, {self.rate:,.0f}/s")
 
     def begin_step(self, step: str, share: float) -> None:

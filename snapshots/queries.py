@@ -29,7 +29,7 @@ class Page(NamedTuple):
     """The response in JSON; it has no snapshots if the account is another user's."""
     last_at: datetime | None
     last_id: str | None
-    """The last snapshot of the page; None on the last page."""
+    """The time and the id of the last snapshot of the page; None on the last page."""
 
 
 class Match(NamedTuple):
@@ -58,7 +58,7 @@ class CorrectionMatch(NamedTuple):
     """corrected, withdrawn, duplicate, contradicts_stored, contradicts_batch or not_stored."""
     id: str
     replaced_by: str | None
-    standing_id: str | None
+    current_id: str | None
     """Id of the current snapshot under the key; None if there is none."""
 
 

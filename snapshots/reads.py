@@ -48,7 +48,7 @@ _LINK = {
 
 
 class AccountNotFound(NotFound):
-    """A 404 for an account that nobody has captured."""
+    """A 404 for an account of which no snapshot has been captured."""
 
     description = "Account not found"
 
@@ -109,7 +109,7 @@ def balance_history(params: HistoryParams, account_id: str) -> Response:
     """Return an account's snapshots in a date range, oldest first.
 
     With `interval`, return the last snapshot of each calendar day, week, month, quarter or year in `time_zone`, with
-    changes from row to row. Without it, a range may hold up to 10,000 snapshots.
+    changes from row to row. A range may have up to 4,000 intervals or, without `interval`, 10,000 snapshots.
     """
     return _json_response(_read_history(params, account_id))
 
@@ -250,7 +250,7 @@ def _next_link(cursor: Cursor) -> str:
 
 
 def _validate_account_id(account_id: str) -> None:
-    # Not by a converter in the route, whose 404 would come before authentication (rules 9 and 10).
+    # A converter in the route would return its 404 before authentication (rules 9 and 10).
     if not UUID.fullmatch(account_id):
         raise AccountNotFound
 

@@ -37,7 +37,7 @@ def stream(connection: Connection[Any], name: str, **parameters: Any) -> Iterato
 
 @cache
 def statement(name: str) -> bytes:
-    """Return a file's statement under its name, without comments and indentation.
+    """Return a file's statement, headed by its name, without comments and indentation.
 
     That keeps it within 4096 characters: psycopg parses a longer statement again on every use.
     """

@@ -389,19 +389,19 @@ BEGIN
     moved_at := clock_timestamp();
 
     FOR moved IN
-        DELETE FROM balance_snapshots AS standing
+        DELETE FROM balance_snapshots AS current
         USING (
             SELECT DISTINCT ON (user_id, account_id, source, captured_at, id) *
             FROM parse_items(corrections)
             ORDER BY user_id, account_id, source, captured_at, id, ordinality
         ) AS item
         WHERE
-            routed_to(standing.user_id, users)
-            AND standing.user_id = item.user_id AND standing.account_id = item.account_id
-            AND standing.source = item.source AND standing.captured_at = item.captured_at
-            AND standing.id = item.id
+            routed_to(current.user_id, users)
+            AND current.user_id = item.user_id AND current.account_id = item.account_id
+            AND current.source = item.source AND current.captured_at = item.captured_at
+            AND current.id = item.id
         RETURNING
-            standing.*,
+            current.*,
             item.reason,
             item.currency IS NOT NULL AS is_replaced,
             item.ordinality

@@ -7,15 +7,15 @@
 -- Columns:
 --   id  uuid
 
-WITH standing AS (
+WITH current AS (
     SELECT import.line
     FROM import
-    INNER JOIN balance_snapshots AS standing
+    INNER JOIN balance_snapshots AS current
         ON
-            import.user_id = standing.user_id AND import.account_id = standing.account_id
-            AND import.source = standing.source AND import.captured_at = standing.captured_at
-            AND import.id = standing.id
-    WHERE routed_to(standing.user_id, %(users)s::uuid[])
+            import.user_id = current.user_id AND import.account_id = current.account_id
+            AND import.source = current.source AND import.captured_at = current.captured_at
+            AND import.id = current.id
+    WHERE routed_to(current.user_id, %(users)s::uuid[])
 ),
 
 new AS (
@@ -39,7 +39,7 @@ new AS (
     INNER JOIN accounts ON import.account_id = accounts.id AND import.user_id = accounts.user_id
     WHERE
         import.superseded_at IS NOT NULL
-        AND import.line NOT IN (SELECT standing.line FROM standing)
+        AND import.line NOT IN (SELECT current.line FROM current)
     ORDER BY import.user_id, import.account_id, import.source, import.captured_at, import.id, import.line
 )
 

@@ -6,17 +6,17 @@
 --   users  uuid[]  {d3300000-0000-4000-8000-000000000001}  those of the import; NULL: too many to list
 -- Columns:
 --   line    bigint
---   status  text    contradicts_superseded, stands, other_owner or erased
+--   status  text    contradicts_superseded, still_current, other_owner or erased
 
-WITH standing AS (
+WITH current AS (
     SELECT import.line
     FROM import
-    INNER JOIN balance_snapshots AS standing
+    INNER JOIN balance_snapshots AS current
         ON
-            import.user_id = standing.user_id AND import.account_id = standing.account_id
-            AND import.source = standing.source AND import.captured_at = standing.captured_at
-            AND import.id = standing.id
-    WHERE routed_to(standing.user_id, %(users)s::uuid[])
+            import.user_id = current.user_id AND import.account_id = current.account_id
+            AND import.source = current.source AND import.captured_at = current.captured_at
+            AND import.id = current.id
+    WHERE routed_to(current.user_id, %(users)s::uuid[])
 ),
 
 stored AS (
@@ -36,19 +36,19 @@ SELECT
     import.line,
     CASE
         WHEN accounts.user_id <> import.user_id THEN 'other_owner'
-        WHEN standing.line IS NOT NULL THEN 'stands'
+        WHEN current.line IS NOT NULL THEN 'still_current'
         WHEN stored.line IS NOT NULL THEN 'contradicts_superseded'
         ELSE 'erased'
     END AS status
 FROM import
 LEFT JOIN accounts ON import.account_id = accounts.id
-FULL JOIN standing ON import.line = standing.line
+FULL JOIN current ON import.line = current.line
 FULL JOIN stored ON import.line = stored.line
 WHERE
     import.superseded_at IS NOT NULL
     AND (
         accounts.user_id IS DISTINCT FROM import.user_id
-        OR standing.line IS NOT NULL
+        OR current.line IS NOT NULL
         OR row(
             import.currency,
             import.amounts,

@@ -9,7 +9,7 @@
 --   status       text  corrected, withdrawn, duplicate, contradicts_stored, contradicts_batch or not_stored
 --   id           text  of the snapshot
 --   replaced_by  text  the id of the stored replacement; NULL: the snapshot is withdrawn, or was not superseded
---   standing_id  text  the snapshot that stands under this key; NULL: none
+--   current_id   text  the current snapshot under this key; NULL: none
 
 WITH item AS (
     SELECT *
@@ -32,29 +32,29 @@ superseded AS (
         AND routed_to(superseded.user_id, %(users)s::uuid[])
 ),
 
-standing AS (
+current AS (
     SELECT
         item.ordinality,
-        standing.id,
-        standing.currency,
-        standing.amounts
+        current.id,
+        current.currency,
+        current.amounts
     FROM item
-    INNER JOIN comparable_snapshots AS standing
+    INNER JOIN comparable_snapshots AS current
         ON
-            item.user_id = standing.user_id AND item.account_id = standing.account_id
-            AND item.captured_at = standing.captured_at AND item.source = standing.source
-    WHERE routed_to(standing.user_id, %(users)s::uuid[])
+            item.user_id = current.user_id AND item.account_id = current.account_id
+            AND item.captured_at = current.captured_at AND item.source = current.source
+    WHERE routed_to(current.user_id, %(users)s::uuid[])
 ),
 
 replacement AS (
-    -- A replacement stands unless it was superseded too.
+    -- A replacement is current unless it was superseded too.
     SELECT
         superseded.ordinality,
-        standing.currency,
-        standing.amounts
+        current.currency,
+        current.amounts
     FROM superseded
-    INNER JOIN standing
-        ON superseded.ordinality = standing.ordinality AND superseded.replacement_id = standing.id
+    INNER JOIN current
+        ON superseded.ordinality = current.ordinality AND superseded.replacement_id = current.id
     UNION ALL
     SELECT
         item.ordinality,
@@ -70,13 +70,13 @@ replacement AS (
         CASE WHEN replacement.user_id = item.user_id THEN TRUE END
         AND routed_to(replacement.user_id, %(users)s::uuid[])
     UNION ALL
-    -- The first correction of a snapshot that stands will replace it.
+    -- The first correction of a current snapshot will replace it.
     SELECT
         item.ordinality,
         first_value(item.currency) OVER snapshot AS currency,
         first_value(item.amounts) OVER snapshot AS amounts
     FROM item
-    INNER JOIN standing ON item.ordinality = standing.ordinality AND item.id = standing.id
+    INNER JOIN current ON item.ordinality = current.ordinality AND item.id = current.id
     WINDOW snapshot AS (PARTITION BY item.id ORDER BY item.ordinality)
 ),
 
@@ -87,15 +87,15 @@ matched AS (
         item.currency,
         superseded.id IS NOT NULL AS is_superseded,
         superseded.replacement_id AS replaced_by,
-        standing.id AS standing_id,
-        coalesce(item.id = standing.id, FALSE) AS stands,
+        current.id AS current_id,
+        coalesce(item.id = current.id, FALSE) AS is_current,
         CASE
             WHEN replacement.currency IS NULL THEN item.currency IS NULL AND superseded.replacement_id IS NULL
             ELSE coalesce(item.currency = replacement.currency AND item.amounts = replacement.amounts, FALSE)
         END AS is_same
     FROM item
     FULL JOIN superseded ON item.ordinality = superseded.ordinality
-    FULL JOIN standing ON item.ordinality = standing.ordinality
+    FULL JOIN current ON item.ordinality = current.ordinality
     FULL JOIN replacement ON item.ordinality = replacement.ordinality
 )
 
@@ -103,7 +103,7 @@ SELECT
     CASE
         WHEN is_superseded AND is_same THEN 'duplicate'
         WHEN is_superseded THEN 'contradicts_stored'
-        WHEN NOT stands THEN 'not_stored'
+        WHEN NOT is_current THEN 'not_stored'
         WHEN NOT bool_and(is_same) OVER snapshot THEN 'contradicts_batch'
         WHEN min(ordinality) OVER snapshot < ordinality THEN 'duplicate'
         WHEN currency IS NULL THEN 'withdrawn'
@@ -111,7 +111,7 @@ SELECT
     END AS status,
     id::text AS id,
     replaced_by::text AS replaced_by,
-    standing_id::text AS standing_id
+    current_id::text AS current_id
 FROM matched
-WINDOW snapshot AS (PARTITION BY id, stands)
+WINDOW snapshot AS (PARTITION BY id, is_current)
 ORDER BY ordinality;

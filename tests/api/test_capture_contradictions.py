@@ -1,4 +1,4 @@
-"""Snapshots that contradict what is stored, or each other (rules 22 and 23)."""
+"""Snapshots that contradict stored snapshots, or each other (rules 22 and 23)."""
 
 from collections.abc import Mapping
 from typing import Any

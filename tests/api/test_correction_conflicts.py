@@ -1,4 +1,4 @@
-"""Corrections that contradict what is stored, or one another (rule 32): the whole batch is a 409."""
+"""Corrections that contradict stored snapshots, or one another (rule 32): the whole batch is a 409."""
 
 from typing import Any
 from uuid import uuid4

@@ -120,7 +120,7 @@ def test_contradictions_are_refused_and_listed_by_line(
     assert done.returncode == DATA_FAULT
     printed = {line.partition(", line ")[2] for line in done.stderr.splitlines() if ", line " in line}
     assert printed == {
-        "2: A snapshot of this account, time and source is stored with other values.",
+        "2: A snapshot of this account, time and source is stored with different values.",
         "3: Other lines have this account, time and source with different values.",
         "4: Other lines have this account, time and source with different values.",
         "7: The account belongs to another user.",

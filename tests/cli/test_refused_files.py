@@ -94,9 +94,7 @@ def test_an_ambiguous_file_is_refused_with_what_was_found_and_what_is_expected(
 AMOUNT = 'balance: Must be a string like "-1234.56": up to 15 digits before the point and up to 4 after it. Found '
 POINT = 'write a point before the decimals and nothing between the thousands, as in "1234.56".'
 TIME = "captured_at: Must be a date and time in ISO 8601, like 2025-12-26T10:00:00Z. Found "
-YEAR_FIRST = (
-    'write the year first, as in "2025-12-26", because some files begin with the day and others with the month.'
-)
+YEAR_FIRST = 'write the year first, as in "2025-12-26", because some files put the day first and others the month.'
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_an_import_of_values_other_than_the_replacements_is_a_contradiction(
     done = flask("snapshots", "import", str(path))
 
     assert done.returncode == DATA_FAULT
-    assert "stored with other values" in done.stderr
+    assert "stored with different values" in done.stderr
 
 
 @pytest.fixture
