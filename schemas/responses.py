@@ -119,7 +119,9 @@ class PortfolioPoint(_Response):
     )
     account_count = _count("Number of accounts in the balance.")
     observed_count = _count("Number of those accounts that have a snapshot within the interval.")
-    oldest_captured_at = _instant("When the oldest balance in the sum was observed.", allow_none=True)
+    oldest_captured_at = _instant(
+        "When the oldest balance in the sum was observed. Null if the balance is null.", allow_none=True
+    )
 
 
 class PortfolioSeries(_Response):

@@ -25,9 +25,9 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
     """Store a batch that `schemas.corrections.CorrectionBatch` has loaded; return the outcome of each, in order.
 
     Takes one statement if all corrections are new, two if none is, else three, whatever the batch's size, and two more
-    whenever others have meanwhile corrected a snapshot of the batch. Raises ContradictionError and psycopg.Error. After
-    either, or if the outcome is lost, the same batch may be stored again. Two corrections of a snapshot are the same if
-    their replacements have the same values; the first one's reason is kept.
+    whenever another transaction has meanwhile corrected a snapshot of the batch. Raises ContradictionError and
+    psycopg.Error. After either, or if the outcome is lost, the same batch may be stored again. Two corrections of a
+    snapshot are the same if their replacements have the same values; the first one's reason is kept.
     """
     batch = [_flatten(item) for item in items]
     users = list({item["user_id"] for item in items})

@@ -81,7 +81,7 @@ def open_input(path: str) -> Iterator[InputFile]:
 
 
 def write(rows: Iterable[tuple[str | None, ...]], columns: tuple[str, ...], out: TextIO, form: str) -> int:
-    """Write the first cells of each row, those of these columns, as csv or ndjson; return the number of rows."""
+    """Write rows as csv or ndjson, cut to these columns, which come first; return the number of rows."""
     if form == "csv":
         writer = csv.writer(out)
         writer.writerow(columns)

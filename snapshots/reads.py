@@ -78,8 +78,8 @@ def portfolio_history(params: PortfolioParams) -> Response:
     """Return the value of all the caller's accounts over time, one series per currency.
 
     A point's balance is the sum of each account's last balance before the point ends; an account keeps its balance
-    until its next snapshot. If no account is in the currency, the balance is null, never zero. There are up to 1,100
-    points, and up to 100,000 balances, one for each account and point.
+    until its next snapshot. If no account is in the currency, the balance is null, never zero. A range may
+    have up to 1,100 points and 100,000 balances, one for each account and point.
     """
     bounds = _bucket_bounds(
         params.start_date, params.end_date, params.interval, params.time_zone, MAX_PORTFOLIO_BUCKETS
