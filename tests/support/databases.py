@@ -40,7 +40,8 @@ def database(template: str | None = None) -> Iterator[str]:
     template = template or os.environ[TEMPLATE]
     server_url = os.environ[SERVER]
     name = f"test_{uuid4().hex}"
-    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Copying the files takes a fifth of the CPU time that writing each page to the WAL takes.
+    execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield with_database(server_url, name)
     finally:

@@ -41,7 +41,7 @@ class Database:
         self.administrator = f"administrator_{uuid4().hex}"
         self.execute_as_superuser(
             f"CREATE ROLE {self.administrator} LOGIN CREATEROLE",
-            f"CREATE DATABASE {self.name} OWNER {self.administrator} TEMPLATE template0",
+            f"CREATE DATABASE {self.name} OWNER {self.administrator} TEMPLATE template0 STRATEGY file_copy",
         )
 
     def url(self, user: str = "snapshots") -> str:
