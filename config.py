@@ -1,8 +1,8 @@
-"""Settings: every environment variable the service reads, typed and validated once, at startup.
+"""Settings: the environment variables of the service and its commands, typed and validated once, at startup.
 
 Each field of `Settings` is the environment variable of the same name in upper case. NAME_FILE may name a file that
-holds the value of NAME, as container secrets do. An empty variable counts as not set. `CommandSettings` has the few
-that commands need. `make docs` writes the table of settings into docs/operating.md.
+contains the value of NAME, such as a container's secret. An empty variable counts as not set. `CommandSettings` has
+the few that commands need. `make docs` writes the table of settings into docs/operating.md.
 """
 
 import os
@@ -24,7 +24,7 @@ ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 
 
 class ConfigError(Exception):
-    """Invalid settings; the message has one line per fault."""
+    """Invalid settings; the message has a line for each fault found."""
 
 
 def _setting(load: ma.fields.Field[Any], doc: str, *, is_secret: bool = False) -> Any:
@@ -61,12 +61,12 @@ def _validate_database_url(value: str) -> None:
             conninfo_to_dict(value)
             return
     except psycopg.ProgrammingError:
-        pass  # Its message may contain the password.
+        pass  # The message of psycopg may contain the password.
     raise ma.ValidationError(_DATABASE_URL_MESSAGE)
 
 
 def validate_database_url(value: str) -> None:
-    """Raise ConfigError unless libpq accepts this URL; the message omits the URL, which may hold a password."""
+    """Raise ConfigError unless libpq accepts this URL; the message omits the URL, which may contain a password."""
     try:
         _validate_database_url(value)
     except ma.ValidationError:
@@ -97,7 +97,7 @@ _url = ma.validate.URL(schemes={"http", "https"}, require_tld=False)
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSettings:
-    """Settings of the commands: those of the service that do not concern serving."""
+    """Settings of the commands, which the service needs too."""
 
     database_url: str = _setting(
         ma.fields.String(required=True, validate=_validate_database_url),
@@ -111,7 +111,7 @@ class CommandSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
-        """Read the settings from the environment. Raises ConfigError, with one line per faulty variable."""
+        """Read the settings from the environment. Raises ConfigError."""
         schema = ma.Schema.from_dict({_variable(f.name): f.metadata["load"] for f in fields(cls)})()
         values = {name: value for name in schema.fields if (value := read_variable(environ, name))}
         try:
@@ -123,7 +123,7 @@ class CommandSettings:
         return settings
 
     def _validate(self) -> None:
-        """Raise ConfigError for values that contradict one another."""
+        """Raise ConfigError for the first values found that contradict one another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ class Settings(CommandSettings):
     )
     host: str = _setting(
         ma.fields.String(load_default="127.0.0.1"),
-        "The address gunicorn listens on; keep it where only the reverse proxy reaches it.",
+        "The address gunicorn listens on; choose one that only the reverse proxy can reach.",
     )
     port: int = _setting(
         ma.fields.Integer(load_default=8000, validate=ma.validate.Range(1, 65535)),
@@ -188,7 +188,8 @@ class Settings(CommandSettings):
     )
     socket: str | None = _setting(
         ma.fields.String(load_default=None),
-        "A unix socket for gunicorn to listen on instead, in a folder that only the reverse proxy may enter.",
+        "A unix socket for gunicorn to listen on instead of HOST and PORT, in a folder that only the reverse proxy may"
+        " enter.",
     )
     web_concurrency: int | None = _setting(
         ma.fields.Integer(load_default=None, validate=ma.validate.Range(1, 256)),
@@ -196,12 +197,12 @@ class Settings(CommandSettings):
     )
     web_threads: int = _setting(
         ma.fields.Integer(load_default=2, validate=ma.validate.Range(1, 256)),
-        "Threads per worker, each with a database connection of its own.",
+        "Threads per worker; each uses at most one database connection at a time.",
     )
 
     @classmethod
     def load(cls) -> Self:
-        """Load the settings of this process, or exit with one line per faulty variable."""
+        """Load the settings of this process, or exit with a message that names the variables at fault."""
         try:
             return cls.from_env(os.environ)
         except ConfigError as error:
