@@ -13,18 +13,23 @@ PROBLEMS = {
     " `Accept-Encoding`).",
     429: "The user has used up the rate limit or has too many reads in progress. Wait `Retry-After` seconds and retry.",
     431: "The headers are too large.",
-    500: "An error in the service. Report the `trace_id`.",
+    500: "An unexpected error occurred. Report the `trace_id`.",
     502: "The service cannot be reached. Wait `Retry-After` seconds and retry.",
     503: "The database is unavailable, or the service is busy. Wait `Retry-After` seconds and retry.",
     504: "The service did not respond in time. Wait `Retry-After` seconds and retry.",
 }
-# `detail` in an example, where it is not the title.
+# `detail` in the examples of operations that do not give their own.
 DETAILS = {
     401: "Send a bearer token in the Authorization header.",
     413: "The body is larger than 1 MiB.",
+    414: "The URL is too long.",
     429: "The user's limit of 100 reads per minute, over all read endpoints together, is used up. The next read is"
     " possible in 1 second.",
+    431: "The headers are too large.",
+    500: "An unexpected error occurred. It has been logged.",
+    502: "The service cannot be reached at the moment.",
     503: "The database is temporarily unavailable.",
+    504: "The service did not respond in time.",
 }
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Trace-Id": {
