@@ -54,14 +54,14 @@ def create_app(settings: Settings) -> Flask:
     assert isinstance(app.json, DefaultJSONProvider)
     app.json.sort_keys = False
 
-    # The order in which a request passes through them: trace id, authentication, rate limit, view.
+    # The order of these calls is that of their hooks before a request: trace id, authentication, rate limit.
     tracing.init_app(app, is_behind_proxy=bool(settings.socket))
     metrics.init_app(app, threads=settings.web_threads)
     request_parsing.init_app(app)
     problems.init_app(app, settings.problem_base_url)
     cors.init_app(app, settings.cors_origins)
     if not settings.socket:
-        # Otherwise the reverse proxy compresses.
+        # With a socket, the reverse proxy compresses responses.
         compression.init_app(app)
     auth.init_app(app, settings)
     limits.init_app(app, settings, reads.blueprint)

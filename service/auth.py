@@ -95,7 +95,7 @@ def _verified_claims(verify: _Verifier) -> _Claims:
         return verify(bearer["token"])
     except ExpiredSignatureError:
         raise _Unauthorized("The token has expired.") from None
-    except Exception as error:  # A hostile token can make parsers and keys raise anything.
+    except Exception as error:  # A hostile token can make the parsers and the key lookup raise anything.
         _log.info("token_refused", reason=type(error).__name__)
         raise _Unauthorized("The token is not valid.") from None
 

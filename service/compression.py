@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-# The same as in deploy/nginx.conf.
+# The same as in deploy/nginx.conf, which also compresses web pages and their files.
 MIN_BYTES = 1024
 LEVEL = 1
 _MEDIA_TYPES = {"application/json", "application/problem+json", "text/csv"}
@@ -28,7 +28,7 @@ class UnsupportedCoding(UnsupportedMediaType):
 
 
 def init_app(app: Flask) -> None:
-    """Compress long responses for clients that accept it."""
+    """Compress long responses for clients that accept gzip."""
 
     @app.after_request
     def _compress(response: Response) -> Response:

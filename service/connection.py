@@ -12,8 +12,8 @@ IN_USE = Gauge("db_connections_in_use", "Connections that requests hold.", multi
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose every wait for the server ends at a deadline.
 
-    Nothing else ends it when the server is frozen: timeouts of the server do not elapse then, and those of libpq
-    concern the network.
+    Nothing else ends a wait for a frozen server: the server's own timeouts do not elapse then, and libpq's cover only
+    the network.
     """
 
     deadline: float | None = None
@@ -25,7 +25,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
     @property
     def server_is_standby(self) -> bool:
-        """Whether the server was a standby at the end of the last statement; it reports when that changes."""
+        """Whether the server was a standby at the end of the last statement; the server reports each change."""
         return self.info.parameter_status("in_hot_standby") == "on"
 
     @property

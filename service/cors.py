@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 
 METHODS = ("GET", "HEAD", "POST")
-# Headers that a page may send, beyond those that need no permission.
+# Request headers that a page may send, beyond the CORS-safelisted ones.
 REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
@@ -17,7 +17,7 @@ REQUEST_HEADERS = (
     "tracestate",
     "X-Trace-Id",
 )
-# Headers that a page may read, beyond those that every page may read; the same as in deploy/nginx.conf.
+# Response headers that a page may read, beyond the CORS-safelisted ones; the same as in deploy/nginx.conf.
 EXPOSED_HEADERS = (
     "Content-Disposition",
     "Link",
@@ -35,7 +35,7 @@ MAX_AGE_SECONDS = 7200
 def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     """Let pages of these origins read every response. Call it before `auth.init_app`: a preflight has no token.
 
-    Without origins nothing changes.
+    Without origins, it does nothing.
     """
     if not origins:
         return

@@ -1,9 +1,9 @@
 """The PostgreSQL database: one connection pool for each worker process, and its timeouts.
 
-A request waits for the database DEADLINE_SECONDS at most, whether it is down, restarting, frozen or behind a network
-that swallows packets. The time counts from the arrival of the request, so requests that queued too long are rejected
-without a query. Reads are retried on another connection. Writes are retried only until their transaction has begun. If
-there are standbys, reads try one first (service/standbys.py).
+A request waits for the database for at most DEADLINE_SECONDS, even if the database is down, restarting, frozen or
+behind a network that drops packets. The time counts from the arrival of the request, so requests that queued too long
+are rejected without a query. Reads are retried on another connection. Writes are retried only until their transaction
+has begun. If there are standbys, reads try one first (service/standbys.py).
 """
 
 import time
@@ -38,8 +38,8 @@ _SESSION = {
 }
 # A standby has half of the time, so that the primary can still be asked.
 _STANDBY_SESSION = {"statement_timeout": "1s"}
-# Plans are generic, because each query gates its branches by parameter (docs/decisions/0003-plans.md). Citus cannot
-# make such plans: it routes a statement by the values of its parameters.
+# Plans are generic, because parameters select the branches of a query (docs/decisions/0003-plans.md). Citus cannot make
+# such plans: it routes a statement by the values of its parameters.
 _PLANS = """
     SELECT set_config('plan_cache_mode', 'force_generic_plan', false)
     WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
@@ -52,15 +52,15 @@ R = TypeVar("R")
 def init_app(app: Flask, settings: Settings, application_name: str) -> None:
     """Give the app its pool, and one for the standbys if there are any.
 
-    They connect in the background, so that the app starts while a database is down.
+    They connect in the background, so that the app starts even if a database is down.
     """
     create = partial(_create_pool, application_name=application_name)
     app.extensions["standbys"] = None
     if settings.read_database_url is None:
         app.extensions["pool"] = create(settings.database_url, _SESSION, 1, settings.web_threads)
         return
-    # One more connection, for the thread that watches the standbys. Those to the standbys are all opened in advance,
-    # because reads do not wait for them.
+    # One more connection, for the thread that watches the standbys. All connections to standbys are opened in advance,
+    # because a read waits only GETCONN_SECONDS for one.
     app.extensions["pool"] = primary = create(settings.database_url, _SESSION, 1, settings.web_threads + 1)
     size = settings.web_threads + 1
     pool = create(settings.read_database_url, _SESSION | _STANDBY_SESSION, size, size)
@@ -107,7 +107,7 @@ def close(app: Flask) -> None:
 
 
 def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Return the query's result, from a standby if there are any and the caller does not prefer strong consistency.
+    """Return the query's result, from a standby if one is available and the caller does not prefer strong consistency.
 
     If a standby returns None, the primary is asked too, because the standby may lag. Raises psycopg.OperationalError
     when the primary does not respond either.
@@ -122,7 +122,7 @@ def read(query: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs
             FROM_STANDBY.inc()
             return result
     FROM_PRIMARY.inc()
-    # The time that a standby took does not count.
+    # The time spent on a standby does not count towards WAIT_SECONDS.
     return _read_primary(WAIT_SECONDS + time.monotonic() - started_at, query, *args, **kwargs)
 
 

@@ -16,7 +16,7 @@ _ASSETS = [
     *(_SWAGGER_UI / name for name in ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")),
     *(_PAGE / name for name in ("docs.css", "docs.js")),
 ]
-# Lets the docs page load its files and call the API; other responses allow nothing.
+# Lets the docs page load its files and call the API; responses of the API allow nothing.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
     " frame-ancestors 'none'"
@@ -24,7 +24,7 @@ _CONTENT_SECURITY_POLICY = (
 
 
 def init_app(app: Flask, **contract: Any) -> None:
-    """Serve the contract of this app; the other arguments are those of `service.openapi.contract`."""
+    """Serve the contract of this app and its docs page; the other arguments are those of `service.openapi.contract`."""
     blueprint = Blueprint("docs", __name__)
     document = cache(lambda: openapi.contract(app, **contract))
     assets = static_files.serve(blueprint, "/docs", _ASSETS)

@@ -13,7 +13,10 @@ RETRY_AFTER_SECONDS = 5
 
 
 def init_app(app: Flask, migrations: Path) -> None:
-    """Add the probes. `migrations`: the folder of the migrations that this code needs, in files named by version."""
+    """Add the probes.
+
+    `migrations`: the folder of the migrations that this code needs, in files whose names begin with the version.
+    """
     required_versions = {path.name.partition("_")[0] for path in migrations.glob("*.sql")}
     blueprint = Blueprint("health", __name__)
 

@@ -9,8 +9,8 @@ from jwt import PyJWKClient, PyJWKSet
 
 # How long a fetched set is trusted: a withdrawn key verifies tokens for at most this long.
 LIFESPAN_SECONDS = 300.0
-# Minimum time between two fetches, so that tokens with made-up key ids do not cost a fetch each. A new key is accepted
-# at most this much later.
+# Minimum time between two fetches, so that tokens with made-up key ids do not cost a fetch each. A new key may be
+# refused for this long.
 COOLDOWN_SECONDS = 5.0
 # Timeout of a fetch, and of a request that waits for one because there are no keys.
 TIMEOUT_SECONDS = 2.0
@@ -50,7 +50,7 @@ class KeySet:
         self._fetched_at = self._started_at = float("-inf")
 
     def key(self, key_id: str) -> Any:
-        """Return the public key with this id. Raises KeyError when the set has none."""
+        """Return the public key with this id. Raises KeyError if the set has none or has expired."""
         if self._is_expired():
             # Without keys no token can be verified, so this wait delays no request that could be served.
             self._start_fetch()
@@ -65,7 +65,7 @@ class KeySet:
         return self._keys[key_id]
 
     def version(self) -> int | None:
-        """Return a number that changes with every fetch, or None when the set has expired."""
+        """Return a number that changes with every successful fetch, or None if the set has expired."""
         if self._is_expired():
             return None
         self._refresh_early()
@@ -82,7 +82,7 @@ class KeySet:
             self._start_fetch()
 
     def _start_fetch(self) -> bool:
-        """Start a fetch, unless one is under way or the last one is too recent. Returns whether it did."""
+        """Start a fetch, unless one is in progress or the last one is too recent. Return whether it did."""
         with self._lock:
             now = time.monotonic()
             if self._fetch.is_alive() or now - self._started_at < self._cooldown:
@@ -100,7 +100,7 @@ class KeySet:
     def _load(self) -> None:
         try:
             keys = PyJWKSet.from_dict(self._client.fetch_data()).keys
-        except Exception as error:  # A network, an HTTP server and a parser, none of them ours.
+        except Exception as error:  # From the network, the HTTP server or the parser.
             self._has_failed = True
             _log.error("jwks_unavailable", reason=type(error).__name__)
             return
@@ -109,7 +109,7 @@ class KeySet:
             for key in keys
             if key.key_id and key.key_type == self._key_type and key.public_key_use in (None, "sig")
         }
-        # After the keys: a token that an old key verified must not count as verified by the new ones.
+        # Only after the keys are replaced, so that no token that an old key verified is cached under the new version.
         self._version += 1
         self._fetched_at = time.monotonic()
         self._has_failed = False

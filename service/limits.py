@@ -27,7 +27,7 @@ _REFUSED = _DECISIONS.labels("refused")
 
 
 def init_app(app: Flask, settings: Settings, reads: Blueprint) -> None:
-    """Put the routes of a blueprint under one limit for each user. Call it after `auth.init_app`."""
+    """Apply one limit per user to all routes of a blueprint. Call it after `auth.init_app`."""
     limit = parse(settings.api_read_limit)
     bucket = Bucket.of(limit)
     prefix = f"{limit.key_for(POLICY)}/"
@@ -82,8 +82,9 @@ def close(app: Flask) -> None:
 def connect(redis_url: str) -> Valkey:
     """Return a client of the store, which connects when it is used.
 
-    It retries at once after a lost connection, because all are lost when the store restarts, and not after a timeout,
-    because a read waits meanwhile. A connection that is lost between taking a token and the reply costs a second token.
+    It retries at once after a lost connection, because a restart of the store loses all of them, and not after a
+    timeout, because a read waits meanwhile. If a connection is lost between taking a token and the reply, the retry
+    takes a second token.
     """
     scheme, _, rest = redis_url.partition("://")
     return Valkey.from_url(

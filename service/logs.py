@@ -49,7 +49,7 @@ def logging_config(level: str, stream: Stream = "stdout") -> dict[str, Any]:
         },
         "root": {"level": level, "handlers": ["stream"]},
         "loggers": {
-            # Gunicorn's own handlers print plain text, and its debug lines hold whole requests, tokens included.
+            # Gunicorn's own handlers print plain text; its debug lines can contain partial requests, tokens included.
             "gunicorn.error": {"level": "INFO" if level == "DEBUG" else level, "handlers": [], "propagate": True},
             # psycopg sets its own level if none is set.
             "psycopg": {"level": "ERROR" if level == "ERROR" else "WARNING"},
@@ -69,7 +69,7 @@ def configure(level: str, stream: Stream = "stdout") -> None:
 
 
 class _Output:
-    """Logger that writes one line per event to the stream. A full disk or a closed pipe fails no request."""
+    """Logger that writes one line per event to the stream. A full disk or a closed pipe makes no request fail."""
 
     stream: TextIO
     _lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""GET /metrics for Prometheus, summed over all workers. Only the scraper should be able to reach it."""
+"""GET /metrics: the metrics of all workers, for Prometheus. Only the scraper should be able to reach it."""
 
 import os
 import time
@@ -41,7 +41,7 @@ def metrics() -> Response:
 
 
 def init_app(app: Flask, *, threads: int) -> None:
-    """Time every request. Requests without a route share one series, so that callers cannot create new ones."""
+    """Time every request. Requests without a route share one series per status, so that callers cannot create more."""
     _THREADS.set(threads)
 
     @app.before_request

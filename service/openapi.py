@@ -25,13 +25,13 @@ class Documentation(NamedTuple):
 
     tag: str
     responses: Mapping[int, tuple[type[ma.Schema] | Json, Any]]
-    """The schema of each success, and an example of it."""
+    """By status, the schema of a success and an example of it."""
     problems: Mapping[int, Json]
     """By status, the members of an example that differ from the default."""
     request_example: Json | None
     media_type: str
     headers: Json
-    """The headers of a success that not every operation has."""
+    """The headers of a success, beyond those that every operation has."""
 
 
 def documented(
@@ -54,7 +54,7 @@ def documented(
     return mark
 
 
-# Responses of every operation, of those with a body, and of those under the rate limit.
+# Problem statuses of every operation, of those with a body, and of those under the rate limit.
 _ALWAYS = (400, 401, 413, 414, 431, 500, 502, 503, 504)
 _WITH_BODY = (415,)
 _LIMITED = (429,)

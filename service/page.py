@@ -16,7 +16,7 @@ _POLICY = (
 
 
 def chart_library() -> list[Path]:
-    """Return the files of uPlot that the package youplot carries, without importing the package."""
+    """Return the files of uPlot that the package youplot bundles, without importing the package."""
     package = find_spec("youplot")
     assert package is not None
     assert package.submodule_search_locations

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details (rule 13): all error responses are built here."""
+"""Errors as RFC 9457 problem details (rule 13): all error responses of the app are built here."""
 
 import re
 import traceback
@@ -39,7 +39,7 @@ class Fault(NamedTuple):
 
 
 class Refusal(HTTPException):
-    """An error that names the fields at fault: 400 (rules 11, 21) or 409 (rules 22, 23)."""
+    """An error that names the fields at fault: 400 (rules 11, 21) or 409 (rules 22, 23, 32)."""
 
     def __init__(self, code: int, detail: str, faults: Iterable[Fault]) -> None:
         super().__init__(detail)

@@ -1,6 +1,6 @@
-"""Request parsing: queries and bodies are loaded by marshmallow schemas, or rejected with a 400 that lists every fault.
+"""Request parsing: marshmallow schemas load queries and bodies, or reject them with a 400 that lists every fault.
 
-The decorators of a view validate in the order in which they stand (rule 10).
+The decorators of a view validate from top to bottom (rule 10).
 """
 
 import contextlib
@@ -27,8 +27,8 @@ P = ParamSpec("P")
 def init_app(app: Flask) -> None:
     """Drain an unread request body before the response goes out.
 
-    Otherwise gunicorn drains it afterwards, and swallows the next request of a client that already has its response
-    and sends the rest of the body and more on the same connection: 20 of 20 such requests were never answered.
+    Otherwise gunicorn drains it after the response. If the client then sends the rest of the body and its next request
+    together, gunicorn swallows that request too: 20 of 20 such requests were never answered.
     """
 
     @app.after_request
@@ -42,10 +42,10 @@ def init_app(app: Flask) -> None:
 def query_parameters(
     schema_type: type[ma.Schema],
 ) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
-    """Load the query by a schema and pass what it loads to the view as its first argument; 400 if it is invalid.
+    """Load the query with a schema and pass the result to the view as its first argument; 400 if it is invalid.
 
     The loaded value is cached, so it must be immutable and depend on the query alone. Most requests repeat a query,
-    often an empty one: the cache saves a short read 7 % of its processor time.
+    often an empty one: the cache saves 7 % of a short read's processor time.
     """
     schema = schema_type()
 
@@ -77,9 +77,9 @@ def no_query_parameters(view: Callable[P, Response]) -> Callable[P, Response]:
 def json_body(
     schema_type: type[ma.Schema],
 ) -> Callable[[Callable[Concatenate[Any, P], Response]], Callable[P, Response]]:
-    """Load the body, JSON in UTF-8 (RFC 8259), and pass it to the view as its first argument; else 415, 413 or 400.
+    """Load the body with a schema and pass the result to the view as its first argument; else 415, 413 or 400.
 
-    The body may be gzipped.
+    The body is JSON in UTF-8 (RFC 8259), and may be gzipped.
     """
     schema = schema_type()
 
@@ -167,7 +167,7 @@ def _with_pointers(messages: Any, document: Any, pointer: str = "") -> Iterator[
     """Yield a document's faults, each with the JSON pointer (RFC 6901) of the value at fault."""
     if isinstance(messages, dict):
         for key, nested in messages.items():
-            # Messages about a whole object stand under the key "_schema", which could also be a member's name.
+            # Messages about a whole object are under the key "_schema", which could also be a member's name.
             if key == ma.exceptions.SCHEMA and not (isinstance(document, dict) and key in document):
                 yield from _with_pointers(nested, document, pointer)
             else:

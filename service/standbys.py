@@ -26,7 +26,7 @@ CHECK_SECONDS = 1.0
 # Number of checks from which the lag is computed.
 _MAX_CHECKS = 3600
 
-# Position in the WAL, in bytes: of the last write or, on a standby, of the replay; NULL before it has replayed any.
+# Position in the WAL, in bytes: of the last write or, on a standby, of the replay; NULL if it has replayed nothing yet.
 _POSITION = """
 SELECT pg_wal_lsn_diff(
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0'
@@ -107,7 +107,7 @@ class Standbys:
                 sqlstate=error.sqlstate,
             )
             if seconds >= FROZEN_SECONDS and time.monotonic() >= connection.deadline:
-                # Frozen, or behind a network that swallows packets, as the other connections of the pool may be.
+                # Frozen, or behind a network that drops packets. The pool's other connections may be affected too.
                 self._pool.drain()
                 self._suspend()
             return None
@@ -121,7 +121,7 @@ class Standbys:
         return result
 
     def _suspend(self) -> None:
-        """Keep reads away until a standby has answered a check."""
+        """Send all reads to the primary until a standby has answered a check."""
         self._is_available = False
         self._check_now.set()
 
@@ -196,9 +196,9 @@ class Lag:
         self._checks.append((now, primary))
 
     def seconds(self, standby: int) -> float:
-        """Return the time from the last check that the standby has replayed to the newest check.
+        """Return the time from the last check whose position the standby has replayed to the newest check.
 
-        If it has not replayed the position of any check, return the time from the first one.
+        If it has not replayed the position of any check, return the time from the oldest to the newest.
         """
         newest = oldest = self._checks[-1][0]
         for checked_at, primary in reversed(self._checks):
@@ -209,9 +209,10 @@ class Lag:
 
 
 def _position(pool: _Pool) -> int | None:
-    """Return the server's position.
+    """Return the server's position in the WAL.
 
-    Raises psycopg.OperationalError if it was promoted or does not respond within CHECK_SECONDS.
+    Raises psycopg.OperationalError if the server was promoted, or if connecting or the statement takes longer than
+    CHECK_SECONDS.
     """
     with pool.connection(CHECK_SECONDS) as connection:
         connection.deadline = time.monotonic() + CHECK_SECONDS

@@ -9,7 +9,7 @@ class MalformedJsonError(ValueError):
 
 
 def loads(text: str) -> Any:
-    """Parse a document. Raises RecursionError and ValueError: MalformedJsonError if Python would accept it."""
+    """Parse a document. Raises RecursionError or ValueError, which is MalformedJsonError if Python would accept it."""
     return json.loads(text, object_pairs_hook=_reject_duplicate_keys, parse_constant=_reject_constant)
 
 

@@ -1,6 +1,7 @@
 -- Take units from a bucket that refills continuously; a cost of 0 takes none. One key, on the server's clock.
 --
--- KEYS[1]  the bucket, stored as "level at"; see service/token_bucket.py for the units. No key: a full bucket.
+-- KEYS[1]  the bucket, stored as "level at": the units (service/token_bucket.py) that it held at a time in microseconds.
+--          No key: a full bucket.
 -- ARGV     capacity, refill per microsecond, cost
 -- Returns  1 if the cost was taken, else 0; the level afterwards; the server's time in microseconds
 
@@ -16,7 +17,7 @@ if type(stored) == 'string' then
 end
 level, at = tonumber(level) or capacity, tonumber(at) or now
 
--- A clock that is set back refills nothing; one that is set forward fills the bucket at most.
+-- A clock that is set back refills nothing; one that is set forward at most fills the bucket.
 level = math.min(capacity, level + math.max(0, now - at) * refill)
 local is_taken = level >= cost
 if is_taken then

@@ -17,7 +17,7 @@ from valkey import Valkey
 from valkey.exceptions import NoScriptError
 
 KEY_PREFIX = "token-bucket:"
-# How often a lost store is probed, outside of requests.
+# Interval at which a background thread probes a lost store.
 STORE_RETRY_SECONDS = 1.0
 # Buckets held in process memory before full ones are dropped.
 _MAX_BUCKETS = 10_000
@@ -53,13 +53,13 @@ class State(NamedTuple):
     remaining: int
     """Whole tokens."""
     full_at: float
-    """The Unix time at which it is full again, by the store's clock."""
+    """The Unix time at which the bucket is full again, by the clock of the store or else of this host."""
     retry_after: float
-    """Seconds until it holds a token; 0 when it does."""
+    """Seconds until the bucket holds a token; 0 if it holds one."""
 
     @classmethod
     def of(cls, bucket: Bucket, is_taken: bool, level: int, now: int) -> Self:
-        """`level`: units left; `now`: Unix time in microseconds."""
+        """Return the state of a bucket with `level` units left at `now`, in microseconds of Unix time."""
         return cls(
             is_taken,
             level // bucket.token,
@@ -145,7 +145,7 @@ class SharedBuckets:
             return connection.read_response()
 
     def _client(self) -> Any:
-        """Return this thread's client, whose own connection saves the pool's check of a connection on every call."""
+        """Return this thread's client. Its own connection avoids the check that the pool makes on every call."""
         if not hasattr(self._local, "client"):
             self._local.client = self._store.client()
         return self._local.client

@@ -14,14 +14,14 @@ _TRACEPARENT = re.compile(
 )
 _TRACE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-# Both times come from the same host's clock, so a larger value is wrong and ignored.
+# The proxy and the service share the host's clock, so a longer time in the queue is an error and is ignored.
 _MAX_QUEUE_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
 
 
 def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
-    """Give every request a trace id, and log it. Call this before other modules add their hooks."""
+    """Give every request a trace id, and log the request. Call this before other modules add their hooks."""
 
     @app.before_request
     def _begin() -> None:
