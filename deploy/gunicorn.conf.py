@@ -90,7 +90,7 @@ class _Worker(ThreadWorker):
             self.log.warning("Refused a request: %s", type(exc).__name__)
         else:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
-            detail = "The service failed to respond; the error is logged."
+            detail = "An unexpected error occurred. It has been logged."
             stack = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(exc.__traceback__)]
             self.log.error("Failed to respond to a request: %s", type(exc).__name__, extra={"stack": stack})
         try:
