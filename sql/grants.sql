@@ -1,5 +1,5 @@
 -- The privileges of snapshots_service, the role of deploy/roles.sql. Every migration run ends with this file, so the order
--- of creating the role and the tables does not matter. A table that is not named here is closed to the service.
+-- of creating the role and the tables does not matter. The service may not use a table or view that is not named here.
 
 GRANT SELECT ON schema_migrations TO snapshots_service;
 GRANT SELECT, INSERT ON accounts, balance_snapshots TO snapshots_service;

@@ -17,7 +17,7 @@ WITH bucket AS (
 ),
 
 carried AS (
-    -- Each account's last snapshot before a bucket ends, however old. A change of currency enters one series and leaves another.
+    -- Each account's last snapshot before a bucket ends, however old; its balance again if it enters its currency here or leaves it next.
     SELECT
         bucket.starts_at,
         snapshot.balance,
