@@ -29,6 +29,10 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_prometheus_accepts_its_configuration_and_rules() -> None:
+    promtool("check", "config", str(ROOT / "deploy" / "prometheus.yml"))
+
+
 def test_each_alert_fires_when_it_should_and_is_quiet_when_it_should_not() -> None:
     promtool("test", "rules", str(CASES))
 

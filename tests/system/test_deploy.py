@@ -1,7 +1,6 @@
 """Properties of the files of deploy/ that test_compose.py, which runs them, cannot show."""
 
 import re
-import subprocess
 
 import pytest
 
@@ -30,14 +29,6 @@ def test_nothing_is_published_beyond_this_host() -> None:
 
     assert len(published) == 3
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
-
-
-def test_prometheus_accepts_its_configuration_and_rules() -> None:
-    done = subprocess.run(
-        ["promtool", "check", "config", str(DEPLOY / "prometheus.yml")], capture_output=True, text=True, check=False
-    )
-
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_image_is_built_from_locked_and_hashed_requirements() -> None:
