@@ -104,7 +104,7 @@ docs: $(VENV)/dev ## regenerate docs/openapi.json, sql/schema.sql and the tables
 	@$(PY) -m cogapp -r -I . docs/*.md
 
 .PHONY: screenshot
-screenshot: $(VENV)/dev ## retake the screenshot in README.md; needs chromium: [PICTURE=docs/page.png]
+screenshot: $(VENV)/dev ## retake the screenshot in README.md; needs Chromium: [PICTURE=docs/page.png]
 	@$(PY) -m tools.screenshot $(PICTURE)
 
 .PHONY: clean

@@ -16,13 +16,20 @@ ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "page.png"
 WIDTH, HEIGHT = 1120, 990
 START_SECONDS = 180
+# The shell has no windows, which saves a fifth of the CPU time.
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome")
+
+
+def find_browser() -> str | None:
+    """Return the path of the first of these browsers that is installed, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def main() -> None:
     """Write the picture to the path of the first argument, or to docs."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    browser = find_browser()
     if browser is None:
-        sys.exit("make screenshot: there is no browser: apt-get install chromium")
+        sys.exit("make screenshot: there is no browser: apt-get install chromium-headless-shell")
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
     processes.interrupt_on_signals()
     with tempfile.TemporaryDirectory(prefix="snapshots-") as folder, postgres.running(Path(folder) / "postgres") as url:

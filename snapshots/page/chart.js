@@ -9,6 +9,12 @@ const HEIGHT = 200;
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 
+/** What a finger touched last, unless a mouse or a pen has been used since. */
+let touched = null;
+for (const name of ["pointerdown", "pointermove"]) {
+  addEventListener(name, ({ pointerType, target }) => (touched = pointerType === "touch" ? target : null));
+}
+
 /**
  * Draw steps into a new element. `onStep` is called with the step under the cursor, or with null; `describe` returns
  * the text that a screen reader says for a step. Charts of one `group` share a cursor.
@@ -98,6 +104,8 @@ function options(width, timeZone, group, steps, point) {
       y: false,
       drag: { x: false, y: false },
       points: { size: 9, fill: () => color("--accent") },
+      // After a tap, a browser whose mouse rests elsewhere says that the mouse has left the chart.
+      bind: { mouseleave: (plot, _target, leave) => (event) => touched === plot.over || leave(event) },
       sync: group ? { key: group } : undefined,
     },
     axes: [

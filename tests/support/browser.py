@@ -1,7 +1,6 @@
 """A real Chromium, and the errors that a page reports only to its console."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,8 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-EXECUTABLE = shutil.which("chromium") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(not EXECUTABLE, reason="there is no browser: apt-get install chromium")
+from tools.screenshot import find_browser
+
+EXECUTABLE = find_browser()
+needs_browser = pytest.mark.skipif(not EXECUTABLE, reason="there is no browser: apt-get install chromium-headless-shell")
 # Every wait ends with its condition; on a busy machine that takes many times as long as on a quiet one.
 TIMEOUT_MS = 120_000
 expect.set_options(timeout=TIMEOUT_MS)

@@ -101,7 +101,7 @@ def test_a_phone_scrolls_in_one_direction_only(page_on_a_phone: Page) -> None:
     assert page_on_a_phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_a_tap_shows_a_point(phone: Page, service: str) -> None:
+def test_a_tap_shows_a_point_until_the_next_tap_elsewhere(phone: Page, service: str) -> None:
     # In another tab, because the page in the fixture's tab is shared.
     with no_page_errors(phone.context.new_page()) as page:
         page.goto(address(service))
@@ -110,6 +110,8 @@ def test_a_tap_shows_a_point(phone: Page, service: str) -> None:
         card.locator(".u-over").tap(position={"x": 20, "y": 60})
 
         expect(card.locator(".headline")).not_to_have_text(newest)
+        page.locator("h1").tap()
+        expect(card.locator(".headline")).to_have_text(newest)
         page.close()
 
 
