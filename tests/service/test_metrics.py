@@ -19,17 +19,18 @@ from tests.support import Caller, captured, correction, snapshot, until, usd, us
 from tests.support.apps import serving
 
 
-def samples(client: FlaskClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    text = client.get("/metrics").text
+def samples(client: FlaskClient, name: str = "") -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return the samples whose names begin with this one; parsing all of them takes a tenth of a second."""
+    lines = client.get("/metrics").text.splitlines(keepends=True)
     return {
         (s.name, tuple(sorted(s.labels.items()))): s.value
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families("".join(line for line in lines if line.startswith(name)))
         for s in family.samples
     }
 
 
 def count(client: FlaskClient, name: str, **labels: str) -> float:
-    return samples(client).get((name, tuple(sorted(labels.items()))), 0)
+    return samples(client, name).get((name, tuple(sorted(labels.items()))), 0)
 
 
 def test_requests_are_timed_by_route_template_and_status(anonymous: FlaskClient, user: Caller) -> None:

@@ -19,6 +19,7 @@ from snapshots import command_queries, queries
 from snapshots.statements import DIRECTORY, statement
 from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
+from tests.support.databases import database
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]
@@ -43,6 +44,23 @@ ROWS = {
     "supersede_snapshots": 0,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def portfolio_url() -> Iterator[str]:
+    """A database that holds the demo portfolio, which takes as long to load as most tests here."""
+    with database() as url:
+        with psycopg.connect(url) as connection:
+            demo.load(connection)
+        yield url
+
+
+@pytest.fixture
+def portfolio(portfolio_url: str) -> Iterator[Connection]:
+    """A connection to the demo portfolio, whose changes are rolled back."""
+    with psycopg.connect(portfolio_url) as connection:
+        yield connection
+        connection.rollback()
 
 
 # The files
@@ -132,18 +150,17 @@ def test_a_file_can_be_planned_with_null_for_every_parameter(connection: Connect
 
 
 @every_file
-def test_the_example_of_a_file_returns_exactly_its_declared_columns(connection: Connection, path: Path) -> None:
-    demo.load(connection)
+def test_the_example_of_a_file_returns_exactly_its_declared_columns(portfolio: Connection, path: Path) -> None:
     query = sql.read(path)
-    sql.prepare(connection, query)
+    sql.prepare(portfolio, query)
 
-    cursor = connection.execute(query.statement.encode(), query.example)
+    cursor = portfolio.execute(query.statement.encode(), query.example)
 
     if not query.columns:
         assert cursor.description is None
         return
     assert cursor.description is not None
-    types = connection.execute("SELECT typname, oid FROM pg_type").fetchall()
+    types = portfolio.execute("SELECT typname, oid FROM pg_type").fetchall()
     names = {oid: {"bool": "boolean", "int8": "bigint"}.get(name, name) for name, oid in types}
     assert [(c.name, names[c.type_code]) for c in cursor.description] == [(c.name, c.type) for c in query.columns]
     assert cursor.rowcount == ROWS.get(path.stem, 1)
@@ -158,21 +175,17 @@ def fetch_one(connection: Connection, name: str, **overrides: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["get_balance_history", "get_balance_history_by_interval", "list_recent_snapshots"])
-def test_a_read_of_an_account_returns_rows_only_to_its_owner(connection: Connection, name: str) -> None:
-    demo.load(connection)
-
-    is_owner, body, *_ = fetch_one(connection, name)
+def test_a_read_of_an_account_returns_rows_only_to_its_owner(portfolio: Connection, name: str) -> None:
+    is_owner, body, *_ = fetch_one(portfolio, name)
     assert (is_owner, json.loads(body)["total_count"] > 0) == (True, True)
-    is_owner, body, *_ = fetch_one(connection, name, user_id=uuid4())
+    is_owner, body, *_ = fetch_one(portfolio, name, user_id=uuid4())
     assert (is_owner, json.loads(body)["snapshots"]) == (False, [])
-    assert fetch_one(connection, name, account_id=uuid4()) is None
+    assert fetch_one(portfolio, name, account_id=uuid4()) is None
 
 
-def test_latest_returns_only_the_snapshots_of_its_user(connection: Connection) -> None:
-    demo.load(connection)
-
-    assert json.loads(fetch_one(connection, "get_latest_snapshots")[0])["total_count"] == len(demo.ACCOUNTS)
-    assert json.loads(fetch_one(connection, "get_latest_snapshots", user_id=uuid4())[0])["snapshots"] == []
+def test_latest_returns_only_the_snapshots_of_its_user(portfolio: Connection) -> None:
+    assert json.loads(fetch_one(portfolio, "get_latest_snapshots")[0])["total_count"] == len(demo.ACCOUNTS)
+    assert json.loads(fetch_one(portfolio, "get_latest_snapshots", user_id=uuid4())[0])["snapshots"] == []
 
 
 # Round trips
