@@ -11,7 +11,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 from tools.screenshot import find_browser
 
 EXECUTABLE = find_browser()
-needs_browser = pytest.mark.skipif(not EXECUTABLE, reason="there is no browser: apt-get install chromium-headless-shell")
+needs_browser = pytest.mark.skipif(
+    not EXECUTABLE, reason="there is no browser: apt-get install chromium-headless-shell"
+)
 # Every wait ends with its condition; on a busy machine that takes many times as long as on a quiet one.
 TIMEOUT_MS = 120_000
 expect.set_options(timeout=TIMEOUT_MS)
