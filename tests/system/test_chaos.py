@@ -28,8 +28,8 @@ def chaos_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
     state = tmp_path_factory.mktemp("state")
     new_cluster(state / "postgres")
     with pytest.MonkeyPatch.context() as patch, chaos.running(7, state) as chaos_run:
-        patch.setattr(chaos, "REST_SECONDS", 1.0)
-        patch.setattr(chaos, "FAULT_SECONDS", 1.0)
+        patch.setattr(chaos, "REST_SECONDS", 0.5)
+        patch.setattr(chaos, "FAULT_SECONDS", 0.7)
         # Leaves most of the machine to other tests: about 60 requests a second.
         patch.setattr(callers, "PAUSE_SECONDS", 0.1)
         chaos_run.run(rounds=1)
