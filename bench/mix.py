@@ -21,7 +21,7 @@ LATEST, LISTS, MONTHS, YEARS, CAPTURES = 200, 80, 60, 18, 40
 
 
 def store_and_mix(database_url: str) -> list[str]:
-    """Store accounts, and return 400 requests about them; two of these are the most expensive that are permitted.
+    """Store accounts, and return 400 requests about them; two of these are the longest histories that are permitted.
 
     More of those would take up the whole stack: one costs as much as a hundred of the others.
     """
@@ -45,7 +45,7 @@ def store_and_mix(database_url: str) -> list[str]:
     for _ in range(CAPTURES):
         body = _batch(choice.sample(accounts, CAPTURED_AT_ONCE))
         requests.append(wrk.post("/api/v1/balance-snapshots", sync_job, body))
-    requests += [wrk.get(path, tokens[greedy_user]) for path in greedy.reads(greedy_account)]
+    requests += [wrk.get(path, tokens[greedy_user]) for path in greedy.histories(greedy_account)]
     choice.shuffle(requests)
     return requests
 

@@ -15,15 +15,30 @@ from tools import local
 # The maximum of a history, spread over the maximum number of daily intervals.
 SNAPSHOTS = 10_000
 DAYS = 4_000
+# As many accounts as the value of the portfolio may have on its maximum number of days.
+ACCOUNTS = 90
+PORTFOLIO_DAYS = 1_100
 START = datetime(2015, 1, 1, tzinfo=UTC)
 # More reads than nginx forwards at once for all callers together.
 CONNECTIONS = 26
 
 
 def store_snapshots(database_url: str, user_id: str, account_id: str) -> None:
-    """Store the account that `reads` requests."""
+    """Store the account whose histories are read, and the others of the portfolio with one snapshot each."""
     with psycopg.connect(database_url) as connection:
         connection.execute("INSERT INTO accounts (id, user_id) VALUES (%s, %s)", [account_id, user_id])
+        connection.execute(
+            """
+            WITH account AS (
+                INSERT INTO accounts (id, user_id)
+                SELECT gen_random_uuid(), %(user_id)s::uuid FROM generate_series(2, %(accounts)s::integer)
+                RETURNING id, user_id
+            )
+            INSERT INTO balance_snapshots (id, user_id, account_id, balance, currency, source, captured_at)
+            SELECT uuid_v7(%(start)s, 0), user_id, id, 20000.00, 'USD', 'account_sync', %(start)s FROM account
+            """,
+            {"user_id": user_id, "accounts": ACCOUNTS, "start": START},
+        )
         connection.execute(
             """
             INSERT INTO balance_snapshots (id, user_id, account_id, balance, available_balance, holdings_value,
@@ -43,23 +58,32 @@ def store_snapshots(database_url: str, user_id: str, account_id: str) -> None:
         )
 
 
-def reads(account_id: str) -> list[str]:
-    """Return the paths of the most expensive reads: the longest history, and the one with the most intervals."""
+def histories(account_id: str) -> list[str]:
+    """Return the paths of the longest history, and of the one with the most intervals."""
     path = f"/api/v1/accounts/{account_id}/balance-history"
-    whole = f"start_date={START:%Y-%m-%dT%H:%M:%SZ}&end_date={START + timedelta(DAYS, -1):%Y-%m-%dT%H:%M:%SZ}"
-    return [f"{path}?{whole}", f"{path}?{whole}&interval=day"]
+    return [f"{path}?{_days(DAYS)}", f"{path}?{_days(DAYS)}&interval=day"]
+
+
+def portfolio() -> str:
+    """Return the path of the portfolio history with the most balances."""
+    return f"/api/v1/balance-history?{_days(PORTFOLIO_DAYS)}"
+
+
+def _days(count: int) -> str:
+    end = START + timedelta(count, -1)
+    return f"start_date={START:%Y-%m-%dT%H:%M:%SZ}&end_date={end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 @contextlib.contextmanager
 def calling(base: str, user_id: str, account_id: str) -> Iterator[Counter[int]]:
-    """Send these reads over many connections until the context ends; count the responses by status.
+    """Send all of these reads over many connections until the context ends; count the responses by status.
 
     A refused request is retried at once, against the advice of `Retry-After`.
     """
     statuses: Counter[int] = Counter()
     stopped = threading.Event()
     headers = {"Authorization": f"Bearer {local.token(user_id)}", "Accept-Encoding": "gzip"}
-    paths = reads(account_id)
+    paths = [*histories(account_id), portfolio()]
 
     def call(number: int) -> None:
         connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=30)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -22,6 +23,7 @@ pytestmark = needs_nginx
 
 # limit_conn in deploy/nginx.conf.
 MAX_UNDER_WAY = 4
+MAX_PORTFOLIOS_UNDER_WAY = 2
 MAX_SECONDS = 0.5
 # A busy machine may exceed MAX_SECONDS by this much.
 SLACK_SECONDS = 1.0
@@ -102,19 +104,23 @@ def test_a_worker_stays_small_under_the_most_expensive_reads(greed: Greed) -> No
     assert max(greed.peak_mebibytes) < MAX_MEBIBYTES
 
 
-def send_while_locked(running: Stack, authorizations: list[str], *, refused: int) -> list[StackResponse]:
+def send_while_locked(
+    running: Stack, authorizations: list[str], *, refused: int, paths: tuple[str, ...] = (LATEST,)
+) -> list[StackResponse]:
     """Send reads at once; a lock keeps those that are not refused in progress until the others have been refused.
 
-    Send them again if a busy machine took so long that the first ones reached their deadline.
+    Every caller reads each of the paths. Send the reads again if a busy machine took so long that the first ones
+    reached their deadline.
     """
 
-    def send(authorization: str) -> StackResponse:
-        return send_request(running, LATEST, Authorization=authorization)
+    def send(authorization: str, path: str) -> StackResponse:
+        return send_request(running, path, Authorization=authorization)
 
+    reads = [(authorization, path) for authorization in authorizations for path in paths]
     for _ in range(ATTEMPTS):
-        with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(authorizations)) as threads:
+        with psycopg.connect(running.admin_url) as other, ThreadPoolExecutor(len(reads)) as threads:
             other.execute("LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE")
-            under_way = [threads.submit(send, authorization) for authorization in authorizations]
+            under_way = [threads.submit(send, *each) for each in reads]
             until(lambda sent=under_way: sum(each.done() for each in sent) >= refused, 60)  # type: ignore[misc]
             other.rollback()
             responses = [sent.result() for sent in under_way]
@@ -139,9 +145,20 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     for response in refused:
         assert_problem(response, 429)
         assert "instance" not in response.json
-        assert response.json["detail"].startswith("Four reads of this token are already in progress")
+        assert response.json["detail"].startswith("Four reads of this token, or two of its portfolio history")
         assert response.json["detail"].endswith(f"Try again in {response.headers['Retry-After']} second.")
     assert send_request(unlimited, LATEST, Authorization=bearer).status == 200
+
+
+def test_portfolio_histories_have_a_lower_bound_of_their_own(unlimited: Stack) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+    portfolio = urlsplit(greedy.portfolio()).path + "?start_date=2025-01-01&end_date=2025-01-31"
+    paths = (*[portfolio] * (MAX_PORTFOLIOS_UNDER_WAY + 1), LATEST)
+
+    *portfolios, other = send_while_locked(unlimited, [bearer], refused=1, paths=paths)
+
+    assert sorted(response.status for response in portfolios) == [200] * MAX_PORTFOLIOS_UNDER_WAY + [429]
+    assert other.status == 200
 
 
 def test_a_token_counts_as_one_however_its_header_is_written(unlimited: Stack) -> None:
