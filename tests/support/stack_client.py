@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validate
 
-from tests.support import API, PATIENCE_SECONDS, SECRET, children_of, user_token
+from tests.support import API, PATIENCE_SECONDS, SECRET, children_of, until, user_token
 from tests.support.clusters import new_cluster
 from tests.support.gunicorn_server import kill
 from tools import stack
@@ -48,6 +48,8 @@ def started(state: Path, **settings: str) -> Iterator[Stack]:
         with pytest.MonkeyPatch.context() as environ:
             environ.setenv("JWT_SECRET_KEY", SECRET)
             running = parts.enter_context(stack.running(state, free_port(), **settings))
+        # The stack is up with its first worker; gunicorn forks the second up to 0.1 s later.
+        until(lambda: len(children_of(running.gunicorn.pid)) == int(running.environment["WEB_CONCURRENCY"]))
         yield running
         kill(running.gunicorn)
 
