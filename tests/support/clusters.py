@@ -15,7 +15,7 @@ CLUSTERS = "SNAPSHOTS_TEST_CLUSTERS"
 def new_cluster(data: Path) -> Path:
     """Make a data directory as the first `make run` or `make stack` would, but without running initdb; return it.
 
-    Its server runs with fsync off, because tests kill servers but never the machine.
+    Its server runs without fsync and full pages in the WAL, because tests kill servers but never the machine.
     """
     original = _original()
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -34,5 +34,6 @@ def _original() -> Path:
                 psycopg.connect(url, autocommit=True) as connection,
             ):
                 connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET full_page_writes = off")
             unfinished.rename(original)
     return original
