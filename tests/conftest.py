@@ -121,6 +121,15 @@ def database_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def portfolio_url() -> Iterator[str]:
+    """A database with the demo portfolio, which tests leave as it is; they may add users of their own."""
+    with database() as url:
+        with psycopg.connect(url) as connection:
+            demo.load(connection)
+        yield url
+
+
 @pytest.fixture
 def migrated_database_url() -> Iterator[str]:
     """A migrated database of this test's own, to be changed at will."""

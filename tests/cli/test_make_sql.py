@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,11 @@ from schemas.fields import SOURCES
 from snapshots.statements import DIRECTORY
 from tests.support import ROOT
 from tests.support.citus import coordinator_url
-from tests.support.databases import database
 from tests.support.running import clean_environ
-from tools import demo, sql
+from tools import sql
 
 NAMES = sorted(path.stem for path in DIRECTORY.glob("*.sql"))
 every_query = pytest.mark.parametrize("name", NAMES)
-
-
-@pytest.fixture(scope="module")
-def portfolio_url() -> Iterator[str]:
-    """A database that holds the demo portfolio, and that the tool leaves as it is."""
-    with database() as url:
-        with psycopg.connect(url) as connection:
-            demo.load(connection)
-        yield url
 
 
 @pytest.fixture

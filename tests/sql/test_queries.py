@@ -19,7 +19,6 @@ from snapshots import command_queries, queries
 from snapshots.statements import DIRECTORY, statement
 from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
-from tests.support.databases import database
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]
@@ -44,15 +43,6 @@ ROWS = {
     "supersede_snapshots": 0,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-
-
-@pytest.fixture(scope="module")
-def portfolio_url() -> Iterator[str]:
-    """A database that holds the demo portfolio, which takes as long to load as most tests here."""
-    with database() as url:
-        with psycopg.connect(url) as connection:
-            demo.load(connection)
-        yield url
 
 
 @pytest.fixture

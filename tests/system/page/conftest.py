@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.request import Request, urlopen
 
-import psycopg
 import pytest
 from playwright.sync_api import Page
 
 from tests.support import LATEST, PATIENCE_SECONDS, SCOPE, SECRET, gunicorn_server, user_token
-from tests.support.databases import database
 from tools import demo
 
 Open = Callable[..., Page]
@@ -18,18 +16,9 @@ Capture = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def portfolio_database() -> Iterator[str]:
-    """The URL of a database with the demo portfolio, for the services of this package."""
-    with database() as url:
-        with psycopg.connect(url) as connection:
-            demo.load(connection)
-        yield url
-
-
-@pytest.fixture(scope="session")
-def service(portfolio_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service(portfolio_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service with the demo portfolio, which tests leave as it is."""
-    settings = {"DATABASE_URL": portfolio_database, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "100000/minute"}
+    settings = {"DATABASE_URL": portfolio_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "100000/minute"}
     with gunicorn_server.serving(tmp_path_factory.mktemp("service"), **settings) as server:
         yield f"http://127.0.0.1:{server.port}"
 

@@ -63,9 +63,9 @@ def test_a_token_that_expires_while_the_page_is_open_clears_it(page: Page) -> No
 
 
 def test_the_page_says_when_to_try_again_after_too_many_reads(
-    open_page: Open, tmp_path: Path, portfolio_database: str
+    open_page: Open, tmp_path: Path, portfolio_url: str
 ) -> None:
-    limit = {"DATABASE_URL": portfolio_database, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "3/hour"}
+    limit = {"DATABASE_URL": portfolio_url, "JWT_SECRET_KEY": SECRET, "API_READ_LIMIT": "3/hour"}
     with gunicorn_server.serving(tmp_path, **limit) as server:
         page = open_page(base=f"http://127.0.0.1:{server.port}")
         expect(page.get_by_role("article", name="USD")).to_be_visible()
