@@ -15,9 +15,9 @@ from tools import local
 # The maximum of a history, spread over the maximum number of daily intervals.
 SNAPSHOTS = 10_000
 DAYS = 4_000
-# As many accounts as the value of the portfolio may have on its maximum number of days.
-ACCOUNTS = 90
+# The maximum number of daily points of a portfolio history, and the most accounts that one of that length may cover.
 PORTFOLIO_DAYS = 1_100
+ACCOUNTS = 90
 START = datetime(2015, 1, 1, tzinfo=UTC)
 # More reads than nginx forwards at once for all callers together.
 CONNECTIONS = 26
@@ -76,7 +76,7 @@ def _days(count: int) -> str:
 
 @contextlib.contextmanager
 def calling(base: str, user_id: str, account_id: str) -> Iterator[Counter[int]]:
-    """Send all of these reads over many connections until the context ends; count the responses by status.
+    """Send histories and portfolio histories over many connections until the context ends; count responses by status.
 
     A refused request is retried at once, against the advice of `Retry-After`.
     """

@@ -104,7 +104,7 @@ function options(width, timeZone, group, steps, point) {
       y: false,
       drag: { x: false, y: false },
       points: { size: 9, fill: () => color("--accent") },
-      // After a tap, a browser whose mouse rests elsewhere says that the mouse has left the chart.
+      // After a tap, a browser may report that its mouse, which rests elsewhere, has left the chart.
       bind: { mouseleave: (plot, _target, leave) => (event) => touched === plot.over || leave(event) },
       sync: group ? { key: group } : undefined,
     },

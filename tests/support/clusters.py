@@ -15,7 +15,7 @@ CLUSTERS = "SNAPSHOTS_TEST_CLUSTERS"
 def new_cluster(data: Path) -> Path:
     """Make a data directory as the first `make run` or `make stack` would, but without running initdb; return it.
 
-    Its server runs without fsync and full pages in the WAL, because tests kill servers but never the machine.
+    Its server runs without fsync and without full-page writes, because tests kill servers but never the machine.
     """
     original = _original()
     data.parent.mkdir(parents=True, exist_ok=True)

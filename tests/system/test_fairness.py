@@ -96,7 +96,7 @@ def test_the_most_expensive_reads_of_a_user_do_not_delay_other_users(greed: Gree
 
 
 def test_the_most_expensive_reads_of_a_user_are_limited_and_not_stopped(greed: Greed) -> None:
-    # A busy machine may take longer than the deadline of a read for a portfolio history of the most balances.
+    # On a busy machine, the largest portfolio history may exceed the deadline of a read: a 503.
     assert {200, 429} <= greed.greedy <= {200, 429, 503}
 
 
@@ -146,7 +146,9 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
     for response in refused:
         assert_problem(response, 429)
         assert "instance" not in response.json
-        assert response.json["detail"].startswith("Four reads of this token, or two of its portfolio history")
+        assert response.json["detail"].startswith(
+            "Four reads of this token, or two portfolio histories, are already in progress"
+        )
         assert response.json["detail"].endswith(f"Try again in {response.headers['Retry-After']} second.")
     assert send_request(unlimited, LATEST, Authorization=bearer).status == 200
 
