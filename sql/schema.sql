@@ -16,9 +16,9 @@ CREATE FUNCTION public.change_percent(previous numeric, current numeric) RETURNS
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (trim_scale(((0.01 * sign((current - previous))) * div((((20000)::numeric * abs((current - previous))) + abs(previous)), NULLIF(((2)::numeric * abs(previous)), (0)::numeric)))) + 0.0);
 
-CREATE FUNCTION public.history_json_v1(snapshots text, total_count bigint, start_balance numeric, end_balance numeric, currency text) RETURNS text
+CREATE FUNCTION public.history_json_v1(snapshots text, balances numeric[], currency text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((('{"snapshots":['::text || COALESCE(snapshots, ''::text)) || '],"total_count":'::text) || total_count) || CASE WHEN (currency IS NULL) THEN (',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'::text || ',"currency":null}'::text) ELSE ((((((((((',"start_balance":"'::text || start_balance) || '","end_balance":"'::text) || end_balance) || '","total_change_amount":"'::text) || (end_balance - start_balance)) || '","total_change_percent":'::text) || COALESCE((public.change_percent(start_balance, end_balance))::text, 'null'::text)) || ',"currency":"'::text) || currency) || '"}'::text) END);
+    RETURN (((('{"snapshots":['::text || COALESCE(snapshots, ''::text)) || '],"total_count":'::text) || COALESCE(cardinality(balances), 0)) || CASE WHEN (currency IS NULL) THEN (',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'::text || ',"currency":null}'::text) ELSE ((((((((((',"start_balance":"'::text || (balances)[1]) || '","end_balance":"'::text) || (balances)[cardinality(balances)]) || '","total_change_amount":"'::text) || ((balances)[cardinality(balances)] - (balances)[1])) || '","total_change_percent":'::text) || COALESCE((public.change_percent((balances)[1], (balances)[cardinality(balances)]))::text, 'null'::text)) || ',"currency":"'::text) || currency) || '"}'::text) END);
 
 CREATE TABLE public.accounts (
     id uuid NOT NULL,
@@ -107,13 +107,13 @@ CREATE FUNCTION public.routed_to(user_id uuid, users uuid[]) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN true;
 
+CREATE FUNCTION public.snapshot_json_v1(members text, balance numeric, previous_balance numeric) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (((((members || '","change_amount":'::text) || COALESCE((('"'::text || (balance - previous_balance)) || '"'::text), 'null'::text)) || ',"change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || '}'::text);
+
 CREATE FUNCTION public.snapshot_members_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN ((((((((((((((((((('{"id":"'::text || id) || '","account_id":"'::text) || account_id) || '","balance":"'::text) || balance) || '","available_balance":'::text) || COALESCE((('"'::text || available_balance) || '"'::text), 'null'::text)) || ',"holdings_value":'::text) || COALESCE((('"'::text || holdings_value) || '"'::text), 'null'::text)) || ',"cash_value":'::text) || COALESCE((('"'::text || cash_value) || '"'::text), 'null'::text)) || ',"currency":"'::text) || currency) || '","source":"'::text) || source) || '","captured_at":"'::text) || public.utc_iso8601(captured_at)) || '","created_at":"'::text) || public.utc_iso8601(created_at));
-
-CREATE FUNCTION public.snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, previous_balance numeric) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","change_amount":'::text) || COALESCE((('"'::text || (balance - previous_balance)) || '"'::text), 'null'::text)) || ',"change_percent":'::text) || COALESCE((public.change_percent(previous_balance, balance))::text, 'null'::text)) || '}'::text);
 
 CREATE FUNCTION public.supersede_snapshots(corrections json, subject text) RETURNS TABLE(ordinality bigint, replaced_by uuid)
     LANGUAGE plpgsql SECURITY DEFINER
@@ -191,10 +191,6 @@ BEGIN
 
 END;
 $$;
-
-CREATE FUNCTION public.superseded_snapshot_json_v1(id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric, currency text, source public.snapshot_source, captured_at timestamp with time zone, created_at timestamp with time zone, reason text, superseded_at timestamp with time zone, superseded_by text, replaced_by uuid) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (((((((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","reason":'::text) || to_json(reason)) || ',"superseded_at":"'::text) || public.utc_iso8601(superseded_at)) || '","superseded_by":'::text) || to_json(superseded_by)) || ',"replaced_by":'::text) || COALESCE((('"'::text || replaced_by) || '"'::text), 'null'::text)) || '}'::text);
 
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
@@ -280,6 +276,25 @@ CREATE VIEW public.comparable_superseded_snapshots AS
     superseded_at,
     superseded_by,
     replaced_by
+   FROM public.superseded_snapshots;
+
+CREATE VIEW public.formatted_snapshots_v1 AS
+ SELECT user_id,
+    account_id,
+    captured_at,
+    id,
+    source,
+    currency,
+    balance,
+    public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) AS members
+   FROM public.balance_snapshots;
+
+CREATE VIEW public.formatted_superseded_snapshots_v1 AS
+ SELECT user_id,
+    account_id,
+    superseded_at,
+    id,
+    (((((((((public.snapshot_members_json_v1(id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at) || '","reason":'::text) || to_json(reason)) || ',"superseded_at":"'::text) || public.utc_iso8601(superseded_at)) || '","superseded_by":'::text) || to_json(superseded_by)) || ',"replaced_by":'::text) || COALESCE((('"'::text || replaced_by) || '"'::text), 'null'::text)) || '}'::text) AS "json"
    FROM public.superseded_snapshots;
 
 ALTER TABLE ONLY public.accounts

@@ -208,12 +208,12 @@ CREATE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN TRUE;
 
--- The functions whose names end in a version write the API's JSON, compact. A new wire format is a function with a new
--- version: older code keeps calling the old one until a later migration drops it. They escape free text only: no other
--- value holds a quotation mark or a backslash. Their arguments are scalars, so that PostgreSQL can inline them.
+-- The functions and views whose names end in a version write the API's JSON, compact. A new wire format is a function or
+-- view with a new version: older code keeps using the old one until a later migration drops it. They escape free text
+-- only: no other value holds a quotation mark or a backslash. The functions' arguments are scalars, so that PostgreSQL
+-- can inline them.
 
--- The beginning of a snapshot's JSON, for the two functions below. It ends before the last quotation mark of
--- `created_at`.
+-- The beginning of a snapshot's JSON. It ends before the last quotation mark of `created_at`.
 CREATE FUNCTION snapshot_members_json_v1(
     id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
     currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz
@@ -230,53 +230,63 @@ RETURN '{"id":"' || id
 || '","captured_at":"' || utc_iso8601(captured_at)
 || '","created_at":"' || utc_iso8601(created_at);
 
+-- The snapshots, each with the beginning of its JSON, `members`, and the columns that reads select, order and compare.
+CREATE VIEW formatted_snapshots_v1 AS
+SELECT
+    user_id,
+    account_id,
+    captured_at,
+    id,
+    source,
+    currency,
+    balance,
+    snapshot_members_json_v1(
+        id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
+    ) AS members
+FROM balance_snapshots;
+
 -- A snapshot and its change from the previous balance of its series, which is NULL if there is none to compare with.
-CREATE FUNCTION snapshot_json_v1(
-    id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
-    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz, previous_balance numeric
-) RETURNS text
+CREATE FUNCTION snapshot_json_v1(members text, balance numeric, previous_balance numeric) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
-RETURN snapshot_members_json_v1(
-    id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
-)
+RETURN members
 || '","change_amount":' || coalesce('"' || (balance - previous_balance) || '"', 'null')
 || ',"change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
 || '}';
 
--- A superseded snapshot and its correction. The texts are escaped: they may hold any character.
-CREATE FUNCTION superseded_snapshot_json_v1(
-    id uuid, account_id uuid, balance numeric, available_balance numeric, holdings_value numeric, cash_value numeric,
-    currency text, source snapshot_source, captured_at timestamptz, created_at timestamptz,
-    reason text, superseded_at timestamptz, superseded_by text, replaced_by uuid
-) RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN snapshot_members_json_v1(
-    id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
-)
-|| '","reason":' || to_json(reason)
-|| ',"superseded_at":"' || utc_iso8601(superseded_at)
-|| '","superseded_by":' || to_json(superseded_by)
-|| ',"replaced_by":' || coalesce('"' || replaced_by || '"', 'null')
-|| '}';
+-- The superseded snapshots, each with its correction in JSON. The texts are escaped: they may hold any character.
+CREATE VIEW formatted_superseded_snapshots_v1 AS
+SELECT
+    user_id,
+    account_id,
+    superseded_at,
+    id,
+    snapshot_members_json_v1(
+        id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
+    )
+    || '","reason":' || to_json(reason)
+    || ',"superseded_at":"' || utc_iso8601(superseded_at)
+    || '","superseded_by":' || to_json(superseded_by)
+    || ',"replaced_by":' || coalesce('"' || replaced_by || '"', 'null')
+    || '}' AS json
+FROM superseded_snapshots;
 
--- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. The summary compares the
--- newest snapshot with the oldest; `currency` is NULL unless all share one.
-CREATE FUNCTION history_json_v1(
-    snapshots text, total_count bigint, start_balance numeric, end_balance numeric, currency text
-) RETURNS text
+-- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. `balances`: theirs, oldest
+-- first. The summary compares the last with the first; `currency` is NULL unless all share one.
+CREATE FUNCTION history_json_v1(snapshots text, balances numeric[], currency text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN '{"snapshots":[' || coalesce(snapshots, '')
-|| '],"total_count":' || total_count
+|| '],"total_count":' || coalesce(cardinality(balances), 0)
 || CASE
     WHEN currency IS NULL
         THEN
             ',"start_balance":null,"end_balance":null,"total_change_amount":null,"total_change_percent":null'
             || ',"currency":null}'
     ELSE
-        ',"start_balance":"' || start_balance
-        || '","end_balance":"' || end_balance
-        || '","total_change_amount":"' || (end_balance - start_balance)
-        || '","total_change_percent":' || coalesce(change_percent(start_balance, end_balance)::text, 'null')
+        ',"start_balance":"' || balances[1]
+        || '","end_balance":"' || balances[cardinality(balances)]
+        || '","total_change_amount":"' || (balances[cardinality(balances)] - balances[1])
+        || '","total_change_percent":'
+        || coalesce(change_percent(balances[1], balances[cardinality(balances)])::text, 'null')
         || ',"currency":"' || currency || '"}'
 END;
 

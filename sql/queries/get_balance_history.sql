@@ -23,21 +23,17 @@ WITH selected AS (
     CROSS JOIN LATERAL (
         (
             SELECT * FROM balance_snapshots
-            WHERE
-                user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
+            WHERE user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
                 AND %(source)s::snapshot_source IS NULL AND captured_at >= part.starts_at AND captured_at < part.ends_at
-            ORDER BY captured_at DESC, id DESC
-            LIMIT part.maximum
+            ORDER BY captured_at DESC, id DESC LIMIT part.maximum
         )
         UNION ALL
         (
             SELECT * FROM balance_snapshots
-            WHERE
-                CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END AND account_id = %(account_id)s::uuid
-                AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
-                AND source = %(source)s::snapshot_source AND captured_at >= part.starts_at AND captured_at < part.ends_at
-            ORDER BY captured_at DESC
-            LIMIT part.maximum
+            WHERE CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
+                AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
+                AND captured_at >= part.starts_at AND captured_at < part.ends_at
+            ORDER BY captured_at DESC LIMIT part.maximum
         )
     ) AS snapshot
 ),
@@ -50,31 +46,32 @@ counted AS (
 compared AS (
     SELECT
         *,
-        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance
+        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance,
+        row_number() OVER series AS number
     FROM selected
     WINDOW series AS (ORDER BY captured_at, id)
-),
-
-summary AS (
-    SELECT
-        string_agg(
-            snapshot_json_v1(
-                id, account_id, balance, available_balance, holdings_value, cash_value,
-                currency, source, captured_at, created_at, previous_balance
-            ),
-            ',' ORDER BY captured_at, id
-        ) AS snapshots,
-        array_agg(balance ORDER BY captured_at, id) AS balances,
-        count(*) AS total_count,
-        CASE min(currency) WHEN max(currency) THEN min(currency) END AS currency
-    FROM compared
-    WHERE captured_at >= %(start_date)s::timestamptz AND NOT (SELECT counted.is_too_long FROM counted)
 )
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    history_json_v1(snapshots, total_count, balances[1], balances[total_count], currency) AS body,
-    (SELECT counted.is_too_long FROM counted) AS is_too_long
+    history_json_v1(
+        string_agg(
+            snapshot_json_v1(
+                snapshot_members_json_v1(
+                    compared.id, account_id, balance, available_balance, holdings_value, cash_value,
+                    currency, source, captured_at, created_at
+                ),
+                balance, previous_balance
+            ),
+            ',' ORDER BY number
+        ),
+        array_agg(balance ORDER BY number) FILTER (WHERE number IS NOT NULL),
+        CASE min(currency) WHEN max(currency) THEN min(currency) END
+    ) AS body,
+    is_too_long
 FROM accounts
-CROSS JOIN summary
-WHERE accounts.id = %(account_id)s::uuid;
+CROSS JOIN counted
+-- A range that is too long is not formatted.
+LEFT JOIN compared ON captured_at >= %(start_date)s::timestamptz AND NOT is_too_long
+WHERE accounts.id = %(account_id)s::uuid
+GROUP BY accounts.id, is_too_long;

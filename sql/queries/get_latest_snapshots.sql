@@ -15,7 +15,7 @@ WITH latest AS (
         SELECT
             *,
             CASE currency WHEN lead(currency) OVER series THEN lead(balance) OVER series END AS previous_balance
-        FROM balance_snapshots
+        FROM formatted_snapshots_v1
         WHERE
             user_id = %(user_id)s::uuid AND account_id = accounts.id
             AND captured_at <= coalesce(%(as_of)s::timestamptz, 'infinity')
@@ -29,11 +29,7 @@ WITH latest AS (
 listing AS (
     SELECT
         string_agg(
-            snapshot_json_v1(
-                id, account_id, balance, available_balance, holdings_value, cash_value,
-                currency, source, captured_at, created_at, previous_balance
-            ),
-            ',' ORDER BY captured_at DESC, account_id ASC
+            snapshot_json_v1(members, balance, previous_balance), ',' ORDER BY captured_at DESC, account_id ASC
         ) AS snapshots,
         count(*) AS total_count
     FROM latest

@@ -14,13 +14,10 @@
 
 WITH selected AS (
     -- The page and one more row, which shows whether another page follows.
-    SELECT * FROM superseded_snapshots
+    SELECT * FROM formatted_superseded_snapshots_v1
     WHERE
         user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-        AND (superseded_at, id) < (
-            coalesce(%(before_superseded_at)s::timestamptz, 'infinity'),
-            coalesce(%(before_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-        )
+        AND (superseded_at, id) < (coalesce(%(before_superseded_at)s::timestamptz, 'infinity'), %(before_id)s::uuid)
     ORDER BY superseded_at DESC, id DESC
     LIMIT %(limit)s::integer + 1
 ),
@@ -32,28 +29,15 @@ numbered AS (
         lead(id) OVER newest_first IS NOT NULL AS has_next
     FROM selected
     WINDOW newest_first AS (ORDER BY superseded_at DESC, id DESC)
-),
-
-listing AS (
-    SELECT
-        string_agg(
-            superseded_snapshot_json_v1(
-                id, account_id, balance, available_balance, holdings_value, cash_value,
-                currency, source, captured_at, created_at, reason, superseded_at, superseded_by, replaced_by
-            ),
-            ',' ORDER BY recency
-        ) AS corrections,
-        count(*) AS total_count
-    FROM numbered
-    WHERE recency <= %(limit)s::integer
 )
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    '{"corrections":[' || coalesce(listing.corrections, '') || '],"total_count":' || listing.total_count || '}' AS body,
-    utc_iso8601(last.superseded_at) AS last_superseded_at,
-    last.id::text AS last_id
+    '{"corrections":[' || coalesce(string_agg(json, ',' ORDER BY recency), '')
+    || '],"total_count":' || count(recency) || '}' AS body,
+    utc_iso8601(min(superseded_at) FILTER (WHERE recency = %(limit)s::integer AND has_next)) AS last_superseded_at,
+    min(numbered.id::text) FILTER (WHERE recency = %(limit)s::integer AND has_next) AS last_id
 FROM accounts
-CROSS JOIN listing
-LEFT JOIN numbered AS last ON last.recency = %(limit)s::integer AND last.has_next
-WHERE accounts.id = %(account_id)s::uuid;
+LEFT JOIN numbered ON recency <= %(limit)s::integer
+WHERE accounts.id = %(account_id)s::uuid
+GROUP BY accounts.id;

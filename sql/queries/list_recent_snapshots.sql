@@ -17,28 +17,19 @@ WITH selected AS (
     -- The page and the row before it, over all sources or one: the parameter disables the other branch. CASE, which no
     -- index supports, keeps the planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
     (
-        SELECT * FROM balance_snapshots
-        WHERE
-            user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid
-            AND %(source)s::snapshot_source IS NULL
-            AND (captured_at, id) < (
-                coalesce(%(before_captured_at)s::timestamptz, 'infinity'),
-                coalesce(%(before_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-            )
-        ORDER BY captured_at DESC, id DESC
-        LIMIT %(limit)s::integer + 1
+        SELECT * FROM formatted_snapshots_v1
+        WHERE user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid AND %(source)s::snapshot_source IS NULL
+            AND (captured_at, id) < (coalesce(%(before_captured_at)s::timestamptz, 'infinity'), %(before_id)s::uuid)
+        ORDER BY captured_at DESC, id DESC LIMIT %(limit)s::integer + 1
     )
     UNION ALL
     (
         -- A source has one snapshot per instant (the natural key), so this order is total.
-        SELECT * FROM balance_snapshots
-        WHERE
-            CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END
-            AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
+        SELECT * FROM formatted_snapshots_v1
+        WHERE CASE WHEN user_id = %(user_id)s::uuid THEN TRUE END AND routed_to(user_id, ARRAY[%(user_id)s::uuid])
             AND account_id = %(account_id)s::uuid AND source = %(source)s::snapshot_source
             AND captured_at < coalesce(%(before_captured_at)s::timestamptz, 'infinity')
-        ORDER BY captured_at DESC
-        LIMIT %(limit)s::integer + 1
+        ORDER BY captured_at DESC LIMIT %(limit)s::integer + 1
     )
 ),
 
@@ -51,30 +42,18 @@ compared AS (
         lead(id) OVER newest_first IS NOT NULL AS has_next
     FROM selected
     WINDOW newest_first AS (ORDER BY captured_at DESC, id DESC)
-),
-
-summary AS (
-    SELECT
-        string_agg(
-            snapshot_json_v1(
-                id, account_id, balance, available_balance, holdings_value, cash_value,
-                currency, source, captured_at, created_at, previous_balance
-            ),
-            ',' ORDER BY recency
-        ) AS snapshots,
-        array_agg(balance ORDER BY recency) AS balances,
-        count(*) AS total_count,
-        CASE min(currency) WHEN max(currency) THEN min(currency) END AS currency
-    FROM compared
-    WHERE recency <= %(limit)s::integer
 )
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    history_json_v1(snapshots, total_count, balances[total_count], balances[1], summary.currency) AS body,
-    utc_iso8601(last.captured_at) AS last_captured_at,
-    last.id::text AS last_id
+    history_json_v1(
+        string_agg(snapshot_json_v1(members, balance, previous_balance), ',' ORDER BY recency),
+        array_agg(balance ORDER BY recency DESC) FILTER (WHERE recency IS NOT NULL),
+        CASE min(currency) WHEN max(currency) THEN min(currency) END
+    ) AS body,
+    utc_iso8601(min(captured_at) FILTER (WHERE recency = %(limit)s::integer AND has_next)) AS last_captured_at,
+    min(compared.id::text) FILTER (WHERE recency = %(limit)s::integer AND has_next) AS last_id
 FROM accounts
-CROSS JOIN summary
-LEFT JOIN compared AS last ON last.recency = %(limit)s::integer AND last.has_next
-WHERE accounts.id = %(account_id)s::uuid;
+LEFT JOIN compared ON recency <= %(limit)s::integer
+WHERE accounts.id = %(account_id)s::uuid
+GROUP BY accounts.id;

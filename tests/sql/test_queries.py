@@ -99,10 +99,21 @@ def test_a_file_holds_one_statement_that_casts_every_parameter(path: Path) -> No
     assert set(re.findall(r"%\((\w+)\)[sb](?:::(\w+(?:\[\])?))?", code)) == set(types.items())
 
 
+# The tables of snapshots and their views.
+RELATIONS = (
+    "balance_snapshots",
+    "superseded_snapshots",
+    "comparable_snapshots",
+    "comparable_superseded_snapshots",
+    "formatted_snapshots_v1",
+    "formatted_superseded_snapshots_v1",
+)
+
+
 def conditions(name: str) -> list[str]:
     """Return the conditions of a statement on snapshots, one for each place where it reads or deletes some."""
     code = re.sub(r"--.*", "", sql.read(DIRECTORY / f"{name}.sql").statement)
-    _, *places = re.split(r"(?:FROM|JOIN) (?:balance|superseded)_snapshots\b", code)
+    _, *places = re.split(rf"(?:FROM|JOIN) (?:{'|'.join(RELATIONS)})\b", code)
     return [re.split(r"ORDER BY|UNION|RETURNING|SELECT", place)[0] for place in places]
 
 

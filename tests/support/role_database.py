@@ -25,6 +25,8 @@ SERVICE_PRIVILEGES = {
     "superseded_snapshots": {"SELECT"},
     "comparable_snapshots": {"SELECT"},
     "comparable_superseded_snapshots": {"SELECT"},
+    "formatted_snapshots_v1": {"SELECT"},
+    "formatted_superseded_snapshots_v1": {"SELECT"},
 }
 
 
