@@ -46,32 +46,31 @@ counted AS (
 compared AS (
     SELECT
         *,
-        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance,
-        row_number() OVER series AS number
+        snapshot_members_json_v1(
+            id, account_id, balance, available_balance, holdings_value, cash_value, currency, source, captured_at, created_at
+        ) AS members,
+        CASE currency WHEN lag(currency) OVER series THEN lag(balance) OVER series END AS previous_balance
     FROM selected
     WINDOW series AS (ORDER BY captured_at, id)
+),
+
+history AS (
+    -- Before the join, whose rows would have to be sorted again. A range that is too long is neither compared nor formatted.
+    SELECT
+        history_json_v1(
+            string_agg(snapshot_json_v1(members, balance, previous_balance), ',' ORDER BY captured_at, id),
+            array_agg(balance ORDER BY captured_at, id),
+            CASE min(currency) WHEN max(currency) THEN min(currency) END
+        ) AS body
+    FROM compared
+    WHERE captured_at >= %(start_date)s::timestamptz AND NOT (SELECT counted.is_too_long FROM counted)
 )
 
 SELECT
     accounts.user_id = %(user_id)s::uuid AS is_owner,
-    history_json_v1(
-        string_agg(
-            snapshot_json_v1(
-                snapshot_members_json_v1(
-                    compared.id, account_id, balance, available_balance, holdings_value, cash_value,
-                    currency, source, captured_at, created_at
-                ),
-                balance, previous_balance
-            ),
-            ',' ORDER BY number
-        ),
-        array_agg(balance ORDER BY number) FILTER (WHERE number IS NOT NULL),
-        CASE min(currency) WHEN max(currency) THEN min(currency) END
-    ) AS body,
-    is_too_long
+    history.body,
+    counted.is_too_long
 FROM accounts
+CROSS JOIN history
 CROSS JOIN counted
--- A range that is too long is not formatted.
-LEFT JOIN compared ON captured_at >= %(start_date)s::timestamptz AND NOT is_too_long
-WHERE accounts.id = %(account_id)s::uuid
-GROUP BY accounts.id, is_too_long;
+WHERE accounts.id = %(account_id)s::uuid;
