@@ -55,7 +55,7 @@ compared AS (
 ),
 
 history AS (
-    -- Before the join, whose rows would have to be sorted again. A range that is too long is neither compared nor formatted.
+    -- Aggregated before the join, after which the rows would need a second sort. A range that is too long is not formatted.
     SELECT
         history_json_v1(
             string_agg(snapshot_json_v1(members, balance, previous_balance), ',' ORDER BY captured_at, id),

@@ -1,5 +1,5 @@
--- An account's last snapshot in each calendar bucket of a range of time, oldest first, each with its change from the one
--- before it, which for the first precedes the range; and the summary. No row: there is no such account.
+-- An account's last snapshot in each calendar bucket of a range, oldest first, with the changes and the summary; the first
+-- change is from the last snapshot before the range. No row: there is no such account.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
