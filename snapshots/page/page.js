@@ -20,17 +20,28 @@ let portfolio = { newest: null, first: null, isExtended: false };
 let period = null;
 let countdown = null;
 let loads = 0;
+/** Settles when no load is in progress. */
+let idle = Promise.resolve();
 
 function browserTimeZone() {
   return Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
 }
 
-/** Run a load and show its problem, unless a later load has replaced it. */
-async function load(work) {
+/**
+ * Run a load after the one in progress, unless a later load has replaced it by then. The service completes the reads of
+ * a caller who is gone, and limits how many a caller may have in progress, so aborting them would gain nothing.
+ */
+function load(work) {
   const own = ++loads;
   const isCurrent = () => own === loads;
+  const run = () => isCurrent() && runLoad(work, isCurrent);
   byId("status").textContent = "Loading…";
   document.body.classList.add("loading");
+  idle = idle.then(run, run);
+}
+
+/** Run a load and show its problem, unless a later load has replaced it. */
+async function runLoad(work, isCurrent) {
   try {
     await work(isCurrent);
     if (isCurrent()) {

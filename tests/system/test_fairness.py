@@ -1,6 +1,9 @@
 """One caller cannot take the stack from the others (rule 35)."""
 
+import contextlib
 import os
+import select
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -14,8 +17,16 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.support import LATEST, SECRET, children_of, until, user_token
-from tests.support.stack_client import StackResponse, assert_problem, needs_nginx, read, send_request, started
+from tests.support import LATEST, PATIENCE_SECONDS, SECRET, children_of, until, user_token
+from tests.support.stack_client import (
+    StackResponse,
+    assert_problem,
+    frozen_service,
+    needs_nginx,
+    read,
+    send_request,
+    started,
+)
 from tools import greedy
 from tools.stack import Stack
 
@@ -151,6 +162,27 @@ def test_reads_of_a_caller_beyond_the_bound_are_problems_until_one_is_answered(
         )
         assert response.json["detail"].endswith(f"Try again in {response.headers['Retry-After']} second.")
     assert send_request(unlimited, LATEST, Authorization=bearer).status == 200
+
+
+def test_a_read_counts_until_the_service_has_answered_it_even_if_its_caller_has_hung_up(unlimited: Stack) -> None:
+    bearer = f"Bearer {user_token(str(uuid4()))}"
+    address = urlsplit(unlimited.base)
+    request = f"GET {LATEST} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: {bearer}\r\n\r\n".encode()
+
+    with frozen_service(unlimited):
+        with contextlib.ExitStack() as connections:
+            callers = [
+                connections.enter_context(socket.create_connection((address.hostname, address.port)))
+                for _ in range(MAX_UNDER_WAY + 1)
+            ]
+            for caller in callers:
+                caller.sendall(request)
+            # One of them is refused, so all others are in progress.
+            refused, _, _ = select.select(callers, [], [], PATIENCE_SECONDS)
+        statuses = [send_request(unlimited, LATEST, Authorization=bearer).status for _ in range(5)]
+
+    assert len(refused) == 1
+    assert statuses == [429] * 5
 
 
 def test_portfolio_histories_have_a_lower_bound_of_their_own(unlimited: Stack) -> None:
