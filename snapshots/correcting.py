@@ -37,7 +37,10 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
     while new := [item for item, match in zip(batch, matches, strict=True) if match.status in _NEW]:
         replacements = _supersede(connection, new, subject)
         if replacements is not None:
-            return [match._replace(replaced_by=replacements.get(match.id, match.replaced_by)) for match in matches]
+            return [
+                match._replace(replaced_by=replacements.get(_snapshot(item), match.replaced_by))
+                for item, match in zip(batch, matches, strict=True)
+            ]
         matches = queries.match_corrections(connection, items=_json(batch), users=users)
         contradictions = {n: match for n, match in enumerate(matches) if match.status in _CONTRADICTIONS}
         if contradictions:
@@ -47,14 +50,20 @@ def store(connection: Connection[Any], items: list[dict[str, Any]], subject: str
 
 def _supersede(
     connection: Connection[Any], corrections: list[dict[str, Any]], subject: str
-) -> dict[str, str | None] | None:
-    """Supersede these snapshots, all or none; return their replacements by their ids, or None if one is not current."""
+) -> dict[tuple[Any, ...], str | None] | None:
+    """Supersede these snapshots, all or none; return the id of each replacement, or None if one is not current."""
     with connection.transaction():
         moved = queries.supersede_snapshots(connection, items=_json(corrections), subject=_storable(subject))
         are_all_moved = len(moved) == len(corrections)
         if not are_all_moved:
             raise Rollback
-    return {corrections[each.ordinality - 1]["id"]: each.replaced_by for each in moved} if are_all_moved else None
+    replacements = {_snapshot(corrections[each.ordinality - 1]): each.replaced_by for each in moved}
+    return replacements if are_all_moved else None
+
+
+def _snapshot(correction: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the id and the key of the snapshot: an import may have stored an id under several keys."""
+    return tuple(correction[name] for name in ("id", "user_id", "account_id", "source", "captured_at"))
 
 
 def _flatten(item: dict[str, Any]) -> dict[str, Any]:

@@ -77,13 +77,18 @@ replacement AS (
         first_value(item.amounts) OVER snapshot AS amounts
     FROM item
     INNER JOIN current ON item.ordinality = current.ordinality AND item.id = current.id
-    WINDOW snapshot AS (PARTITION BY item.id ORDER BY item.ordinality)
+    WINDOW snapshot AS (
+        PARTITION BY item.id, item.account_id, item.source, item.captured_at ORDER BY item.ordinality
+    )
 ),
 
 matched AS (
     SELECT
         item.ordinality,
         item.id,
+        item.account_id,
+        item.source,
+        item.captured_at,
         item.currency,
         superseded.id IS NOT NULL AS is_superseded,
         superseded.replacement_id AS replaced_by,
@@ -113,5 +118,5 @@ SELECT
     replaced_by::text AS replaced_by,
     current_id::text AS current_id
 FROM matched
-WINDOW snapshot AS (PARTITION BY id, is_current)
+WINDOW snapshot AS (PARTITION BY id, account_id, source, captured_at, is_current)
 ORDER BY ordinality;

@@ -9,6 +9,7 @@ from flask import Flask
 
 from schemas.responses import Corrections, Snapshot
 from tests.support import Caller, Response, captured, correction, faults, snapshot, usd, user_token
+from tests.support.corrections import next_page
 
 
 @pytest.fixture
@@ -26,15 +27,6 @@ def listed(response: Response) -> list[dict[str, Any]]:
     assert response.status_code == 200, response.text
     assert response.json["total_count"] == len(response.json["corrections"])
     return list(response.json["corrections"])
-
-
-def next_page(user: Caller, response: Response) -> Response | None:
-    if "Link" not in response.headers:
-        return None
-    target, relation = response.headers["Link"].split("; ")
-    assert relation == 'rel="next"'
-    url = urlsplit(target.strip("<>"))
-    return user.get(url.path.removeprefix("/api/v1"), **{k: v[0] for k, v in parse_qs(url.query).items()})
 
 
 def test_a_superseded_snapshot_is_listed_as_it_was_with_its_correction(

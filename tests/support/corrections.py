@@ -1,4 +1,6 @@
-"""Corrections and their outcomes."""
+"""Corrections, their outcomes and their list."""
+
+from urllib.parse import parse_qs, urlsplit
 
 from tests.support import Caller, Response, faults
 
@@ -25,3 +27,13 @@ def conflicts(response: Response) -> dict[str, list[str]]:
     """Return the messages of a response, which must be a conflict, by field."""
     assert (response.status_code, response.content_type) == (409, "application/problem+json"), response.text
     return faults(response)
+
+
+def next_page(user: Caller, response: Response) -> Response | None:
+    """Return the page that follows in a list, or None after the last one."""
+    if "Link" not in response.headers:
+        return None
+    target, relation = response.headers["Link"].split("; ")
+    assert relation == 'rel="next"'
+    url = urlsplit(target.strip("<>"))
+    return user.get(url.path.removeprefix("/api/v1"), **{k: v[0] for k, v in parse_qs(url.query).items()})
