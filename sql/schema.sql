@@ -197,7 +197,7 @@ $$;
 
 CREATE FUNCTION public.uuid_v7(instant timestamp with time zone, ordinal integer) RETURNS uuid
     LANGUAGE sql PARALLEL SAFE
-    RETURN (SELECT (encode((int8send(((((clock.at_us / 1000) << 16) | ((7 << 12))::bigint) | (((clock.at_us % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid AS encode FROM (SELECT (((EXTRACT(epoch FROM uuid_v7.instant) * (1000000)::numeric))::bigint + uuid_v7.ordinal) AS at_us) clock);
+    RETURN (encode((int8send((((((((EXTRACT(epoch FROM instant) * (1000000)::numeric))::bigint + ordinal) / 1000) << 16) | ((7 << 12))::bigint) | ((((((EXTRACT(epoch FROM instant) * (1000000)::numeric))::bigint + ordinal) % (1000)::bigint) * 4096) / 1000))) || SUBSTRING(uuid_send(gen_random_uuid()) FROM 9)), 'hex'::text))::uuid;
 
 CREATE TABLE public.balance_snapshots (
     id uuid DEFAULT public.uuid_v7(clock_timestamp(), 0) NOT NULL,

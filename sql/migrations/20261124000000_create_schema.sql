@@ -72,18 +72,19 @@ RETURN CASE
 END;
 
 -- A UUIDv7 (RFC 9562, section 6.2, method 3) for the time `ordinal` microseconds after `instant`. The ids of a batch
--- share one instant, and `ordinal` is a row's place in the batch, so they ascend in its order.
+-- share one instant, and `ordinal` is a row's place in the batch, so they ascend in its order. The time is computed
+-- twice, because PostgreSQL would not inline a function with a subquery.
 CREATE FUNCTION uuid_v7(instant timestamptz, ordinal integer) RETURNS uuid
 LANGUAGE sql VOLATILE PARALLEL SAFE
-RETURN (
-    SELECT
-        encode(
-            int8send((at_us / 1000 << 16) | (7 << 12) | ((at_us % 1000) * 4096 / 1000))
-            || substring(uuid_send(gen_random_uuid()) FROM 9),
-            'hex'
-        )::uuid
-    FROM (SELECT (extract(EPOCH FROM instant) * 1000000)::bigint + ordinal AS at_us) AS clock
-);
+RETURN encode(
+    int8send(
+        (((extract(EPOCH FROM instant) * 1000000)::bigint + ordinal) / 1000 << 16)
+        | (7 << 12)
+        | (((extract(EPOCH FROM instant) * 1000000)::bigint + ordinal) % 1000 * 4096 / 1000)
+    )
+    || substring(uuid_send(gen_random_uuid()) FROM 9),
+    'hex'
+)::uuid;
 
 CREATE TYPE snapshot_source AS ENUM (
     'account_sync', 'holdings_sync', 'manual_sync', 'scheduled_sync', 'initial_connection'

@@ -68,5 +68,5 @@ SELECT
     created_at
 FROM new
 ORDER BY user_id, account_id, source, captured_at
-ON CONFLICT DO NOTHING
+ON CONFLICT (source, account_id, captured_at, user_id) DO NOTHING
 RETURNING id::text, account_id::text, utc_iso8601(captured_at) AS captured_at, source;
