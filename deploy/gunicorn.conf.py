@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
 from http import HTTPStatus
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
 
@@ -79,6 +81,19 @@ wsgi.Response = _Response
 
 
 class _Worker(ThreadWorker):
+    early_signals: SimpleQueue[int]
+
+    def init_signals(self) -> None:
+        """Stop if a signal to stop came before the worker could handle signals.
+
+        Until then it has the master's handlers, which put signals in a queue that only the master reads. Gunicorn would
+        wait for the worker until graceful_timeout and kill it.
+        """
+        super().init_signals()
+        while not self.early_signals.empty():
+            if self.early_signals.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+                self.alive = False
+
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
         """Send a problem document, instead of gunicorn's HTML page, if the application has not responded.
 
@@ -138,6 +153,11 @@ def on_starting(_server: Any) -> None:
 
     for file in Path(_metrics_folder).glob("*.db"):
         file.unlink()
+
+
+def post_fork(server: Any, worker: _Worker) -> None:
+    """Give a worker its copy of the master's queue of signals."""
+    worker.early_signals = server.SIG_QUEUE
 
 
 def child_exit(_server: Any, worker: Any) -> None:

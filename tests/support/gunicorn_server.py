@@ -55,21 +55,27 @@ class Gunicorn:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
-    """Start gunicorn with these settings and kill it afterwards; it listens on a free port unless PORT is set."""
+    """Run a gunicorn with these settings that answers; it listens on a free port unless PORT is set."""
+    with started(folder, **environ) as gunicorn:
+        url = f"http://127.0.0.1:{gunicorn.port}/healthz"
+        assert wait_until_up(url, PATIENCE_SECONDS, lambda: gunicorn.process.poll() is None), gunicorn.log
+        yield gunicorn
+
+
+@contextlib.contextmanager
+def started(folder: Path, *, config: str = "deploy/gunicorn.conf.py", **environ: str) -> Iterator[Gunicorn]:
+    """Start gunicorn with these settings and kill it afterwards."""
     port = int(environ.get("PORT", free_port()))
     with (folder / "gunicorn.log").open("wb") as log:
         process = processes.start(
-            [sys.executable, "-m", "gunicorn", "--config", "deploy/gunicorn.conf.py"],
+            [sys.executable, "-m", "gunicorn", "--config", config],
             cwd=ROOT,
             env={**clean_environ(), "PORT": str(port), **environ},
             stdout=log,
             stderr=log,
         )
-    gunicorn = Gunicorn(port, folder / "gunicorn.log", process)
     try:
-        url = f"http://127.0.0.1:{port}/healthz"
-        assert wait_until_up(url, PATIENCE_SECONDS, lambda: process.poll() is None), gunicorn.log
-        yield gunicorn
+        yield Gunicorn(port, folder / "gunicorn.log", process)
     finally:
         kill(process)
 

@@ -16,14 +16,27 @@ import psycopg
 import pytest
 
 from config import Settings
-from tests.support import API, SECRET, Caller, children_of, snapshot, until, user_token
+from tests.support import API, ROOT, SECRET, Caller, children_of, snapshot, until, user_token
 from tests.support.apps import serving as serving_app
-from tests.support.gunicorn_server import Gunicorn, GunicornResponse, serving
+from tests.support.gunicorn_server import Gunicorn, GunicornResponse, serving, started
 from tools import valkey_server
 from tools.valkey_server import ValkeyServer
 
 # Less than graceful_timeout (20 s), and enough for a busy machine.
 EXIT_SECONDS = 15
+# The service's settings, with a worker that takes long from its fork to its signal handlers, as on a busy machine.
+SLOW_FORK = f"""
+import runpy
+import time
+
+globals().update(runpy.run_path({str(ROOT / "deploy" / "gunicorn.conf.py")!r}))
+prepare = post_fork
+
+
+def post_fork(server, worker):
+    time.sleep(2)
+    prepare(server, worker)
+"""
 
 
 @pytest.fixture
@@ -60,6 +73,20 @@ def test_a_worker_that_has_served_requests_exits_at_once_on_sigint_too(gunicorn:
     gunicorn.process.send_signal(signal.SIGINT)
 
     assert gunicorn.process.wait(EXIT_SECONDS) == 0
+
+
+def test_a_worker_that_is_told_to_stop_before_it_handles_signals_exits_at_once(
+    tmp_path: Path, database_url: str
+) -> None:
+    config = tmp_path / "gunicorn.conf.py"
+    config.write_text(SLOW_FORK)
+    settings = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "WEB_CONCURRENCY": "1"}
+    with started(tmp_path, config=str(config), **settings) as gunicorn:
+        until(lambda: "Booting worker" in gunicorn.log)
+
+        gunicorn.process.send_signal(signal.SIGTERM)
+
+        assert gunicorn.process.wait(EXIT_SECONDS) == 0
 
 
 def test_a_worker_exits_at_once_while_its_limiter_waits_for_the_store(gunicorn: Gunicorn, store: ValkeyServer) -> None:
