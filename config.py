@@ -49,7 +49,9 @@ def _validate_store_url(value: str) -> None:
             return
     except ValueError:
         pass
-    raise ma.ValidationError(f"Must be a URL that begins with one of {', '.join(_STORE_SCHEMES)}.")
+    raise ma.ValidationError(
+        f"Must be a URL like redis://host:6379/0; its scheme must be one of {', '.join(_STORE_SCHEMES)}."
+    )
 
 
 _DATABASE_URL_MESSAGE = "Must be a URL that libpq accepts, like postgresql://user@host/name."

@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 
 # Duration of the second attempt when no request completed in the first.
 _RETRY_SECONDS = 60
+# Enough for the service to complete the requests that wrk abandons at the end of a load.
+_SETTLE_SECONDS = 0.2
 SCRIPT = Path(__file__).with_suffix(".lua")
 
 
@@ -73,6 +76,8 @@ def load(
             text=True,
             check=False,
         )
+    # Otherwise they would count in the next load.
+    time.sleep(_SETTLE_SECONDS)
     reports = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not reports:
         raise WrkError(f"wrk failed:\n{done.stdout}{done.stderr}")

@@ -31,7 +31,7 @@ def init_app(app: Flask, migrations: Path) -> None:
     def readyz() -> dict[str, str]:
         """Return 200 if the primary is reachable and has every migration that this code needs, else 503."""
         if not required_versions <= db.read_primary(_applied_versions):
-            raise ServiceUnavailable("The database is not migrated.", retry_after=RETRY_AFTER_SECONDS)
+            raise ServiceUnavailable("The database lacks migrations.", retry_after=RETRY_AFTER_SECONDS)
         return {"status": "ready"}
 
     app.register_blueprint(blueprint)

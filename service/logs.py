@@ -11,11 +11,20 @@ import threading
 from typing import Any, Literal, TextIO
 
 import structlog
+from flask import g, has_request_context
 
 Stream = Literal["stdout", "stderr"]
 
+
+def _add_trace_id(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the trace id of the current request (service/tracing.py), if there is one."""
+    if has_request_context() and "trace_id" in g:
+        event["trace_id"] = g.trace_id
+    return event
+
+
 _SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
+    _add_trace_id,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),

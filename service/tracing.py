@@ -29,11 +29,6 @@ def init_app(app: Flask, *, is_behind_proxy: bool) -> None:
         g.queue_seconds = _queue_seconds() if is_behind_proxy else None
         g.received_at = time.monotonic() - (g.queue_seconds or 0)
         g.trace_id = _requested_trace_id() or uuid4().hex
-        structlog.contextvars.bind_contextvars(trace_id=g.trace_id)
-
-    @app.teardown_request
-    def _clear(_error: BaseException | None) -> None:
-        structlog.contextvars.clear_contextvars()
 
     @app.after_request
     def _end(response: Response) -> Response:
