@@ -76,7 +76,7 @@ def load(
             text=True,
             check=False,
         )
-    # Otherwise they would count in the next load.
+    # The requests that wrk abandoned would otherwise count in the next load.
     time.sleep(_SETTLE_SECONDS)
     reports = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not reports:

@@ -1,5 +1,6 @@
 """Gunicorn settings: threads, because requests mostly wait for PostgreSQL, and one connection pool per worker."""
 
+import gc
 import json
 import os
 import shutil
@@ -84,10 +85,10 @@ class _Worker(ThreadWorker):
     early_signals: SimpleQueue[int]
 
     def init_signals(self) -> None:
-        """Stop if a signal to stop came before the worker could handle signals.
+        """Stop if a signal to stop arrived before the worker could handle it.
 
-        Until then it has the master's handlers, which put signals in a queue that only the master reads. Gunicorn would
-        wait for the worker until graceful_timeout and kill it.
+        Until then the worker has the master's handlers, which put signals into its copy of the master's queue, and
+        gunicorn never reads that copy. The master would wait for graceful_timeout and then kill the worker.
         """
         super().init_signals()
         while not self.early_signals.empty():
@@ -150,6 +151,9 @@ def on_starting(_server: Any) -> None:
     before requests have waited too long, even on a busy machine.
     """
     import app  # noqa: F401, PLC0415 - reads PROMETHEUS_MULTIPROC_DIR
+
+    # Otherwise the first full garbage collection of each worker would write to these objects, and so copy them.
+    gc.freeze()
 
     for file in Path(_metrics_folder).glob("*.db"):
         file.unlink()

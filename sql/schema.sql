@@ -166,8 +166,10 @@ BEGIN
     SELECT
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
         captured_at, created_at, reason,
-        -- The list of an account's corrections is ordered by time and id, and imports may store an id under several keys.
-        moved_at + interval '1 microsecond' * (row_number() OVER (PARTITION BY account_id, id) - 1),
+        -- Imports may store an id under several keys. Their times differ by a microsecond, because time and id are the
+        -- key and the order of an account's corrections.
+        moved_at
+        + interval '1 microsecond' * (row_number() OVER (PARTITION BY account_id, id ORDER BY captured_at) - 1),
         subject, item.replaced_by
     FROM unnest(snapshots, replacement_ids) AS item (snapshot, replaced_by)
     CROSS JOIN json_populate_record(NULL::superseded_snapshots, item.snapshot);

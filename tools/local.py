@@ -45,7 +45,7 @@ def embedded(data: Path, *, share: bool = True) -> Iterator[str]:
     schema = _initial_schema()
     with postgres.exclusive_lock(data.parent):
         if data.exists() and (not stamp.exists() or stamp.read_text() != schema):
-            raise postgres.PostgresError(f"{data} was made by another version; delete {data.parent} to start anew.")
+            raise postgres.PostgresError(f"{data} was made by another version; delete it to start anew.")
         stamp.write_text(schema)
     with postgres.running(data, share=share) as url:
         yield url

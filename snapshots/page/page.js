@@ -20,7 +20,7 @@ let portfolio = { newest: null, first: null, isExtended: false };
 let period = null;
 let countdown = null;
 let loads = 0;
-/** Settles when no load is in progress. */
+/** Settles when the load in progress, and those waiting for it, have ended. */
 let idle = Promise.resolve();
 
 function browserTimeZone() {
@@ -29,7 +29,7 @@ function browserTimeZone() {
 
 /**
  * Run a load after the one in progress, unless a later load has replaced it by then. The service completes the reads of
- * a caller who is gone, and limits how many a caller may have in progress, so aborting them would gain nothing.
+ * a caller who has hung up, and limits how many may be in progress, so aborting them would gain nothing.
  */
 function load(work) {
   const own = ++loads;
@@ -40,7 +40,7 @@ function load(work) {
   idle = idle.then(run, run);
 }
 
-/** Run a load and show its problem, unless a later load has replaced it. */
+/** Run a load; unless a later one has replaced it, show its problem. */
 async function runLoad(work, isCurrent) {
   try {
     await work(isCurrent);

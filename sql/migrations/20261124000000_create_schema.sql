@@ -210,8 +210,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN TRUE;
 
 -- The functions and views whose names end in a version write the API's JSON, compact. A new wire format is a function or
--- view with a new version: older code keeps using the old one until a later migration drops it. They escape free text
--- only: no other value holds a quotation mark or a backslash. The functions' arguments are scalars, so that PostgreSQL
+-- view with a new version: older code keeps using the old one until a later migration drops it. These
+-- functions and views escape free text only: no other value holds a quotation mark or a backslash. The functions' arguments are scalars, so that PostgreSQL
 -- can inline them.
 
 -- The beginning of a snapshot's JSON. It ends before the last quotation mark of `created_at`.
@@ -231,7 +231,8 @@ RETURN '{"id":"' || id
 || '","captured_at":"' || utc_iso8601(captured_at)
 || '","created_at":"' || utc_iso8601(created_at);
 
--- The snapshots, each with the beginning of its JSON, `members`, and the columns that reads select, order and compare.
+-- The snapshots, each with the beginning of its JSON, `members`, and the columns by which reads select,
+-- order and compare them.
 CREATE VIEW formatted_snapshots_v1 AS
 SELECT
     user_id,
@@ -254,7 +255,7 @@ RETURN members
 || ',"change_percent":' || coalesce(change_percent(previous_balance, balance)::text, 'null')
 || '}';
 
--- The superseded snapshots, each with its correction in JSON. The texts are escaped: they may hold any character.
+-- The superseded snapshots, each as JSON, with its correction. The texts are escaped: they may hold any character.
 CREATE VIEW formatted_superseded_snapshots_v1 AS
 SELECT
     user_id,
@@ -271,8 +272,8 @@ SELECT
     || '}' AS json
 FROM superseded_snapshots;
 
--- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. `balances`: theirs, oldest
--- first. The summary compares the last with the first; `currency` is NULL unless all share one.
+-- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. `balances`: their
+-- balances, oldest first; NULL for none. The summary compares the last with the first; `currency` is NULL unless all share one.
 CREATE FUNCTION history_json_v1(snapshots text, balances numeric[], currency text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN '{"snapshots":[' || coalesce(snapshots, '')
@@ -430,8 +431,10 @@ BEGIN
     SELECT
         id, user_id, account_id, balance, available_balance, holdings_value, cash_value, currency, source,
         captured_at, created_at, reason,
-        -- The list of an account's corrections is ordered by time and id, and imports may store an id under several keys.
-        moved_at + interval '1 microsecond' * (row_number() OVER (PARTITION BY account_id, id) - 1),
+        -- Imports may store an id under several keys. Their times differ by a microsecond, because time and id are the
+        -- key and the order of an account's corrections.
+        moved_at
+        + interval '1 microsecond' * (row_number() OVER (PARTITION BY account_id, id ORDER BY captured_at) - 1),
         subject, item.replaced_by
     FROM unnest(snapshots, replacement_ids) AS item (snapshot, replaced_by)
     CROSS JOIN json_populate_record(NULL::superseded_snapshots, item.snapshot);

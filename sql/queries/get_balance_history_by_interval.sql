@@ -1,5 +1,5 @@
 -- An account's last snapshot in each calendar bucket of a range, oldest first, with the changes and the summary; the first
--- change is from the last snapshot before the range. No row: there is no such account.
+-- row is compared with the last snapshot before the range. No row: there is no such account.
 --
 -- Parameters:
 --   user_id     uuid             d3300000-0000-4000-8000-000000000001  the caller
@@ -12,7 +12,7 @@
 --   body      text     the response, in JSON
 
 WITH bucket AS (
-    -- The first bucket is all before the range, whose end clips the last. Binary bounds (b) save 1 ms for a year of days.
+    -- The first bucket is all before the range; its end clips the last one. Binary bounds (b) save 1 ms for 365 buckets.
     SELECT
         number,
         coalesce(lag(bound) OVER (ORDER BY number), '-infinity') AS starts_at,

@@ -13,7 +13,8 @@
 --   last_id             text
 
 WITH selected AS (
-    -- The page and one more row, which shows whether another page follows.
+    -- The page and one more row, which shows whether another page follows. On the first page the id is NULL; it is not
+    -- compared, because no stored time is infinite.
     SELECT * FROM formatted_superseded_snapshots_v1
     WHERE
         user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid

@@ -14,8 +14,8 @@
 --   last_id           text
 
 WITH selected AS (
-    -- The page and the row before it, over all sources or one: the parameter disables the other branch. CASE, which no
-    -- index supports, keeps the planner from scanning the primary key for a rare source (docs/decisions/0003-plans.md).
+    -- The page and the row before it, over all sources or one; docs/decisions/0003-plans.md explains the CASE. On the
+    -- first page the id is NULL; it is not compared, because no stored time is infinite.
     (
         SELECT * FROM formatted_snapshots_v1
         WHERE user_id = %(user_id)s::uuid AND account_id = %(account_id)s::uuid AND %(source)s::snapshot_source IS NULL

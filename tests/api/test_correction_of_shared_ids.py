@@ -81,3 +81,4 @@ def test_pages_of_corrections_show_each_of_them_once(
     assert second is not None
     shown = [page.json["corrections"][0]["captured_at"] for page in (first, second)]
     assert sorted(shown) == [item["captured_at"] for item in items]
+    assert next_page(user, second) is None

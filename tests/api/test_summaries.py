@@ -24,6 +24,7 @@ def test_a_summary_spans_the_returned_snapshots_oldest_to_newest(user: Caller, a
     }
 
     assert summary(user.history(account_id, day(2), day(9))) == expected
+    assert summary(user.history(account_id, day(2), day(9), interval="day")) == expected
     assert summary(user.recent(account_id, limit="3")) == expected
 
 
@@ -59,9 +60,10 @@ EMPTY = {
 def test_an_empty_range_has_an_empty_summary(user: Caller, account_id: str, series: Any) -> None:
     series("1.00")
 
-    response = user.history(account_id, day(2), day(3))
+    for interval in ({}, {"interval": "day"}):
+        response = user.history(account_id, day(2), day(3), **interval)
 
-    assert response.json == {"snapshots": []} | EMPTY
+        assert response.json == {"snapshots": []} | EMPTY
 
 
 def test_mixed_currencies_have_no_summary(user: Caller, sync_job: Caller, user_id: str, account_id: str) -> None:
@@ -72,7 +74,8 @@ def test_mixed_currencies_have_no_summary(user: Caller, sync_job: Caller, user_i
         snapshot(user_id, account_id, "99", currency="EUR", captured_at=day(3)),
     )
 
-    for mixed in (user.history(account_id), user.recent(account_id)):
+    by_day = user.history(account_id, day(1), day(9), interval="day")
+    for mixed in (user.history(account_id), by_day, user.recent(account_id)):
         assert summary(mixed) == EMPTY | {"total_count": 3}
     for single in (user.history(account_id, day(2)), user.recent(account_id, limit="2")):
         assert (single.json["currency"], single.json["total_change_amount"]) == ("EUR", "9.00")

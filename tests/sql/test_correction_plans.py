@@ -60,9 +60,8 @@ def scans(ran: dict[str, Any], table: str) -> list[tuple[str, int]]:
 def test_a_page_of_corrections_reads_its_rows_and_one_more_by_the_primary_key(
     corrected: str, mode: Any, before: str | None
 ) -> None:
-    ran = plan(
-        corrected, "list_corrections", mode, account_id=BIG, **PAGE | {"before_superseded_at": before, "before_id": BIG}
-    )
+    cursor = {"before_superseded_at": before, "before_id": before and BIG}
+    ran = plan(corrected, "list_corrections", mode, account_id=BIG, **PAGE | cursor)
 
     assert scans(ran, "superseded_snapshots") == [("superseded_snapshots_pkey", 21)]
 

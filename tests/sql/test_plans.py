@@ -174,6 +174,17 @@ def test_a_history_that_is_too_long_is_detected_by_one_snapshot_too_many(crowd: 
         assert snapshots_read(root) == rows
 
 
+def test_a_history_that_is_too_long_is_not_formatted(crowd: str) -> None:
+    parameters = parameters_of(HISTORY, BIG, start_date="2001-03-01", end_date="2100-01-01", source=RARE)
+
+    def has_formatted(maximum: int) -> bool:
+        root = plan(crowd, HISTORY, "force_generic_plan", **parameters | {"maximum": maximum})
+        return any('"available_balance":' in column for node in nodes(root) for column in node["Output"])
+
+    assert has_formatted(1_000)
+    assert not has_formatted(1)
+
+
 def test_a_year_of_days_costs_at_most_six_buffers_a_day(crowd: str) -> None:
     days = [f"2003-{month:02}-{day:02}T00:00:00Z" for month in range(1, 13) for day in range(1, 29)]
     for source in (None, COMMON):

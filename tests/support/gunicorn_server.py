@@ -55,7 +55,7 @@ class Gunicorn:
 
 @contextlib.contextmanager
 def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
-    """Run a gunicorn with these settings that answers; it listens on a free port unless PORT is set."""
+    """Start gunicorn with these settings, and wait until it answers."""
     with started(folder, **environ) as gunicorn:
         url = f"http://127.0.0.1:{gunicorn.port}/healthz"
         assert wait_until_up(url, PATIENCE_SECONDS, lambda: gunicorn.process.poll() is None), gunicorn.log
@@ -64,7 +64,7 @@ def serving(folder: Path, **environ: str) -> Iterator[Gunicorn]:
 
 @contextlib.contextmanager
 def started(folder: Path, *, config: str = "deploy/gunicorn.conf.py", **environ: str) -> Iterator[Gunicorn]:
-    """Start gunicorn with these settings and kill it afterwards."""
+    """Start gunicorn with these settings, on a free port unless PORT is set; kill it afterwards."""
     port = int(environ.get("PORT", free_port()))
     with (folder / "gunicorn.log").open("wb") as log:
         process = processes.start(

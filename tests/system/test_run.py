@@ -136,7 +136,7 @@ def test_a_database_of_another_version_is_reported_in_one_line(tmp_path: Path) -
 
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert line == f"make run: {tmp_path}/postgres was made by another version; delete {tmp_path} to start anew."
+    assert line == f"make run: {tmp_path}/postgres was made by another version; delete it to start anew."
 
 
 @pytest.fixture

@@ -30,12 +30,12 @@ import runpy
 import time
 
 globals().update(runpy.run_path({str(ROOT / "deploy" / "gunicorn.conf.py")!r}))
-prepare = post_fork
+service_post_fork = post_fork
 
 
 def post_fork(server, worker):
     time.sleep(2)
-    prepare(server, worker)
+    service_post_fork(server, worker)
 """
 
 
