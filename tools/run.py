@@ -54,7 +54,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Stopped.")
     except ContradictionError:
-        sys.exit(f"make run: {local.STATE / 'postgres'} holds the demo portfolio of another version; delete it to start anew.")
+        sys.exit(
+            f"make run: {local.STATE / 'postgres'} holds the demo portfolio of another version; delete it to start anew."
+        )
     except (ConfigError, MigrationError, PostgresError, psycopg.Error) as error:
         sys.exit(f"make run: {error}")
 

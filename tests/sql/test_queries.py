@@ -17,9 +17,9 @@ from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from config import Settings
 from snapshots import command_queries, queries
 from snapshots.statements import DIRECTORY, statement
-from tests.support.role_database import SERVICE_PRIVILEGES
 from tests.support import Caller, Response, captured, snapshot, user_token
 from tests.support.apps import serving
+from tests.support.role_database import SERVICE_PRIVILEGES
 from tools import demo, sql
 
 Connection = psycopg.Connection[Any]
