@@ -1,6 +1,7 @@
 """The logs of the stack: one trace id, no tokens, no amounts."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -59,6 +60,9 @@ def verbose_stack(running: Stack) -> Iterator[Stack]:
     """The stack, whose database logs every statement as if it were slow."""
     with psycopg.connect(running.admin_url, autocommit=True) as connection:
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = 0")
+        _end_sessions(connection)
+        # A session that was starting then may have the old setting, and is shown only when it has started.
+        time.sleep(0.5)
         _end_sessions(connection)
         yield running
         connection.execute("ALTER ROLE snapshots_service SET log_min_duration_statement = '500ms'")
