@@ -209,10 +209,10 @@ CREATE FUNCTION routed_to(user_id uuid, users uuid[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN TRUE;
 
--- The functions and views whose names end in a version write the API's JSON, compact. A new wire format is a function or
--- view with a new version: older code keeps using the old one until a later migration drops it. These
--- functions and views escape free text only: no other value holds a quotation mark or a backslash. The functions' arguments are scalars, so that PostgreSQL
--- can inline them.
+-- The functions and views whose names end in a version write the API's JSON, compact. A new wire format is a function
+-- or view with a new version: older code keeps using the old one until a later migration drops it. These functions and
+-- views escape free text only: no other value holds a quotation mark or a backslash. The functions' arguments are
+-- scalars, so that PostgreSQL can inline them.
 
 -- The beginning of a snapshot's JSON. It ends before the last quotation mark of `created_at`.
 CREATE FUNCTION snapshot_members_json_v1(
@@ -231,8 +231,8 @@ RETURN '{"id":"' || id
 || '","captured_at":"' || utc_iso8601(captured_at)
 || '","created_at":"' || utc_iso8601(created_at);
 
--- The snapshots, each with the beginning of its JSON, `members`, and the columns by which reads select,
--- order and compare them.
+-- The snapshots, each with the beginning of its JSON, `members`, and the columns by which reads select, order and
+-- compare them.
 CREATE VIEW formatted_snapshots_v1 AS
 SELECT
     user_id,
@@ -272,8 +272,8 @@ SELECT
     || '}' AS json
 FROM superseded_snapshots;
 
--- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. `balances`: their
--- balances, oldest first; NULL for none. The summary compares the last with the first; `currency` is NULL unless all share one.
+-- The response of a history. `snapshots`: JSON objects separated by commas; NULL for none. `balances`: their balances,
+-- oldest first; NULL for none. The summary compares the last with the first; `currency` is NULL unless all share one.
 CREATE FUNCTION history_json_v1(snapshots text, balances numeric[], currency text) RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN '{"snapshots":[' || coalesce(snapshots, '')
